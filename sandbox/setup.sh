@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Make a bare Debian 12 machine ready: the Debian packages of the sandbox and a virtual environment from the lock file.
+# Usage: setup.sh PYTHON VENV
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$1 venv=$2
+
+missing=()
+while read -r package command; do
+  if [ -n "$command" ] && command -v "$command" >/dev/null; then continue; fi
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done < <(grep -vE '^\s*(#|$)' sandbox/packages.txt)
+if ((${#missing[@]})); then
+  if ((EUID != 0)); then
+    echo "These Debian packages are missing: ${missing[*]}" >&2
+    echo "Install them as root with: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "Installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update
+  apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [ ! -x "$venv/bin/python" ]; then
+  echo "Making the virtual environment $venv"
+  "$python" -m venv "$venv"
+fi
+echo "Installing the Python packages of requirements.lock"
+"$venv/bin/pip" install -q --disable-pip-version-check -r requirements.lock
+"$venv/bin/pip" install -q --disable-pip-version-check --no-deps -e .
