@@ -1,0 +1,147 @@
+"""The CustomResourceDefinition, generated from the models. `make crds` writes it; a test fails when it is stale.
+
+Run `python -m confidential_summarizer.api.crd FILE…` to write it by hand.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from confidential_summarizer.api.names import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
+from confidential_summarizer.api.rules import ruled_models
+from confidential_summarizer.api.spec import Spec
+from confidential_summarizer.api.status import Status
+
+HEADER = "# Generated from operator/confidential_summarizer/api by `make crds`; edit the models, not this file.\n"
+
+
+def _condition(kind: str, field: str) -> str:
+    return f'.status.conditions[?(@.type=="{kind}")].{field}'
+
+
+PRINTER_COLUMNS: list[dict[str, Any]] = [
+    {"name": "Ready", "type": "string", "jsonPath": _condition("Ready", "status")},
+    {"name": "Reason", "type": "string", "jsonPath": _condition("Ready", "reason")},
+    {"name": "Replicas", "type": "integer", "jsonPath": ".status.readyReplicas"},
+    {"name": "Policy", "type": "string", "jsonPath": ".status.policy"},
+    {"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Target", "type": "string", "jsonPath": ".status.target", "priority": 1},
+    {"name": "Key", "type": "string", "jsonPath": _condition("KeyReleasable", "reason"), "priority": 1},
+    {"name": "Attested", "type": "string", "jsonPath": _condition("Attested", "status"), "priority": 1},
+    {"name": "Message", "type": "string", "jsonPath": _condition("Ready", "message"), "priority": 1},
+]
+
+KEPT_KEYWORDS = frozenset(
+    {
+        "type", "description", "default", "enum", "format", "pattern", "minimum", "maximum", "minLength", "maxLength",
+        "minItems", "maxItems", "maxProperties", "required", "properties", "items", "additionalProperties",
+    }
+)  # fmt: skip
+"""JSON schema keywords that a structural schema knows; pydantic's others (title, $defs, const) are dropped."""
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """Return the CRD as the API server takes it."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        # Helm must not remove it with the chart: deleting a CRD deletes every resource of it.
+        "metadata": {"name": f"{PLURAL}.{GROUP}", "annotations": {"helm.sh/resource-policy": "keep"}},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": SINGULAR,
+                "shortNames": [SHORT_NAME],
+                "categories": ["all"],
+            },
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> dict[str, Any]:
+    status = structural_schema(Status)
+    # Flux's convention: a fresh object must not look current to kstatus before the operator has seen it.
+    status["default"] = {"observedGeneration": -1}
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "additionalPrinterColumns": PRINTER_COLUMNS,
+        "subresources": {
+            "status": {},
+            "scale": {
+                "specReplicasPath": ".spec.replicas",
+                "statusReplicasPath": ".status.replicas",
+                "labelSelectorPath": ".status.selector",
+            },
+        },
+        "schema": {
+            "openAPIV3Schema": {
+                "type": "object",
+                "description": "A summarizer of sealed text that runs in an attested confidential container group.",
+                "required": ["spec"],
+                "properties": {
+                    "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
+                    "kind": {"type": "string", "description": KIND},
+                    "metadata": {"type": "object"},
+                    "spec": structural_schema(Spec),
+                    "status": status,
+                },
+            }
+        },
+    }
+
+
+def structural_schema(model: type[Spec] | type[Status]) -> dict[str, Any]:
+    """Return a model's schema in the form that CRDs demand: no references, no titles, no null types."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    definitions = schema.get("$defs", {})
+    validations = {m.__name__: [rule.schema() for rule in m.rules()] for m in ruled_models(model)}
+    return _structural(schema, definitions, validations, title=model.__name__)
+
+
+def _structural(
+    schema: Mapping[str, Any],
+    definitions: Mapping[str, Any],
+    validations: Mapping[str, list[dict[str, str]]],
+    title: str = "",
+) -> dict[str, Any]:
+    schema = dict(schema)
+    if "anyOf" in schema:  # Optional: `X | None` is `X`, absent
+        schema |= next(option for option in schema.pop("anyOf") if option.get("type") != "null")
+        schema.pop("default", None)
+    if "$ref" in schema:
+        title = schema.pop("$ref").rsplit("/", 1)[1]
+        schema = {**definitions[title], **schema}
+    kept = {key: value for key, value in schema.items() if key in KEPT_KEYWORDS or key.startswith("x-kubernetes-")}
+    if "properties" in kept:
+        kept["properties"] = {
+            name: _structural(value, definitions, validations) for name, value in kept["properties"].items()
+        }
+        kept.pop("additionalProperties", None)
+    if isinstance(kept.get("additionalProperties"), Mapping):
+        kept["additionalProperties"] = _structural(kept["additionalProperties"], definitions, validations)
+    if "items" in kept:
+        kept["items"] = _structural(kept["items"], definitions, validations)
+    if validations.get(title):
+        kept["x-kubernetes-validations"] = validations[title]
+    return kept
+
+
+def render() -> str:
+    """Return the CRD as YAML, the same bytes on every machine."""
+    return HEADER + yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    for destination in sys.argv[1:]:
+        Path(destination).write_text(render(), encoding="utf-8")

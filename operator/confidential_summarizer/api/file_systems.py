@@ -1,0 +1,154 @@
+"""Sealed file systems and their keys."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from confidential_summarizer.api.rules import Rule, Ruled
+from confidential_summarizer.api.values import HOST_NAME, Name, SecretReference
+
+VAULT_HOST = r"^[a-zA-Z][-a-zA-Z0-9]{1,61}\.(vault|managedhsm)\.[a-z0-9.-]+$"
+BLOB_URL = r"^https://[a-z0-9.-]+/[^?#]+/[^?#]+$"
+
+
+class Role(StrEnum):
+    """What a sealed file system is for."""
+
+    DOCUMENTS = "Documents"
+    MODELS = "Models"
+    OUTPUT = "Output"
+
+
+class BlobAccess(StrEnum):
+    """How the sidecar reads the blob."""
+
+    MANAGED_IDENTITY = "ManagedIdentity"
+    ANONYMOUS = "Anonymous"
+
+
+class KeyManagement(StrEnum):
+    """Who puts the key into the vault and maintains its release policy."""
+
+    EXTERNAL = "External"
+    IMPORT = "Import"
+
+
+class KeyType(StrEnum):
+    """The vault's key type."""
+
+    OCT_HSM = "oct-HSM"
+    RSA_HSM = "RSA-HSM"
+
+
+class KeyDeletionPolicy(StrEnum):
+    """What becomes of the key when the resource is deleted."""
+
+    RETAIN = "Retain"
+    DISABLE = "Disable"
+    DELETE = "Delete"
+
+
+class KeyDerivation(Ruled):
+    """How the 32-byte file system key is derived from an RSA-HSM key (HKDF-SHA256)."""
+
+    salt: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})*$", max_length=256)] = Field(
+        description="Salt in hexadecimal. Always explicit: the sidecar uses an empty salt where none is given, and "
+        "`csum key import` prints the one it used."
+    )
+    label: str = Field(
+        default="Symmetric Encryption Key", max_length=256, description="Label (the info argument of HKDF)."
+    )
+
+
+class Key(Ruled):
+    """The key of a sealed file system and where it is let out."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z-]+$", max_length=127)] = Field(
+        description="Name of the key in the vault, without a version."
+    )
+    vault: Annotated[str, StringConstraints(pattern=VAULT_HOST, max_length=253)] = Field(
+        description="Host name of the Managed HSM or the Key Vault Premium, without https://, for example "
+        "party2.managedhsm.azure.net."
+    )
+    attestation: Annotated[str, StringConstraints(pattern=HOST_NAME, max_length=253)] = Field(
+        description="Host name of the attestation service whose tokens the vault accepts, without https://, for "
+        "example sharedeus2.eus2.attest.azure.net."
+    )
+    management: KeyManagement = Field(
+        default=KeyManagement.EXTERNAL,
+        description="External: the data owner imports the key and approves each policy with `csum key approve`. "
+        "Import: the operator imports it from secretRef and keeps its release policy up to date.",
+    )
+    secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret with the raw key bytes; read once when management is Import, after which it may be "
+        "deleted.",
+    )
+    type: KeyType = Field(
+        default=KeyType.OCT_HSM, description="oct-HSM (Managed HSM) or RSA-HSM (Key Vault Premium, with derivation)."
+    )
+    derivation: KeyDerivation | None = Field(default=None, description="Needed with, and only with, type RSA-HSM.")
+    deletion_policy: KeyDeletionPolicy = Field(
+        default=KeyDeletionPolicy.RETAIN,
+        description="What becomes of the key when this resource is deleted. Only a key with management Import is "
+        "ever disabled or deleted.",
+    )
+
+    @classmethod
+    def rules(cls) -> Sequence[Rule]:
+        """Refuse keys that nobody could import or the sidecar could not use."""
+        return (
+            Rule(
+                "management Import needs secretRef, the Secret with the key; with management External remove secretRef",
+                "(self.management == 'Import') == has(self.secretRef)",
+                lambda self: (self.management is KeyManagement.IMPORT) == (self.secret_ref is not None),
+            ),
+            Rule(
+                "type RSA-HSM needs derivation with the salt that the image was sealed with; remove derivation for "
+                "oct-HSM",
+                "(self.type == 'RSA-HSM') == has(self.derivation)",
+                lambda self: (self.type is KeyType.RSA_HSM) == (self.derivation is not None),
+            ),
+            Rule(
+                "only a Managed HSM takes oct-HSM keys: use a vault under managedhsm, or type RSA-HSM",
+                "self.type != 'oct-HSM' || self.vault.contains('.managedhsm.')",
+                lambda self: self.type is not KeyType.OCT_HSM or ".managedhsm." in self.vault,
+            ),
+        )
+
+
+class FileSystem(Ruled):
+    """A sealed file system: an encrypted image in blob storage that only the attested group can open."""
+
+    name: Name = Field(description="Name of the file system; it is mounted at /mnt/remote/<name>.")
+    role: Role = Field(
+        description="Documents: the text to summarize. Models: model weights. Output: summaries are written here "
+        "(read-write, page blob)."
+    )
+    blob_url: Annotated[str, StringConstraints(max_length=2048)] = Field(
+        description="https URL of the sealed image, without a SAS: a SAS is a secret, and a spec is no place for one."
+    )
+    access: BlobAccess = Field(
+        default=BlobAccess.MANAGED_IDENTITY,
+        description="ManagedIdentity: read with spec.identity. Anonymous: the blob is public (it is encrypted anyway).",
+    )
+    key: Key = Field(description="The key that opens the image.")
+
+    @classmethod
+    def rules(cls) -> Sequence[Rule]:
+        """Refuse URLs that the sidecar cannot open."""
+        return (
+            Rule(
+                "blobURL must be an https URL of a blob, for example "
+                "https://party2.blob.core.windows.net/sealed/contracts.img, without a query (a SAS is a secret)",
+                f"self.blobURL.matches('{BLOB_URL}')",
+                lambda self: _is_blob_url(self.blob_url),
+            ),
+        )
+
+
+def _is_blob_url(url: str) -> bool:
+    return re.search(BLOB_URL, url) is not None

@@ -1,0 +1,26 @@
+"""The names that people and other programs see. Changing one breaks them; there is no second place to change."""
+
+GROUP = "confidential.summarizer.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "ConfidentialSummarizer"
+PLURAL = "confidentialsummarizers"
+SINGULAR = "confidentialsummarizer"
+SHORT_NAME = "csum"
+
+FINALIZER = f"{GROUP}/finalizer"
+"""Held while anything outside the resource exists that deletion has to remove."""
+
+FIELD_MANAGER = "confidential-summarizer"
+"""Server-side apply: the owner of what the operator sets on its children."""
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "confidential-summarizer"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+NAME_LABEL = "app.kubernetes.io/name"
+
+HOST_DATA_ANNOTATION = f"{GROUP}/host-data"
+"""On children: the SHA-256 of the policy that they were deployed with."""
+
+POLICY_CONFIG_MAP_SUFFIX = "-policy"
+"""ConfigMap `<name>-policy` holds the policy text, for people and for `csum policy`; nothing reads it back."""

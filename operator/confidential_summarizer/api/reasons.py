@@ -1,0 +1,50 @@
+"""Every reason that a condition can carry. docs/reference/conditions.md has a part for each (a test compares)."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The reason of a condition's last transition, one CamelCase word."""
+
+    # What is done
+    READY = "Ready"
+    RESOLVED = "Resolved"
+    GENERATED = "Generated"
+    ADMITTED = "Admitted"
+    ROLLED_OUT = "RolledOut"
+    VERIFIED = "Verified"
+
+    # What goes on
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    ROLLING_OUT = "RollingOut"
+    OPENING_FILE_SYSTEMS = "OpeningFileSystems"
+    SUMMARIZING = "Summarizing"
+    DELETING = "Deleting"
+    SCALED_TO_ZERO = "ScaledToZero"
+
+    # What somebody has to do
+    KEY_NOT_FOUND = "KeyNotFound"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    DEBUG_PROFILE_REFUSED = "DebugProfileRefused"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    ACCESS_DENIED = "AccessDenied"
+
+    # What cannot work
+    INVALID_SPEC = "InvalidSpec"
+    IMAGE_UNUSABLE = "ImageUnusable"
+    POLICY_INVALID = "PolicyInvalid"
+    RELEASE_POLICY_INVALID = "ReleasePolicyInvalid"
+    POLICY_DENIED = "PolicyDenied"
+    SUMMARIZING_FAILED = "SummarizingFailed"
+    FILE_SYSTEMS_NOT_OPENED = "FileSystemsNotOpened"
+    EVIDENCE_REFUSED = "EvidenceRefused"
+
+    # What may pass
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    GROUP_FAILED = "GroupFailed"
+    INTERNAL_ERROR = "InternalError"
+
+    # What somebody changed
+    MODIFIED_OUTSIDE = "ModifiedOutside"
+    CORRECTED = "Corrected"

@@ -1,0 +1,66 @@
+"""A ConfidentialSummarizer as a typed value, parsed from what the API server or a file holds."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from confidential_summarizer.api.names import API_VERSION, KIND
+from confidential_summarizer.api.rules import camel_case
+from confidential_summarizer.api.spec import Spec
+from confidential_summarizer.api.status import Status
+from confidential_summarizer.errors import SpecError
+
+
+class Metadata(BaseModel):
+    """The parts of an object's metadata that decide anything here."""
+
+    model_config = ConfigDict(alias_generator=camel_case, extra="ignore", frozen=True, populate_by_name=True)
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: list[str] = Field(default_factory=list)
+
+
+class ConfidentialSummarizer(BaseModel):
+    """The resource: what is wanted (spec) and what is known (status)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    metadata: Metadata
+    spec: Spec
+    status: Status = Field(default_factory=Status)
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Parse a resource from its JSON form.
+
+        Raises:
+            SpecError: It is another kind, or its spec can never work; the message lists every problem.
+        """
+        identity = (document.get("apiVersion"), document.get("kind"))
+        if identity != (API_VERSION, KIND):
+            raise SpecError(f"expected a {KIND} of {API_VERSION}, found kind {identity[1]!r} of {identity[0]!r}")
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            name = document.get("metadata", {}).get("name", "(no name)")
+            raise SpecError(f"{KIND} {name}: {_problems(error)}") from None
+
+    @property
+    def key(self) -> str:
+        """Return `namespace/name`, as people and messages call the resource."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+def _problems(error: ValidationError) -> str:
+    """Render pydantic's findings as paths of the resource; values are left out, since they might be secrets."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'spec'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False)
+    )

@@ -1,0 +1,113 @@
+"""The spec of a ConfidentialSummarizer: what a cluster admin writes, and what can never work.
+
+Every description, here and in the modules of the parts, is what `kubectl explain` shows.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from confidential_summarizer.api.access import Access, Identity, RegistryCredentials
+from confidential_summarizer.api.file_systems import FileSystem, Role
+from confidential_summarizer.api.rules import Rule, Ruled
+from confidential_summarizer.api.summarizer import Resources, SummarizerSettings
+from confidential_summarizer.api.target import Target
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the container group when the resource is deleted."""
+
+    DELETE = "Delete"
+    RETAIN = "Retain"
+
+
+class DriftPolicy(StrEnum):
+    """What the operator does when somebody changed what it deployed."""
+
+    CORRECT = "Correct"
+    REPORT = "Report"
+
+
+class Profile(StrEnum):
+    """How much of the running group the host may look into."""
+
+    RESTRICTED = "Restricted"
+    DEBUG = "Debug"
+
+
+class PolicySpec(Ruled):
+    """Choices about the confidential-computing policy."""
+
+    profile: Profile = Field(
+        default=Profile.RESTRICTED,
+        description="Restricted: no exec, no logs, nothing to look into. Debug: exec of a shell and container output "
+        "are allowed; never for real text.",
+    )
+    contract: Literal["0.10", "0.11"] = Field(
+        default="0.11", description="Version of the policy text: 0.11 (current) or 0.10 (older regions)."
+    )
+
+
+class Spec(Ruled):
+    """What the cluster admin wants to run."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
+        description="Image of the summarizer, best by digest. A tag is resolved once for each generation of this "
+        "resource and pinned in status.trust.images."
+    )
+    replicas: int = Field(default=1, ge=0, le=50, description="Number of container groups.")
+    summarizer: SummarizerSettings = Field(
+        default_factory=SummarizerSettings, description="How the summaries are made."
+    )
+    resources: Resources = Field(default_factory=Resources, description="Size of the summarizer container.")
+    file_systems: list[FileSystem] = Field(
+        min_length=1,
+        max_length=8,
+        description="Sealed file systems, each with its own key. Exactly one has role Documents.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    identity: Identity = Field(description="The managed identity that the group uses for the vault and the blobs.")
+    registry_credentials: RegistryCredentials | None = Field(
+        default=None, description="How images are pulled from a private registry."
+    )
+    access: Access = Field(default_factory=Access, description="Who may read the page.")
+    policy: PolicySpec = Field(
+        default_factory=PolicySpec, description="Choices about the confidential-computing policy."
+    )
+    target: Target = Field(description="Where the group runs: exactly one of virtualNode and containerGroup.")
+    drift_policy: DriftPolicy = Field(
+        default=DriftPolicy.CORRECT,
+        description="Correct: put back what somebody changed in the deployed objects. Report: only say so.",
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.DELETE,
+        description="Delete: remove the container groups with this resource. Retain: leave them running.",
+    )
+
+    @classmethod
+    def rules(cls) -> Sequence[Rule]:
+        """Refuse a summarizer without text, and models that would shadow each other."""
+        return (
+            Rule(
+                "exactly one file system must have role Documents: the text to summarize",
+                "self.fileSystems.filter(f, f.role == 'Documents').size() == 1",
+                lambda self: len(self.file_systems_with(Role.DOCUMENTS)) == 1,
+            ),
+            Rule(
+                "at most one file system may have role Models, and at most one role Output",
+                "self.fileSystems.filter(f, f.role == 'Models').size() <= 1 && "
+                "self.fileSystems.filter(f, f.role == 'Output').size() <= 1",
+                lambda self: all(len(self.file_systems_with(role)) <= 1 for role in (Role.MODELS, Role.OUTPUT)),
+            ),
+            Rule(
+                "the names of file systems must differ",
+                "self.fileSystems.all(f, self.fileSystems.filter(g, g.name == f.name).size() == 1)",
+                lambda self: len({f.name for f in self.file_systems}) == len(self.file_systems),
+            ),
+        )
+
+    def file_systems_with(self, role: Role) -> list[FileSystem]:
+        """Return the file systems of one role, in the order of the spec."""
+        return [f for f in self.file_systems if f.role is role]

@@ -1,0 +1,122 @@
+"""The status of a ConfidentialSummarizer: where it stands, why, and what the trust in it rests on.
+
+Conditions follow the Kubernetes API conventions and kstatus: `Ready` sums up, `Reconciling` and `Stalled` are present
+only while they are True, and every condition carries the generation it was computed for.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from confidential_summarizer.api.rules import Ruled
+
+
+class ConditionType(StrEnum):
+    """Every condition that the operator sets, in the order people read them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    IMAGES_RESOLVED = "ImagesResolved"
+    POLICY_GENERATED = "PolicyGenerated"
+    KEY_RELEASABLE = "KeyReleasable"
+    DEPLOYED = "Deployed"
+    ATTESTED = "Attested"
+    DRIFTED = "Drifted"
+
+
+PRESENT_ONLY_WHILE_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.DRIFTED})
+"""kstatus reads any other value of these as noise; Flux removes them, and so do we."""
+
+
+class ConditionStatus(StrEnum):
+    """The three values of a Kubernetes condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Ruled):
+    """One aspect of the current state."""
+
+    type: str = Field(description="What the condition is about.", max_length=316)
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: str = Field(
+        description="Reason of the last transition, one CamelCase word; docs/reference/conditions.md has a part for "
+        "each.",
+        min_length=1,
+        max_length=1024,
+    )
+    message: str = Field(description="What happened, to which object, and what to do next.", max_length=32768)
+    last_transition_time: str = Field(
+        description="When status last changed (RFC 3339).", json_schema_extra={"format": "date-time"}
+    )
+    observed_generation: int = Field(description="metadata.generation that the condition was computed for.", ge=0)
+
+
+class ImageTrust(Ruled):
+    """An image as it was measured."""
+
+    container: str = Field(description="Name of the container in the group.")
+    reference: str = Field(description="The image as the spec names it.")
+    digest: str = Field(description="Digest of the manifest that the group runs.")
+    layers: list[str] = Field(description="dm-verity root hash of each layer, base first (64 hexadecimal digits).")
+
+
+class KeyTrust(Ruled):
+    """A key and the measurements it is let out to."""
+
+    file_system: str = Field(description="Name of the file system that the key opens.")
+    id: str = Field(description="URL of the key in the vault, with its version.")
+    admits: list[str] = Field(description="Every host-data that the key's release policy admits.")
+
+
+class AttestationTrust(Ruled):
+    """The last evidence that was checked."""
+
+    authority: str = Field(description="Attestation service that signed the evidence.")
+    verified_time: str = Field(
+        description="When the evidence was last checked (RFC 3339).", json_schema_extra={"format": "date-time"}
+    )
+    claims: dict[str, str] = Field(
+        default_factory=dict, description="The claims that were checked, as text.", max_length=16
+    )
+
+
+class Trust(Ruled):
+    """What the trust in the running group rests on; `csum verify` derives all of it again."""
+
+    host_data: str | None = Field(
+        default=None,
+        description="SHA-256 of the current policy: HOST_DATA of the SEV-SNP report (64 hexadecimal digits).",
+    )
+    policy_config_map: str | None = Field(default=None, description="ConfigMap with the text of the current policy.")
+    images: list[ImageTrust] = Field(default_factory=list, description="The images of the group, as measured.")
+    keys: list[KeyTrust] = Field(default_factory=list, description="The keys of the sealed file systems.")
+    attestation: AttestationTrust | None = Field(default=None, description="The last evidence that was checked.")
+
+
+class Status(Ruled):
+    """Where the summarizer stands."""
+
+    observed_generation: int = Field(
+        default=-1,
+        description="metadata.generation that this status describes; -1 until the operator has seen the resource.",
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Ready, and what it is made of.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    replicas: int = Field(default=0, description="Container groups that exist.")
+    ready_replicas: int = Field(default=0, description="Container groups whose page is ready.")
+    selector: str | None = Field(default=None, description="Label selector of the pods, for autoscalers.")
+    endpoint: str | None = Field(default=None, description="URL of the page.")
+    policy: str | None = Field(default=None, description="First 12 digits of trust.hostData.")
+    target: str | None = Field(default=None, description="Kind of the target: VirtualNode or ContainerGroup.")
+    trust: Trust | None = Field(default=None, description="What the trust in the running group rests on.")
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """Return a condition by its type, or None."""
+        return next((c for c in self.conditions if c.type == kind), None)

@@ -1,0 +1,97 @@
+"""What the summarizer does and how large it is.
+
+Limits of Azure Container Instances: its pages "resource availability" and "confidential container groups".
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from confidential_summarizer.api.quantity import GB, parse_quantity
+from confidential_summarizer.api.rules import Rule, Ruled
+from confidential_summarizer.api.values import Name, Quantity
+
+MAX_GROUP_CPU = Decimal(31)
+"""Cores that one confidential container group can have."""
+MAX_GROUP_MEMORY = 180 * GB
+"""Bytes of memory that one confidential container group can have."""
+SIDECAR_CPU = Decimal("1.5")
+"""Cores that the sidecars of a group request beside the summarizer (blueprint.py)."""
+SIDECAR_MEMORY = 3 * GB
+"""Bytes that the sidecars of a group request beside the summarizer (blueprint.py)."""
+
+
+class Engine(StrEnum):
+    """What runs the model."""
+
+    AUTO = "auto"
+    CTRANSLATE2 = "ctranslate2"
+    REFERENCE = "reference"
+
+
+class Guard(StrEnum):
+    """What happens to a summary that repeats a long run of its document."""
+
+    AUTO = "auto"
+    REPORT = "report"
+    WITHHOLD = "withhold"
+
+
+class SummarizerSettings(Ruled):
+    """How the summaries are made."""
+
+    model: Name = Field(
+        default="bart",
+        description="Directory of the model: in the file system with role Models if there is one, else under /models "
+        "in the image. T5 and BART checkpoints work.",
+    )
+    max_words: int = Field(default=120, ge=10, le=1000, description="Upper bound of a summary's length, in words.")
+    engine: Engine = Field(
+        default=Engine.AUTO,
+        description="What runs the model: ctranslate2 (converted weights, fast on CPU), reference (transformers and "
+        "torch), or auto (ctranslate2 if converted weights are there).",
+    )
+    model_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None,
+        alias="modelSHA256",
+        description="SHA-256 of the model's SHA256SUMS; pins the weights, whoever owns their file system.",
+    )
+    guard: Guard = Field(
+        default=Guard.AUTO,
+        description="What happens to a summary that repeats a long run of its document word for word: withhold it, "
+        "report it on the page, or auto: what the model's card says.",
+    )
+    show_names: bool = Field(
+        default=False, description="Show the documents' file names to readers, instead of Document 1, 2, …"
+    )
+
+
+class Resources(Ruled):
+    """The size of the summarizer container; the sidecars of a group add 1.5 cores and 3 GB."""
+
+    cpu: Quantity = Field(default="2", description='Cores of the summarizer container, for example "2" or "500m".')
+    memory: Quantity = Field(default="4G", description='Memory of the summarizer container, for example "16Gi".')
+
+    @classmethod
+    def rules(cls) -> Sequence[Rule]:
+        """Keep the group within what Azure Container Instances has."""
+        cpu, memory = MAX_GROUP_CPU - SIDECAR_CPU, int((MAX_GROUP_MEMORY - SIDECAR_MEMORY) / GB)
+        return (
+            Rule(
+                f"a confidential container group has at most 31 cores, of which the sidecars take {SIDECAR_CPU}: set "
+                f"cpu to a value from 500m to {cpu}",
+                f"quantity(self.cpu).compareTo(quantity('500m')) >= 0 && "
+                f"quantity(self.cpu).compareTo(quantity('{cpu}')) <= 0",
+                lambda self: Decimal("0.5") <= parse_quantity(self.cpu) <= cpu,
+            ),
+            Rule(
+                f"a confidential container group has at most 180 GB of memory, of which the sidecars take 3 GB: set "
+                f"memory to a value from 1G to {memory}G",
+                f"quantity(self.memory).compareTo(quantity('1G')) >= 0 && "
+                f"quantity(self.memory).compareTo(quantity('{memory}G')) <= 0",
+                lambda self: GB <= parse_quantity(self.memory) <= memory * GB,
+            ),
+        )

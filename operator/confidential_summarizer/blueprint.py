@@ -1,0 +1,190 @@
+"""The container group that a ConfidentialSummarizer asks for, as a value. Pure; the targets render it.
+
+Three containers share the group: the summarizer, the encrypted-file-system sidecar (key release and mounts) and the
+key-release sidecar (evidence). Nothing here knows a policy hash: the group is measured, not the other way round.
+
+Sources: `EncfsSideCarArgs` and the sidecars' behaviour from microsoft/confidential-sidecar-containers, v2.12.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.file_systems import BlobAccess, FileSystem, KeyType, Role
+from confidential_summarizer.api.spec import Profile
+
+ENCFS_IMAGE = "mcr.microsoft.com/aci/encfs:2.12"
+SKR_IMAGE = "mcr.microsoft.com/aci/skr:2.12"
+
+SUMMARIZER = "summarizer"
+ENCFS = "encrypted-file-systems"
+SKR = "key-release"
+
+REMOTE_VOLUME = "remote"
+REMOTE_PATH = "/mnt/remote"
+"""The parent of every mount point: the sidecar makes each one a symbolic link, so the parent has to be the volume."""
+
+PAGE_PORT = 8501
+SKR_PORT = 8080
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the group; an empty command means the image's own.
+
+    Attributes:
+        image: Reference pinned by digest.
+        cpu: Cores, as a Kubernetes quantity.
+        memory: Bytes, as a Kubernetes quantity.
+        opens_remote: Whether the container sees the opened file systems.
+        readiness_path: HTTP path on the first port that answers 200 once the container is ready.
+    """
+
+    name: str
+    image: str
+    cpu: str
+    memory: str
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    privileged: bool = False
+    opens_remote: bool = True
+    readiness_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Everything about the group that does not depend on where it is deployed."""
+
+    name: str
+    namespace: str
+    replicas: int
+    containers: tuple[Container, ...]
+    identity: str
+
+
+@dataclass(frozen=True)
+class SidecarImages:
+    """The sidecars' images; the operator's settings can name a mirror or another version."""
+
+    encfs: str = ENCFS_IMAGE
+    skr: str = SKR_IMAGE
+
+    def by_container(self, summarizer: str) -> dict[str, str]:
+        """Return the reference of every container's image, given the summarizer's."""
+        return {SUMMARIZER: summarizer, ENCFS: self.encfs, SKR: self.skr}
+
+
+def blueprint(
+    resource: ConfidentialSummarizer, images: Mapping[str, str], *, token_sha256: str | None = None
+) -> Blueprint:
+    """Work out the container group of a resource.
+
+    Args:
+        resource: What the cluster admin wants.
+        images: Reference pinned by digest, by container name (`SidecarImages.by_container` names them).
+        token_sha256: SHA-256 (64 hexadecimal digits) of the readers' token, if reading needs one.
+    """
+    spec = resource.spec
+    return Blueprint(
+        name=resource.metadata.name,
+        namespace=resource.metadata.namespace,
+        replicas=spec.replicas,
+        containers=(
+            Container(
+                name=SUMMARIZER,
+                image=images[SUMMARIZER],
+                cpu=spec.resources.cpu,
+                memory=spec.resources.memory,
+                environment=summarizer_environment(resource, token_sha256),
+                ports=(PAGE_PORT,),
+                readiness_path="/readyz",
+            ),
+            Container(
+                name=ENCFS,
+                image=images[ENCFS],
+                cpu="1",
+                memory="2G",
+                command=("/encfs.sh",),
+                environment={"EncfsSideCarArgs": sidecar_arguments(spec.file_systems)},
+                privileged=True,
+            ),
+            Container(
+                name=SKR,
+                image=images[SKR],
+                cpu="500m",
+                memory="1G",
+                command=("/skr.sh",),
+                environment={"Port": str(SKR_PORT)},
+                opens_remote=False,
+            ),
+        ),
+        identity=spec.identity.resource_id,
+    )
+
+
+def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str | None) -> dict[str, str]:
+    """Return the summarizer's settings; the policy pins every one of them."""
+    spec = resource.spec
+    (documents,) = spec.file_systems_with(Role.DOCUMENTS)
+    models = spec.file_systems_with(Role.MODELS)
+    environment = {
+        "SUMMARIZER_DOCUMENTS": mount_point(documents),
+        "SUMMARIZER_MODEL": f"{mount_point(models[0]) if models else '/models'}/{spec.summarizer.model}",
+        "SUMMARIZER_MAX_WORDS": str(spec.summarizer.max_words),
+        "SUMMARIZER_ENGINE": spec.summarizer.engine.value,
+        "SUMMARIZER_GUARD": spec.summarizer.guard.value,
+        "SUMMARIZER_SHOW_NAMES": str(spec.summarizer.show_names).lower(),
+        "SUMMARIZER_PORT": str(PAGE_PORT),
+        "SUMMARIZER_PROFILE": spec.policy.profile.value,
+        "SUMMARIZER_SKR": f"http://localhost:{SKR_PORT}",
+        "SUMMARIZER_MAA": documents.key.attestation,
+    }
+    for output in spec.file_systems_with(Role.OUTPUT):
+        environment["SUMMARIZER_OUTPUT"] = mount_point(output)
+    if spec.summarizer.model_sha256 is not None:
+        environment["SUMMARIZER_MODEL_SHA256"] = spec.summarizer.model_sha256
+    if token_sha256 is not None:
+        environment["SUMMARIZER_TOKEN_SHA256"] = token_sha256
+    return environment
+
+
+def mount_point(file_system: FileSystem) -> str:
+    """Return where the group finds an opened file system."""
+    return f"{REMOTE_PATH}/{file_system.name}"
+
+
+def sidecar_arguments(file_systems: list[FileSystem]) -> str:
+    """Return the value of `EncfsSideCarArgs`: base64 (standard alphabet, padded) of compact JSON, keys sorted.
+
+    It holds neither a key nor a policy hash, so it can be pinned in the policy that the hash is made of.
+    """
+    document = {"azure_filesystems": [_sidecar_file_system(file_system) for file_system in file_systems]}
+    return base64.b64encode(json.dumps(document, separators=(",", ":"), sort_keys=True).encode()).decode()
+
+
+def _sidecar_file_system(file_system: FileSystem) -> dict[str, Any]:
+    key = file_system.key
+    arguments: dict[str, Any] = {
+        "mount_point": mount_point(file_system),
+        "azure_url": file_system.blob_url,
+        "azure_url_private": file_system.access is BlobAccess.MANAGED_IDENTITY,
+        "read_write": file_system.role is Role.OUTPUT,
+        "key": {
+            "kid": key.name,
+            "kty": key.type.value,
+            "authority": {"endpoint": key.attestation},
+            "akv": {"endpoint": key.vault},
+        },
+    }
+    if key.type is KeyType.RSA_HSM and key.derivation is not None:
+        arguments["key_derivation"] = {"salt": key.derivation.salt, "label": key.derivation.label}
+    return arguments
+
+
+def is_debug(resource: ConfidentialSummarizer) -> bool:
+    """Tell whether the resource asks for the profile that lets the host look into the group."""
+    return resource.spec.policy.profile is Profile.DEBUG
