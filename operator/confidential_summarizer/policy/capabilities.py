@@ -1,0 +1,64 @@
+"""Linux capabilities of a container, as the policy spells them out."""
+
+from collections.abc import Iterable
+
+from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy.document import Capabilities
+
+_ORDINARY = """
+CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL
+AUDIT_WRITE
+"""
+_ALL = """
+AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER
+FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE
+NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE
+SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM
+"""
+
+UNPRIVILEGED = tuple(f"CAP_{name}" for name in _ORDINARY.split())
+"""What an ordinary container gets, in the order of the service's own pause container."""
+
+PRIVILEGED = tuple(f"CAP_{name}" for name in _ALL.split())
+"""What a privileged container gets: every capability that the utility VM's kernel knows."""
+
+PAUSE = Capabilities(ambient=(), bounding=UNPRIVILEGED, effective=UNPRIVILEGED, inheritable=(), permitted=UNPRIVILEGED)
+
+
+def capabilities(*, privileged: bool, add: Iterable[str] = (), drop: Iterable[str] = ()) -> Capabilities:
+    """The five sets of a container, sorted.
+
+    Kubernetes leaves the prefix `CAP_` out and knows `ALL`; both are understood, where `az confcom` takes them for
+    unknown names.
+
+    Raises:
+        PolicyError: A name is no capability.
+    """
+    given = set(PRIVILEGED if privileged else UNPRIVILEGED)
+    inheritable = given if privileged else set[str]()
+    added, dropped = _names(add), _names(drop)
+    # Dropping happens last and wins, as in the reference tool.
+    filled = (given | added) - dropped
+    inherited = (inheritable | added if privileged else inheritable) - dropped
+    kept = tuple(sorted(filled))
+    return Capabilities(ambient=(), bounding=kept, effective=kept, inheritable=tuple(sorted(inherited)), permitted=kept)
+
+
+def normalise(name: str) -> str:
+    """The kernel's name of a capability, whichever way it is written.
+
+    Raises:
+        PolicyError: It is none.
+    """
+    upper = name.upper()
+    full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
+    if full not in PRIVILEGED:
+        raise PolicyError(f"securityContext: {name!r} is no Linux capability: see capabilities(7) for the names")
+    return full
+
+
+def _names(given: Iterable[str]) -> set[str]:
+    names: set[str] = set()
+    for name in given:
+        names |= set(PRIVILEGED) if name.upper() in {"ALL", "CAP_ALL"} else {normalise(name)}
+    return names

@@ -1,0 +1,91 @@
+"""From a layer's tar to its file system: what each entry does, whiteouts included.
+
+Whiteouts follow the overlay convention (Linux `Documentation/filesystems/overlayfs.rst`): a character device 0:0 hides
+a file, the attribute `trusted.overlay.opaque` hides what a directory held in lower layers.
+"""
+
+from collections.abc import Callable
+
+from confidential_summarizer.policy.layers import ext4_format as ext4
+from confidential_summarizer.policy.layers.ext4_format import Node, encode_time
+from confidential_summarizer.policy.layers.ext4_writer import Ext4Writer, clean
+from confidential_summarizer.policy.layers.pax import xattrs
+from confidential_summarizer.policy.layers.stream import ByteStream
+from confidential_summarizer.policy.layers.tar_header import HARD_LINK, Header
+from confidential_summarizer.policy.layers.tar_reader import TarReader
+from confidential_summarizer.policy.layers.verity import BlockSink
+
+_WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
+_TYPES = {
+    b"2": ext4.SYMLINK,
+    b"3": ext4.CHARACTER,
+    b"4": ext4.BLOCK_DEVICE,
+    b"5": ext4.DIRECTORY,
+    b"6": ext4.FIFO,
+}
+"""Every other type becomes a regular file, global PAX headers among them."""
+
+MissingParent = Callable[[bytes], None]
+
+
+def convert(stream: ByteStream, sink: BlockSink, on_missing_parent: MissingParent = lambda _: None) -> None:
+    """Write the file system of a layer.
+
+    Args:
+        stream: The uncompressed tar; it is read up to the tar's own end.
+        sink: Takes the blocks of the file system.
+        on_missing_parent: Called with each path whose parent directory has no entry before it. Hosts with an older
+            converter give such a
+            directory the current time, so the layer has another hash there each time.
+
+    Raises:
+        UnhashableLayer: The reference refuses the layer too.
+    """
+    reader, writer = TarReader(stream), Ext4Writer(sink)
+    given: set[tuple[bytes, ...]] = {()}
+    while (header := reader.next()) is not None:
+        path = clean(header.name)
+        if path[:-1] not in given:
+            on_missing_parent(header.name)
+        if header.type == b"5":
+            given.add(path)
+        _apply(header, reader, writer)
+    writer.close()
+
+
+def _apply(header: Header, reader: TarReader, writer: Ext4Writer) -> None:
+    writer.make_parents(header.name)
+    slash = header.name.rfind(b"/") + 1
+    directory, base = header.name[:slash], header.name[slash:]
+    if base == _OPAQUE:
+        node = writer.stat(directory)
+        node.xattrs = node.xattrs | {b"trusted.overlay.opaque": b"y"}
+        writer.create(directory, node)
+    elif base.startswith(_WHITEOUT):
+        writer.create(directory + base[len(_WHITEOUT) :], Node(ext4.CHARACTER))
+    elif header.type == HARD_LINK:
+        writer.link(header.linkname, header.name)
+    else:
+        node = _node(header)
+        writer.create(header.name, node)
+        if node.mode & ext4.TYPE_MASK == ext4.REGULAR:
+            reader.read_data(header, writer.write, writer.write_zeros)
+            writer.finish_file()
+
+
+def _node(header: Header) -> Node:
+    mtime = encode_time(header.mtime)
+    return Node(
+        mode=header.mode & ext4.PERMISSIONS | _TYPES.get(header.type, ext4.REGULAR),
+        uid=header.uid,
+        gid=header.gid,
+        mtime=mtime,
+        atime=encode_time(header.atime),
+        ctime=encode_time(header.ctime),
+        crtime=mtime,
+        size=header.size,
+        target=header.linkname,
+        device_major=header.device_major,
+        device_minor=header.device_minor,
+        xattrs=xattrs(header.records),
+    )

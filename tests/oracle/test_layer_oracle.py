@@ -1,0 +1,83 @@
+"""Ours against the real converter, tar by tar: root hash, digest of the whole file system, and whether it is refused."""
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from confidential_summarizer.errors import UnhashableLayer
+from confidential_summarizer.policy.layers.convert import convert
+from confidential_summarizer.policy.layers.stream import ByteStream
+from confidential_summarizer.policy.layers.verity import VerityTree
+from tests.support.tars import RandomTar
+
+pytestmark = pytest.mark.oracle
+
+SEEDS = int(os.environ.get("CSUM_ORACLE_TARS", "300"))
+"""How many random tars are compared; 5000 for a release."""
+BATCH = 100
+CHUNK = 1000
+
+MEANINGS = {
+    "cannot overwrite file with non-inline data": "cannot overwrite file with non-inline data",
+    "cannot orphan existing file or directory": "cannot orphan existing file or directory",
+    "cannot replace a directory with a file": "cannot replace a directory with a file",
+    "cannot replace a file with a directory": "cannot replace a file with a directory",
+    "file not found": "file not found",
+    "path not found": "path not found",
+    "invalid tar header": "invalid tar header",
+    "unexpected EOF": "unexpected EOF",
+    "could not fit xattr": "could not fit xattr",
+}
+"""What both say of the same cause."""
+
+
+def reference(binary: Path, paths: list[Path]) -> list[dict[str, str]]:
+    """What the real converter says of each tar."""
+    done = subprocess.run([binary], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ours(data: bytes) -> dict[str, str]:
+    """What we say of a tar that arrives in small chunks."""
+    tree = VerityTree()
+    try:
+        convert(ByteStream(data[start : start + CHUNK] for start in range(0, len(data), CHUNK)), tree)
+    except UnhashableLayer as error:
+        return {"error": str(error)}
+    return {"roothash": tree.root().hex()}
+
+
+def same_meaning(theirs: str, mine: str) -> bool:
+    """Whether two refusals name the same cause; causes without a fixed wording only have to be refusals."""
+    known = [meaning for text, meaning in MEANINGS.items() if text in theirs]
+    return not known or any(meaning in mine for meaning in known)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_random_tars_hash_and_fail_as_with_the_real_converter(layerhash: Path, tmp_path: Path, first: int) -> None:
+    seeds = range(first, min(first + BATCH, SEEDS))
+    data = {seed: RandomTar(seed).make() for seed in seeds}
+    paths = [tmp_path / f"{seed}.tar" for seed in seeds]
+    for seed, path in zip(seeds, paths, strict=True):
+        path.write_bytes(data[seed])
+    wrong = {}
+    hashed = 0
+    for seed, theirs in zip(seeds, reference(layerhash, paths), strict=True):
+        mine = ours(data[seed])
+        if "roothash" in theirs:
+            hashed += 1
+            if mine.get("roothash") != theirs["roothash"]:
+                wrong[seed] = (theirs, mine)
+        elif "error" not in mine or not same_meaning(theirs["error"], mine["error"]):
+            wrong[seed] = (theirs, mine)
+    assert not wrong
+    assert hashed >= BATCH // 3, "the tars must be ones that mostly can be hashed"
+
+
+def test_the_same_seed_makes_the_same_tars() -> None:
+    digests = {hashlib.sha256(b"".join(RandomTar(seed).make() for seed in range(20))).hexdigest() for _ in range(2)}
+    assert len(digests) == 1

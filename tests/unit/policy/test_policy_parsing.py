@@ -1,0 +1,112 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy import PolicySettings, parse_policy, virtual_node_policy
+from confidential_summarizer.policy.document import (
+    Capabilities,
+    ContainerRules,
+    EnvRule,
+    ExecProcess,
+    Fragment,
+    IdentityRule,
+    MountRule,
+    PolicyDocument,
+    PolicyFlags,
+    UserRule,
+)
+from confidential_summarizer.policy.text import RULES_0_11, render
+from tests.support.policy_scenarios import IMAGES, POD
+
+text = st.text(st.characters(codec="utf-8"), max_size=30)
+texts = st.lists(text, max_size=4).map(tuple)
+identities = st.builds(IdentityRule, text, st.sampled_from(["any", "id", "name", "re2"]))
+containers = st.builds(
+    ContainerRules,
+    name=text.filter(bool),
+    id=st.none() | text,
+    layers=texts,
+    command=st.none() | texts,
+    env_rules=st.lists(st.builds(EnvRule, text, st.sampled_from(["string", "re2"]), st.booleans()), max_size=3).map(
+        tuple
+    ),
+    mounts=st.lists(st.builds(MountRule, text, text, texts, text), max_size=3).map(tuple),
+    capabilities=st.none() | st.builds(Capabilities, texts, texts, texts, texts, texts),
+    working_dir=text,
+    user=st.builds(UserRule, identities, st.lists(identities, max_size=2).map(tuple), text),
+    signals=st.lists(st.integers(0, 64) | text, max_size=3).map(tuple),
+    exec_processes=st.lists(st.builds(ExecProcess, texts), max_size=2).map(tuple),
+    allow_elevated=st.booleans(),
+    allow_stdio_access=st.booleans(),
+    no_new_privileges=st.booleans(),
+    seccomp_profile_sha256=text,
+)
+fragments = st.builds(Fragment, text, text, st.integers(0, 99).map(str), st.just(("containers", "fragments")))
+documents = st.builds(
+    PolicyDocument,
+    api_version=st.just("0.11.0"),
+    framework_version=st.just("0.2.3"),
+    fragments=st.lists(fragments, max_size=2).map(tuple),
+    containers=st.lists(containers, max_size=3).map(tuple),
+    flags=st.builds(PolicyFlags, *[st.booleans()] * 6),
+    rules=st.just(RULES_0_11),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents, st.booleans())
+def test_reading_gives_back_what_was_written(document: PolicyDocument, pretty: bool) -> None:
+    assert parse_policy(render(document, pretty=pretty).text) == document
+
+
+TEXT = virtual_node_policy(POD, IMAGES, PolicySettings()).text
+CHANGES = {
+    "another package": (("package policy", "package other"), "package policy"),
+    "a rule of its own": (("mount_device := data.framework.mount_device", 'mount_device := {"allowed": true}'), "by itself"),
+    "a rule bound to another": (
+        ("exec_external := data.framework.exec_external", "exec_external := data.framework.get_properties"),
+        "by itself",
+    ),
+    "a rule twice": (('reason := {', 'allow_dump_stacks := true\nreason := {'), "twice"),
+    "an unknown definition": (('reason := {', 'allow_everything := true\nreason := {'), "does not know"),
+    "a body": (('reason := {', 'containers[x] { x := 1 }\nreason := {'), "something else"),
+    "another reason": (('data.framework.errors}', 'data.framework.errors, "x": 1}'), "unknown way"),
+    "an expression after a value": (("allow_dump_stacks := false", "allow_dump_stacks := false || true"), "more about"),
+    "a flag that is no truth value": (("allow_dump_stacks := false", "allow_dump_stacks := 0"), "wrong type"),
+    "an unknown field": (('"allow_elevated":', '"allow_magic":true,"allow_elevated":'), "allow_magic"),
+    "a repeated key": (('"allow_elevated":', '"allow_elevated":false,"allow_elevated":'), "not JSON"),
+    "a missing field": (('"working_dir":', '"working_dirs":'), "working_dirs|working_dir"),
+    "an unknown strategy": (('"strategy":"string"', '"strategy":"glob"'), "glob"),
+    "a comment": (("package policy", "package policy\n# a comment"), "something else"),
+    "an import": (("import future.keywords.in", "import data.evil"), "something else"),
+    "containers computed": (("containers := [", "containers := data.x[_] + ["), "not JSON"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_is_not_in_the_known_layout_is_refused(change: str) -> None:
+    (old, new), message = CHANGES[change]
+    assert old in TEXT
+    with pytest.raises(PolicyError, match=message):
+        parse_policy(TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("missing", ["api_version", "framework_version", "containers"])
+def test_a_policy_without_a_part_is_refused(missing: str) -> None:
+    lines = [line for line in TEXT.split("\n") if not line.startswith(f"{missing} :=")]
+    with pytest.raises(PolicyError, match=missing):
+        parse_policy("\n".join(lines))
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_policy_or_an_error_of_ours(anything: str) -> None:
+    with pytest.raises(PolicyError):
+        parse_policy(anything)
+    with pytest.raises(PolicyError):
+        parse_policy("package policy\n\n" + anything)
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(PolicyError):
+        parse_policy(TEXT.replace("containers := [", "containers := " + "[" * 100_000, 1))

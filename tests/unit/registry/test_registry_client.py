@@ -1,0 +1,277 @@
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from confidential_summarizer.errors import AccessDenied, ImageError, IntegrityError, Throttled, TransientError
+from confidential_summarizer.registry import Credential, RegistryClient, StaticCredentials, client, transport
+from confidential_summarizer.registry.image import ResolvedImage
+from tests.support.fake_registry import INDEX, BrokenAfter, FakeRegistry, digest
+
+LAYER = bytes(range(256)) * 4000
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(client, "_RESUME_DELAY", 0.001)
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[FakeRegistry]:
+    fake = FakeRegistry()
+    async with fake.serve():
+        yield fake
+
+
+async def resolve(
+    registry: FakeRegistry, name: str = "app:latest", credential: Credential | None = None
+) -> ResolvedImage:
+    credentials = StaticCredentials({registry.address: credential} if credential else {})
+    async with RegistryClient(credentials) as registry_client:
+        return await registry_client.resolve(f"{registry.address}/{name}")
+
+
+async def download(registry: FakeRegistry, image: ResolvedImage) -> bytes:
+    async with RegistryClient() as registry_client:
+        return b"".join([chunk async for chunk in registry_client.open_layer(image, image.layers[0])])
+
+
+async def test_an_image_is_resolved_to_digest_config_and_layers(registry: FakeRegistry) -> None:
+    made = registry.add_image(LAYER, Entrypoint=["/app"], Cmd=["--serve"], Env=["A=1"], WorkingDir="/srv", User="7")
+    image = await resolve(registry)
+    assert image.digest == made
+    assert image.pinned == f"{registry.address}/app@{made}"
+    assert (image.config.entrypoint, image.config.cmd, image.config.env) == (("/app",), ("--serve",), ("A=1",))
+    assert image.layers[0].diff_id == digest(LAYER)
+
+
+async def test_the_image_for_linux_amd64_is_taken_from_an_index(registry: FakeRegistry) -> None:
+    def entry(made: str, architecture: str, **more: str) -> dict[str, Any]:
+        return {"digest": made, "size": 1, "platform": {"os": "linux", "architecture": architecture, **more}}
+
+    arm = registry.add_image(b"arm", architecture="arm64", tag="arm")
+    variant = registry.add_image(b"variant", tag="v3")
+    wanted = registry.add_image(LAYER, tag="amd")
+    manifests = [entry(arm, "arm64"), entry(variant, "amd64", variant="v3"), entry(wanted, "amd64")]
+    registry.add_manifest({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}, "many")
+    assert (await resolve(registry, "app:many")).digest == wanted
+
+
+async def test_an_index_without_linux_amd64_says_so(registry: FakeRegistry) -> None:
+    registry.add_manifest({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}, "none")
+    with pytest.raises(ImageError, match="no linux/amd64"):
+        await resolve(registry, "app:none")
+
+
+async def test_an_image_for_another_architecture_is_refused(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER, architecture="arm64")
+    with pytest.raises(ImageError, match="arm64"):
+        await resolve(registry)
+
+
+async def test_an_unknown_image_is_named(registry: FakeRegistry) -> None:
+    with pytest.raises(ImageError, match="has no manifests/latest"):
+        await resolve(registry)
+
+
+async def test_a_manifest_that_is_not_its_digest_is_refused(registry: FakeRegistry) -> None:
+    made = registry.add_image(LAYER)
+    kind, body = registry.manifests[made]
+    registry.manifests[made] = (kind, body + b" ")
+    with pytest.raises(IntegrityError):
+        await resolve(registry, f"app@{made}")
+
+
+async def test_a_config_that_is_not_its_digest_is_refused(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    manifest = json.loads(registry.manifests["latest"][1])
+    registry.blobs[manifest["config"]["digest"]] = b"{}"
+    with pytest.raises(IntegrityError, match="config"):
+        await resolve(registry)
+
+
+async def test_a_layer_that_is_not_its_digest_is_refused_at_its_end(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    image = await resolve(registry)
+    stored = registry.blobs[image.layers[0].digest]
+    registry.blobs[image.layers[0].digest] = stored[:-1] + bytes([stored[-1] ^ 1])
+    with pytest.raises(IntegrityError, match="other bytes"):
+        await download(registry, image)
+
+
+async def test_a_layer_longer_than_announced_is_cut_off_and_refused(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    image = await resolve(registry)
+    registry.blobs[image.layers[0].digest] += bytes(50 << 20)
+    with pytest.raises(IntegrityError):
+        await download(registry, image)
+
+
+async def test_a_broken_download_goes_on_where_it_stopped(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    image = await resolve(registry)
+    stored = registry.blobs[image.layers[0].digest]
+    broken = [len(stored) // 3]
+
+    def rule(request: web.Request) -> web.StreamResponse | None:
+        if "/blobs/" in request.path and broken:
+            return BrokenAfter(stored, broken.pop())
+        return None
+
+    registry.rules.append(rule)
+    registry.requests.clear()
+    assert await download(registry, image) == stored
+    ranges = [headers.get("Range") for _, headers in registry.requests]
+    assert ranges[0] is None
+    assert ranges[1] is not None
+    assert 0 < int(ranges[1].removeprefix("bytes=").rstrip("-")) <= len(stored) // 3
+
+
+async def test_a_server_that_ignores_ranges_still_gives_the_whole_layer(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    image = await resolve(registry)
+    stored = registry.blobs[image.layers[0].digest]
+    answers = [lambda: BrokenAfter(stored, 100), lambda: web.Response(body=stored)]
+    registry.rules.append(lambda request: answers.pop(0)() if "/blobs/" in request.path and answers else None)
+    assert await download(registry, image) == stored
+
+
+async def test_a_download_that_always_breaks_is_transient(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    image = await resolve(registry)
+    registry.rules.append(lambda request: BrokenAfter(LAYER, 10) if "/blobs/" in request.path else None)
+    with pytest.raises((TransientError, IntegrityError)):
+        await download(registry, image)
+
+
+async def test_retry_after_is_obeyed_and_the_call_goes_through(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    answers = [web.Response(status=429, headers={"Retry-After": "0"}), web.Response(status=503)]
+    registry.rules.append(lambda request: answers.pop() if answers else None)
+    assert (await resolve(registry)).layers
+    assert registry.asked()["/v2/app/manifests/latest"] == 3
+
+
+async def test_a_long_retry_after_is_handed_to_the_caller(registry: FakeRegistry) -> None:
+    registry.rules.append(lambda request: web.Response(status=429, headers={"Retry-After": "900"}))
+    with pytest.raises(Throttled) as caught:
+        await resolve(registry)
+    assert caught.value.retry_after == 900
+
+
+async def test_a_registry_that_is_not_there_is_transient() -> None:
+    async with RegistryClient() as registry_client:
+        with pytest.raises(TransientError, match="cannot be reached"):
+            await registry_client.resolve("127.0.0.1:1/app")
+
+
+async def test_basic_credentials_are_sent_when_asked_for(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    expected = "Basic " + base64.b64encode(b"u:p").decode()
+
+    def rule(request: web.Request) -> web.StreamResponse | None:
+        if request.headers.get("Authorization") == expected:
+            return None
+        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="registry"'})
+
+    registry.rules.append(rule)
+    assert (await resolve(registry, credential=Credential("u", "p"))).layers
+    with pytest.raises(AccessDenied, match="user and password"):
+        await resolve(registry)
+    with pytest.raises(AccessDenied, match="denies"):
+        await resolve(registry, credential=Credential("u", "wrong"))
+
+
+class TokenService:
+    """Answers 401 until a request carries the token that its own endpoint gave out."""
+
+    def __init__(self, registry: FakeRegistry, *, realm: str = "") -> None:
+        self.registry = registry
+        self.realm = realm
+        self.forms: list[dict[str, str]] = []
+
+    def __call__(self, request: web.Request) -> web.StreamResponse | None:
+        if request.path == "/token":
+            self.forms.append({"method": request.method, **request.query})
+            if request.headers.get("Authorization") == "Basic " + base64.b64encode(b"u:wrong").decode():
+                return web.Response(status=401)
+            return web.json_response({"access_token": "good", "expires_in": 300})
+        if request.headers.get("Authorization") == "Bearer good":
+            return None
+        realm = self.realm or f"http://{self.registry.address}/token"
+        challenge = f'Bearer realm="{realm}",service="registry.example",scope="repository:app:pull"'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+
+async def test_a_token_is_fetched_once_and_used_for_everything(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    service = TokenService(registry)
+    registry.rules.append(service)
+    await resolve(registry, credential=Credential("u", "p"))
+    assert service.forms == [{"method": "GET", "service": "registry.example", "scope": "repository:app:pull"}]
+
+
+async def test_a_refresh_token_is_traded_by_post(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    service = TokenService(registry)
+    registry.rules.append(service)
+    await resolve(registry, credential=Credential(identity_token="refresh"))
+    assert [form["method"] for form in service.forms] == ["POST"]
+
+
+async def test_a_refused_credential_is_somebody_elses_turn(registry: FakeRegistry) -> None:
+    registry.rules.append(TokenService(registry))
+    with pytest.raises(AccessDenied, match="refuses the credential"):
+        await resolve(registry, credential=Credential("u", "wrong"))
+
+
+async def test_a_password_is_never_sent_unencrypted_to_another_host(registry: FakeRegistry) -> None:
+    registry.rules.append(TokenService(registry, realm="http://evil.example/token"))
+    with pytest.raises(AccessDenied, match="unencrypted"):
+        await resolve(registry, credential=Credential("u", "p"))
+
+
+async def test_a_redirect_to_storage_is_followed_without_the_credential(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    storage = FakeRegistry(blobs=registry.blobs)
+    registry.rules.append(TokenService(registry))
+    async with storage.serve():
+
+        def rule(request: web.Request) -> web.StreamResponse | None:
+            if "/blobs/" in request.path:
+                raise web.HTTPTemporaryRedirect(
+                    f"http://{storage.address}/v2/storage/blobs/{request.path.rpartition('/')[2]}"
+                )
+            return None
+
+        registry.rules.append(rule)
+        image = await resolve(registry)
+        assert await download(registry, image) == registry.blobs[image.layers[0].digest]
+    assert storage.requests
+    assert all("Authorization" not in headers for _, headers in storage.requests)
+
+
+async def test_different_numbers_of_layers_and_diff_ids_are_refused(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    manifest = json.loads(registry.manifests["latest"][1])
+    manifest["layers"] *= 2
+    registry.add_manifest(manifest, "odd")
+    with pytest.raises(ImageError, match="2 layers but 1 diff_ids"):
+        await resolve(registry, "app:odd")
+
+
+async def test_a_manifest_that_is_no_image_is_refused(registry: FakeRegistry) -> None:
+    registry.add_manifest({"mediaType": "application/vnd.docker.distribution.manifest.v1+json"}, "old")
+    with pytest.raises(ImageError, match="schema 2"):
+        await resolve(registry, "app:old")
+
+
+async def test_an_endless_manifest_is_refused(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_MANIFEST_LIMIT", 1000)
+    registry.manifests["big"] = ("application/json", b"{" + b" " * 5000 + b"}")
+    with pytest.raises(ImageError, match="larger than"):
+        await resolve(registry, "app:big")
