@@ -1,0 +1,69 @@
+"""Microsoft Azure Attestation over plain HTTPS: its discovery document and signing keys."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from confidential_summarizer.azure.transport import plain_session
+from confidential_summarizer.errors import IntegrityError, TransientError
+from confidential_summarizer.release.grammar import authority_url
+
+
+class AttestationService:
+    """One attestation service. Use as an async context manager."""
+
+    def __init__(self, host: str) -> None:
+        """Prepare the client.
+
+        Raises:
+            ReleasePolicyError: The text is no host name.
+        """
+        self.url = authority_url(host)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = plain_session()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def signing_keys(self) -> Mapping[str, Any]:
+        """Return the JWK set that the service's discovery document names; `evidence.signing_keys` reads it.
+
+        Raises:
+            IntegrityError: The discovery document is of another issuer, or sends elsewhere for the keys.
+            TransientError: The service cannot be reached.
+        """
+        discovery = await self._get(f"{self.url}/.well-known/openid-configuration")
+        keys_url = str(discovery.get("jwks_uri", ""))
+        issuer = str(discovery.get("issuer", self.url)).rstrip("/")
+        if issuer != self.url or urlsplit(keys_url)[:2] != urlsplit(self.url)[:2]:
+            raise IntegrityError(
+                f"{self.url}: the discovery document names issuer {issuer} and keys at {keys_url}, "
+                "which is not the service that was asked."
+            )
+        return await self._get(keys_url)
+
+    async def _get(self, url: str) -> Mapping[str, Any]:
+        if self._session is None:
+            raise TransientError(f"{url}: the client is not open.")
+        try:
+            async with self._session.get(url, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise TransientError(f"{url}: the attestation service answered {response.status}. Try again.")
+                document = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise TransientError(
+                f"{url}: the attestation service cannot be reached ({type(error).__name__}). "
+                "Check the host name, HTTPS_PROXY and SSL_CERT_FILE."
+            ) from error
+        if not isinstance(document, dict):
+            raise IntegrityError(f"{url}: the attestation service answered with no JSON object.")
+        return document

@@ -1,0 +1,251 @@
+"""Blobs of sealed images: push, look at, share for a time, purge.
+
+A read-write image needs a page blob (the sidecar writes pages back); a read-only one may be a block blob.
+The digest of the image is kept as the blob's metadata, and every piece is sent with its own checksum, which the
+service verifies: that is how a push is known to be whole without reading it all back.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from azure.core import MatchConditions
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties, BlobSasPermissions, BlobType, generate_blob_sas
+from azure.storage.blob.aio import BlobClient, BlobServiceClient
+
+from confidential_summarizer.azure.blob_url import BlobURL
+from confidential_summarizer.azure.conversion import converted, error_code
+from confidential_summarizer.azure.transport import client_options
+from confidential_summarizer.azure.upload import BlockUpload, PageUpload, UploadProgress
+from confidential_summarizer.errors import IntegrityError, NotFound, SpecError
+
+DIGEST_METADATA = "csum_sha256"
+"""Metadata name of the whole image's SHA-256 in hex; set only once everything is there."""
+
+UPLOAD_METADATA = "csum_upload"
+"""Metadata name of the SHA-256 of the image whose pages are being written."""
+
+LONGEST_DELEGATION = timedelta(days=7)
+"""Azure's limit for a user-delegation key, and so for a SAS made with one."""
+
+_CLOCK_SKEW = timedelta(minutes=5)
+
+Credential = AsyncTokenCredential | AzureNamedKeyCredential | None
+"""A signed-in identity, an account key, or None where the URL has a SAS."""
+
+
+@dataclass(frozen=True)
+class BlobState:
+    """A blob as the service describes it.
+
+    Attributes:
+        url: Without a SAS.
+        size: Bytes.
+        page: Whether it is a page blob.
+        sha256: Digest of the image, None where it was not pushed whole by `push`.
+        etag: Changes with every write.
+        modified: When it was last written.
+    """
+
+    url: str
+    size: int
+    page: bool
+    sha256: str | None
+    etag: str
+    modified: datetime
+
+
+class SealedBlob:
+    """One blob. Use as an async context manager."""
+
+    def __init__(self, url: BlobURL, credential: Credential, *, retries: int = 4) -> None:
+        """Prepare the client; no call is made.
+
+        Args:
+            url: Where the blob is or will be; a SAS in it is used if there is no credential.
+            credential: Who calls; stays the caller's to close.
+            retries: How often the SDK repeats a failed call.
+        """
+        self.url = url
+        self._credential = credential
+        self._service = BlobServiceClient(
+            url.account_url, credential=credential if credential is not None else url.sas, **client_options(retries)
+        )
+        self._blob: BlobClient = self._service.get_blob_client(url.container, url.blob)
+
+    async def __aenter__(self) -> Self:
+        await self._service.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._service.close()
+
+    async def state(self) -> BlobState | None:
+        """Return the blob as it is, or None where there is none."""
+        properties = await self._properties()
+        return None if properties is None else self._state(properties)
+
+    async def create_container(self) -> None:
+        """Create the blob's container, private to the account; one that exists already is left alone."""
+        with converted(self._subject):
+            try:
+                await self._service.create_container(self.url.container)
+            except ResourceExistsError:
+                return
+
+    async def push(
+        self, image: Path, *, page: bool, overwrite: bool = False, progress: UploadProgress | None = None
+    ) -> BlobState:
+        """Push an image, or go on with an interrupted push of the same image.
+
+        Args:
+            image: The sealed image.
+            page: Make a page blob, which a read-write file system needs.
+            overwrite: Replace another image under this name.
+            progress: Told the bytes done and the bytes in all.
+
+        Raises:
+            SpecError: Another blob has the name, or the image cannot be a page blob.
+            IntegrityError: The blob is not what was pushed.
+            SummarizerError: The service refused or failed.
+        """
+        size, digest = await asyncio.to_thread(_size_and_digest, image)
+        existing = await self._properties()
+        if existing is not None and self._complete(existing, digest, page):
+            return self._state(existing)
+        resumable = existing is not None and _interrupted(existing) == digest and existing.size == size and page
+        if existing is not None and not resumable:
+            await self._make_room(existing, page=page, overwrite=overwrite)
+        with converted(self._subject):
+            if page:
+                upload = PageUpload(self._blob, image, size, progress)
+                await upload.run({UPLOAD_METADATA: digest}, resume=resumable)
+                await self._blob.set_blob_metadata({DIGEST_METADATA: digest})
+            else:
+                await BlockUpload(self._blob, image, size, progress).run({DIGEST_METADATA: digest})
+        return await self._verified(size, digest, page)
+
+    async def delete(self) -> BlobState:
+        """Delete the blob and its snapshots, if nobody writes to it in between; return what was deleted.
+
+        Raises:
+            NotFound: There is no such blob.
+            TransientError: It changed in between.
+        """
+        state = await self.state()
+        if state is None:
+            raise NotFound(f"{self._subject}: there is no such blob.")
+        with converted(self._subject):
+            await self._blob.delete_blob(
+                delete_snapshots="include", etag=state.etag, match_condition=MatchConditions.IfNotModified
+            )
+        if await self.state() is not None:
+            raise IntegrityError(
+                f"{self._subject}: the blob is still there after it was deleted; somebody pushed anew."
+            )
+        return state
+
+    async def share(self, duration: timedelta, now: datetime | None = None) -> str:
+        """Return the blob's URL with a SAS that lets its holder read the blob for a time.
+
+        Raises:
+            SpecError: The time is too long, or the credential cannot sign.
+        """
+        now = now or datetime.now(UTC)
+        start, expiry = now - _CLOCK_SKEW, now + duration
+        signer: dict[str, Any]
+        if isinstance(self._credential, AzureNamedKeyCredential):
+            signer = {"account_key": self._credential.named_key.key}
+        elif self._credential is not None:
+            if duration > LONGEST_DELEGATION:
+                raise SpecError("A SAS signed by an identity lasts 7 days at most. Give --sas 7d, or an account key.")
+            with converted(self._subject):
+                key = await self._service.get_user_delegation_key(start, expiry)
+            signer = {"user_delegation_key": key}
+        else:
+            raise SpecError("A SAS cannot sign another one. Sign in, or give the account key.")
+        sas = generate_blob_sas(
+            self.url.account,
+            self.url.container,
+            self.url.blob,
+            permission=BlobSasPermissions(read=True),
+            start=start,
+            expiry=expiry,
+            protocol="https",
+            **signer,
+        )
+        return f"{self.url}?{sas}"
+
+    async def _make_room(self, existing: BlobProperties, *, page: bool, overwrite: bool) -> None:
+        if not overwrite:
+            raise SpecError(
+                f"{self._subject}: another blob of {existing.size} bytes has this name. Push with --overwrite, "
+                "or under another name. A group that has it mounted reads nonsense once it is replaced."
+            )
+        if page or _is_page(existing):
+            with converted(self._subject):
+                await self._blob.delete_blob(
+                    delete_snapshots="include", etag=existing.etag, match_condition=MatchConditions.IfNotModified
+                )
+
+    async def _verified(self, size: int, digest: str, page: bool) -> BlobState:
+        properties = await self._properties()
+        if properties is None or properties.size != size or not self._complete(properties, digest, page):
+            raise IntegrityError(f"{self._subject}: the blob is not what was pushed. Push it again.")
+        return self._state(properties)
+
+    async def _properties(self) -> BlobProperties | None:
+        with converted(self._subject):
+            try:
+                return await self._blob.get_blob_properties()
+            except ResourceNotFoundError as error:
+                if error_code(error) == "ContainerNotFound":
+                    raise
+                return None
+
+    def _complete(self, properties: BlobProperties, digest: str, page: bool) -> bool:
+        return _metadata(properties).get(DIGEST_METADATA) == digest and _is_page(properties) is page
+
+    def _state(self, properties: BlobProperties) -> BlobState:
+        return BlobState(
+            url=str(self.url),
+            size=properties.size,
+            page=_is_page(properties),
+            sha256=_metadata(properties).get(DIGEST_METADATA),
+            etag=str(properties.etag).strip('"'),
+            modified=properties.last_modified,
+        )
+
+    @property
+    def _subject(self) -> str:
+        return f"Blob {self.url}"
+
+
+def _size_and_digest(image: Path) -> tuple[int, str]:
+    try:
+        with image.open("rb") as file:
+            return image.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SpecError(f"{image}: {error.strerror}. Give the image that `csum seal` wrote.") from None
+
+
+def _metadata(properties: BlobProperties) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in (properties.metadata or {}).items()}
+
+
+def _interrupted(properties: BlobProperties) -> str | None:
+    return _metadata(properties).get(UPLOAD_METADATA) if _is_page(properties) else None
+
+
+def _is_page(properties: BlobProperties) -> bool:
+    return properties.blob_type == BlobType.PAGEBLOB

@@ -1,0 +1,64 @@
+"""What a group's page answers when it is asked for evidence."""
+
+import base64
+import binascii
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from confidential_summarizer.errors import IntegrityError
+
+NONCE_BYTES = 32
+"""As many as SHA-256 gives: nobody meets an old nonce again."""
+
+NONCE_FIELD = "nonce"
+"""Field of the runtime data that holds the nonce."""
+
+
+def new_nonce() -> str:
+    """Return a fresh nonce, base64url without padding."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(NONCE_BYTES)).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Evidence as the page gave it; nothing in it is believed before it was checked.
+
+    Attributes:
+        token: The attestation service's JWT.
+        runtime_data: The exact bytes whose SHA-256 the processor put into its report: JSON with the nonce.
+    """
+
+    token: str
+    runtime_data: bytes
+
+    @classmethod
+    def parse(cls, document: object) -> Self:
+        """Read the answer of `GET /api/evidence?nonce=…`: `{"token": JWT, "runtimeData": base64}`.
+
+        Raises:
+            IntegrityError: It is of another form.
+        """
+        if not isinstance(document, Mapping) or not isinstance(document.get("token"), str):
+            raise IntegrityError("The group's evidence holds no token. Is the URL that of a summarizer's page?")
+        try:
+            runtime_data = base64.b64decode(str(document.get("runtimeData", "")), validate=True)
+        except binascii.Error:
+            raise IntegrityError("The group's evidence holds runtime data that are not base64.") from None
+        return cls(token=document["token"], runtime_data=runtime_data)
+
+    def to_document(self) -> dict[str, str]:
+        """Return the JSON object that `parse` reads, for an evidence file."""
+        return {"token": self.token, "runtimeData": base64.b64encode(self.runtime_data).decode()}
+
+    @property
+    def nonce(self) -> str | None:
+        """The nonce in the runtime data, None where there is none."""
+        try:
+            document: Any = json.loads(self.runtime_data)
+        except ValueError:
+            return None
+        value = document.get(NONCE_FIELD) if isinstance(document, dict) else None
+        return value if isinstance(value, str) else None

@@ -1,0 +1,32 @@
+"""Sealed file systems: LUKS2 images that the encfs sidecar opens, made and opened again without root.
+
+No device-mapper, no loop device and no mount is used: mke2fs fills a file from a directory, cryptsetup encrypts it
+offline, debugfs reads it.
+"""
+
+from confidential_summarizer.sealing.image import Progress, SealedImage, seal
+from confidential_summarizer.sealing.inspection import Entry, Inspection, inspect
+from confidential_summarizer.sealing.key_file import KEY_BYTES, create_key_file, is_private, new_key, read_key
+from confidential_summarizer.sealing.luks_header import LuksHeader, read_header
+from confidential_summarizer.sealing.opening import unseal
+from confidential_summarizer.sealing.size import FileSystemPlan, parse_size, plan_file_system
+
+__all__ = [
+    "KEY_BYTES",
+    "Entry",
+    "FileSystemPlan",
+    "Inspection",
+    "LuksHeader",
+    "Progress",
+    "SealedImage",
+    "create_key_file",
+    "inspect",
+    "is_private",
+    "new_key",
+    "parse_size",
+    "plan_file_system",
+    "read_header",
+    "read_key",
+    "seal",
+    "unseal",
+]

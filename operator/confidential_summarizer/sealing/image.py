@@ -1,0 +1,114 @@
+"""From a directory to a sealed image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from confidential_summarizer.errors import SealingError
+from confidential_summarizer.sealing.key_file import KEY_BYTES
+from confidential_summarizer.sealing.luks import DATA_OFFSET, encrypt
+from confidential_summarizer.sealing.luks_header import LuksHeader, read_header
+from confidential_summarizer.sealing.scratch import Scratch, scratch
+from confidential_summarizer.sealing.size import BLOCK, INODE, FileSystemPlan, plan_file_system
+from confidential_summarizer.sealing.tools import run_tool
+
+FEATURES = (
+    "none,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,"
+    "metadata_csum"
+)
+"""ext4 features of the image, the same on every machine; every kernel since 3.18 mounts them."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what goes on, the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True)
+class SealedImage:
+    """An image that is ready to be pushed.
+
+    Attributes:
+        path: The file.
+        size: Its length in bytes, a multiple of 512 KiB.
+        read_write: Whether it was made to be written to; such an image needs a page blob.
+        header: The facts of its LUKS header.
+        plan: The file system inside.
+    """
+
+    path: Path
+    size: int
+    read_write: bool
+    header: LuksHeader
+    plan: FileSystemPlan
+
+
+def seal(
+    directory: Path,
+    image: Path,
+    key: bytes,
+    *,
+    size: int | None = None,
+    read_write: bool = False,
+    progress: Progress | None = None,
+    before_publishing: Callable[[], None] | None = None,
+) -> SealedImage:
+    """Seal a directory's content into an encrypted file system.
+
+    Dot-files, permissions, owners, links and extended attributes are kept. The image appears under its name when it is
+    complete and not before; until then neither plain nor cipher text has a name in any directory.
+    Two seals of one directory differ in every byte, because each has a random volume key.
+
+    Args:
+        directory: What to seal.
+        image: The file to write; an older one is replaced.
+        key: 32 bytes.
+        size: Bytes of the file system; from the content where None.
+        read_write: Make a file system that the group can write to.
+        progress: Told how far it is.
+        before_publishing: Called once the image is complete and has no name yet: the time to keep the key.
+
+    Raises:
+        SealingError: The directory cannot be sealed into that place, or a program is missing or failed.
+    """
+    if len(key) != KEY_BYTES:
+        raise SealingError(f"A key has {KEY_BYTES} bytes, this one {len(key)}.")
+    tell = progress or _silent
+    plan = plan_file_system(directory, size=size, read_write=read_write)
+    target = image.absolute()
+    if target.is_relative_to(directory.absolute()):
+        raise SealingError(f"{image} lies in the directory that is to be sealed. Write it somewhere else.")
+    with (
+        scratch(target.parent, DATA_OFFSET + plan.size) as file,
+        scratch(target.parent, DATA_OFFSET) as header,
+    ):
+        tell("writing the file system", 0, plan.size)
+        _make_file_system(directory, file, plan)
+        encrypt(file, header, key, lambda done, total: tell("encrypting", done, total))
+        if before_publishing is not None:
+            before_publishing()
+        file.publish(target)
+    tell("encrypting", plan.size, plan.size)
+    return SealedImage(target, DATA_OFFSET + plan.size, read_write, read_header(target), plan)
+
+
+def _make_file_system(directory: Path, file: Scratch, plan: FileSystemPlan) -> None:
+    features = FEATURES + (",has_journal" if plan.journal else "")
+    try:
+        run_tool(
+            [
+                "mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-I", str(INODE), "-N", str(plan.inodes),
+                "-m", "0", "-O", features, "-E", f"offset={DATA_OFFSET},nodiscard,lazy_itable_init=0",
+                "-d", str(directory), file.path, str(plan.size // BLOCK),
+            ],
+            descriptors=(file.descriptor,),
+        )  # fmt: skip
+    except SealingError as error:
+        if "Could not allocate" in str(error) or "No space" in str(error) or "no free" in str(error):
+            raise SealingError(
+                f"{directory} does not fit into {plan.size} bytes, it needs about {plan.needed}. "
+                f"Leave --size out, or give more ({error})."
+            ) from None
+        raise
+
+
+def _silent(_step: str, _done: int, _total: int) -> None:
+    return

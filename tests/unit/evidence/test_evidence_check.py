@@ -1,0 +1,210 @@
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confidential_summarizer.errors import IntegrityError
+from confidential_summarizer.evidence import Evidence, Expectation, Verdict, check, new_nonce, signing_keys
+
+MAA = "sharedeus2.eus2.attest.azure.net"
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+HOST_DATA = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture(scope="module")
+def another_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def published(key: rsa.RSAPrivateKey, kid: str = "k1") -> dict[str, Any]:
+    """The JWK set as the service publishes it: a certificate for each key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "attestation")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    der = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+    return {"keys": [{"kid": kid, "kty": "RSA", "x5c": [der]}]}
+
+
+def runtime(nonce: str) -> bytes:
+    return json.dumps({"nonce": nonce, "name": "contracts"}).encode()
+
+
+def claims(runtime_data: bytes, **changes: Any) -> dict[str, Any]:
+    good: dict[str, Any] = {
+        "iss": f"https://{MAA}",
+        "nbf": NOW.timestamp() - 10,
+        "exp": NOW.timestamp() + 3600,
+        "x-ms-attestation-type": "sevsnpvm",
+        "x-ms-compliance-status": "azure-compliant-uvm",
+        "x-ms-sevsnpvm-hostdata": HOST_DATA,
+        "x-ms-sevsnpvm-is-debuggable": False,
+        "x-ms-sevsnpvm-vmpl": 0,
+        "x-ms-sevsnpvm-reportdata": (hashlib.sha256(runtime_data).digest() + bytes(32)).hex(),
+    }
+    good.update(changes)
+    return {name: value for name, value in good.items() if value is not None}
+
+
+def verdict(
+    key: rsa.RSAPrivateKey,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    nonce: str = "fresh",
+    asked: str | None = "fresh",
+    keys: Mapping[str, Any] | None = None,
+    runtime_data: bytes | None = None,
+    debuggable: bool = False,
+    **header: Any,
+) -> Verdict:
+    data = runtime(nonce)
+    token = jwt.encode(claims(data, **(changes or {})), key, algorithm="RS256", headers={"kid": "k1", **header})
+    evidence = Evidence(token, data if runtime_data is None else runtime_data)
+    expectation = Expectation(MAA, [HOST_DATA], asked, NOW, debuggable)
+    return check(evidence, signing_keys(keys or published(key)), expectation)
+
+
+def failed(result: Verdict) -> list[str]:
+    return [one.name for one in result.failures]
+
+
+def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
+    result = verdict(key)
+
+    assert result.passed
+    assert len(result.checks) == 10
+    assert result.claims()["x-ms-sevsnpvm-hostdata"] == HOST_DATA
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"x-ms-sevsnpvm-hostdata": "cd" * 32}, "Host-data"),
+        ({"x-ms-sevsnpvm-hostdata": None}, "Host-data"),
+        ({"x-ms-compliance-status": "other"}, "Compliance status"),
+        ({"x-ms-compliance-status": None}, "Compliance status"),
+        ({"x-ms-sevsnpvm-is-debuggable": True}, "Not debuggable"),
+        ({"x-ms-sevsnpvm-is-debuggable": None}, "Not debuggable"),
+        ({"x-ms-sevsnpvm-vmpl": 1}, "Privilege level"),
+        ({"x-ms-attestation-type": "azurevm"}, "Attestation type"),
+        ({"iss": "https://sharedweu.weu.attest.azure.net"}, "Issuer"),
+        ({"iss": f"http://{MAA}"}, "Issuer"),
+        ({"exp": NOW.timestamp() - 3600}, "Valid now"),
+        ({"exp": None}, "Valid now"),
+        ({"exp": True}, "Valid now"),
+        ({"nbf": NOW.timestamp() + 3600}, "Valid now"),
+        ({"x-ms-sevsnpvm-reportdata": "00" * 64}, "Report data"),
+        ({"x-ms-sevsnpvm-reportdata": None}, "Report data"),
+    ],
+)
+def test_each_claim_that_differs_fails_its_own_check(
+    key: rsa.RSAPrivateKey, changes: dict[str, Any], name: str
+) -> None:
+    assert failed(verdict(key, changes)) == [name]
+
+
+def test_an_old_nonce_is_refused(key: rsa.RSAPrivateKey) -> None:
+    assert failed(verdict(key, nonce="yesterday")) == ["Nonce"]
+
+
+def test_evidence_from_a_file_needs_no_nonce(key: rsa.RSAPrivateKey) -> None:
+    assert verdict(key, nonce="yesterday", asked=None).passed
+
+
+def test_runtime_data_of_somebody_else_is_refused(key: rsa.RSAPrivateKey) -> None:
+    """A page that puts our nonce beside a token made for other runtime data."""
+    assert failed(verdict(key, nonce="other", runtime_data=runtime("fresh"))) == ["Report data"]
+
+
+def test_a_token_signed_by_another_key_is_refused(key: rsa.RSAPrivateKey, another_key: rsa.RSAPrivateKey) -> None:
+    assert failed(verdict(another_key, keys=published(key))) == ["Signature"]
+
+
+def test_a_token_that_names_an_unknown_key_is_refused(key: rsa.RSAPrivateKey) -> None:
+    assert failed(verdict(key, kid="k2")) == ["Signature"]
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS512"])
+def test_a_token_does_not_choose_how_it_is_checked(key: rsa.RSAPrivateKey, algorithm: str) -> None:
+    data = runtime("fresh")
+    secret = {"none": None, "HS256": "x" * 64, "RS512": key}[algorithm]
+    token = jwt.encode(claims(data), secret, algorithm=algorithm, headers={"kid": "k1"})  # type: ignore[arg-type]
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", NOW)
+
+    assert "Signature" in failed(check(Evidence(token, data), signing_keys(published(key)), expectation))
+
+
+def test_a_debuggable_guest_passes_only_when_it_was_asked_for(key: rsa.RSAPrivateKey) -> None:
+    assert verdict(key, {"x-ms-sevsnpvm-is-debuggable": True}, debuggable=True).passed
+
+
+def test_a_changed_claim_breaks_the_signature(key: rsa.RSAPrivateKey) -> None:
+    data = runtime("fresh")
+    header, _, signature = jwt.encode(claims(data), key, algorithm="RS256", headers={"kid": "k1"}).split(".")
+    other = base64.urlsafe_b64encode(json.dumps(claims(data, jti="1")).encode()).rstrip(b"=").decode()
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", NOW)
+
+    result = check(Evidence(f"{header}.{other}.{signature}", data), signing_keys(published(key)), expectation)
+
+    assert failed(result) == ["Signature"]
+
+
+def test_bare_rsa_numbers_are_read_as_well(key: rsa.RSAPrivateKey) -> None:
+    jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) | {"kid": "k1"}
+
+    assert verdict(key, keys={"keys": [{"kid": "k0", "kty": "EC"}, jwk]}).passed
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"keys": []}, {"keys": [{"kid": "a", "x5c": ["!"]}]}])
+def test_a_service_without_keys_is_refused(document: object) -> None:
+    with pytest.raises(IntegrityError):
+        signing_keys(document)
+
+
+@pytest.mark.parametrize("token", ["", "a.b", "a.b.c", "e30.W10.e30"])
+def test_what_is_no_token_is_refused(key: rsa.RSAPrivateKey, token: str) -> None:
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", NOW)
+    with pytest.raises(IntegrityError):
+        check(Evidence(token, b"{}"), signing_keys(published(key)), expectation)
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"token": 1}, {"token": "a", "runtimeData": "%"}])
+def test_what_is_no_evidence_is_refused(document: object) -> None:
+    with pytest.raises(IntegrityError):
+        Evidence.parse(document)
+
+
+@given(st.binary(max_size=200))
+def test_any_runtime_data_survives_the_wire_and_never_breaks_the_nonce(data: bytes) -> None:
+    evidence = Evidence.parse(Evidence("t", data).to_document())
+
+    assert evidence.runtime_data == data
+    assert evidence.nonce is None or isinstance(evidence.nonce, str)
+
+
+def test_nonces_differ() -> None:
+    assert len({new_nonce() for _ in range(50)}) == 50
