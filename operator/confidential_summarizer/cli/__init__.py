@@ -1,0 +1,81 @@
+"""The command `csum`, also installed as `kubectl csum`.
+
+Data goes to stdout, everything else to stderr. Exit codes:
+
+0  done, or the answer is yes
+1  the answer is no: it differs, it is refused
+2  the command line itself is wrong
+3  the input can never work as it stands
+4  somebody else has to act first
+5  a service cannot answer now; try again
+6  something is not what it claims to be
+"""
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from confidential_summarizer.errors import IntegrityError, SpecError, SummarizerError, TransientError, WaitingError
+
+COMMANDS: dict[str, str] = {
+    "seal": "seal",
+    "unseal": "seal",
+    "inspect": "seal",
+    "push": "push",
+    "purge": "push",
+    "key": "key",
+    "policy": "policy",
+    "render": "render",
+    "verify": "verify",
+    "sandbox": "sandbox",
+}
+"""The module of each command; loaded when it is used, so that `csum --help` needs no Azure SDK."""
+
+EXIT_CODES: tuple[tuple[type[SummarizerError], int], ...] = (
+    (SpecError, 3),
+    (WaitingError, 4),
+    (TransientError, 5),
+    (IntegrityError, 6),
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of a data owner's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"confidential_summarizer.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="confidential-summarizer")
+def csum() -> None:
+    """Summaries of sealed text from a cluster that never sees it."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors of ours become one line and an exit code."""
+    logging.getLogger("azure").setLevel(logging.ERROR)  # what matters of it reaches people as an error of ours
+    try:
+        code: Any = csum.main(args=arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted; nothing was left half done.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SummarizerError as error:
+        click.secho(f"Error: {error}", err=True, fg="red")
+        sys.exit(next((code for branch, code in EXIT_CODES if isinstance(error, branch)), 1))
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,75 @@
+"""How commands speak: data to stdout in the form that was asked for, everything else to stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="Form of what is written to stdout.",
+)
+
+
+def note(text: str) -> None:
+    """Tell a person something that is not data."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Tell a person something that they should not overlook."""
+    click.secho(f"Warning: {text}", err=True, fg="yellow")
+
+
+def emit(document: Mapping[str, Any] | Sequence[Any], output: str, table: Table | None = None) -> None:
+    """Write data to stdout.
+
+    Args:
+        document: The data, JSON types only.
+        output: `table`, `json` or `yaml`.
+        table: How the data look as a table; made from the mapping's items where None.
+    """
+    if output == "json":
+        click.echo(json.dumps(document, indent=2))
+    elif output == "yaml":
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        console.print(table if table is not None else facts(document if isinstance(document, Mapping) else {}))
+
+
+def facts(items: Mapping[str, Any]) -> Table:
+    """Return a table of names and values."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in items.items():
+        text = "\n".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
+        table.add_row(name, text)
+    return table
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr while a block runs; it is told what goes on, the bytes done and the bytes in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield tell

@@ -1,0 +1,207 @@
+"""`csum push` and `csum purge`: sealed images in blob storage."""
+
+import asyncio
+import getpass
+import json
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+from azure.core.credentials import AzureNamedKeyCredential
+
+from confidential_summarizer.azure.blob_url import BlobURL
+from confidential_summarizer.azure.blobs import BlobState, SealedBlob
+from confidential_summarizer.azure.credentials import credential
+from confidential_summarizer.azure.keys import KeyVault, VaultKey
+from confidential_summarizer.cli.console import emit, note, output_option, progress_bar, warn
+from confidential_summarizer.errors import NotFound, SpecError
+from confidential_summarizer.sealing import read_header
+
+ACCOUNT_KEY_VARIABLE = "AZURE_STORAGE_KEY"
+"""As the Azure CLI calls it."""
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+_account_key_option = click.option(
+    "--account-key-file",
+    type=click.Path(path_type=Path),
+    help=f"File with the storage account's key; else ${ACCOUNT_KEY_VARIABLE}, a SAS in the URL, or your identity.",
+)
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("url")
+@click.option("--read-write", is_flag=True, help="Make a page blob, which a file system that is written to needs.")
+@click.option("--overwrite", is_flag=True, help="Replace another blob of this name.")
+@click.option("--create-container", is_flag=True, help="Create the blob container if it does not exist yet.")
+@click.option("--sas", "sas_duration", help="Print a URL that lets its holder read the blob for a time, such as 7d.")
+@_account_key_option
+@output_option
+def push(
+    image: Path,
+    url: str,
+    read_write: bool,
+    overwrite: bool,
+    create_container: bool,
+    sas_duration: str | None,
+    account_key_file: Path | None,
+    output: str,
+) -> None:
+    """Push a sealed IMAGE to the blob URL, or go on where an interrupted push ended.
+
+    Prints the URL to put into the resource.
+    """
+    read_header(image)
+    duration = None if sas_duration is None else parse_duration(sas_duration)
+    state, shared = asyncio.run(
+        _push(image, BlobURL.parse(url), read_write, overwrite, create_container, duration, account_key_file)
+    )
+    document = _document(state)
+    if shared is not None:
+        document["sharedURL"] = shared
+        note("The shared URL is a secret as long as it is valid: whoever has it can read the (encrypted) image.")
+    emit(document, output)
+
+
+async def _push(
+    image: Path,
+    url: BlobURL,
+    page: bool,
+    overwrite: bool,
+    create_container: bool,
+    duration: timedelta | None,
+    account_key_file: Path | None,
+) -> tuple[BlobState, str | None]:
+    async with _blob(url, account_key_file) as blob:
+        if create_container:
+            await blob.create_container()
+        with progress_bar() as tell:
+            state = await blob.push(
+                image, page=page, overwrite=overwrite, progress=lambda done, total: tell("pushing", done, total)
+            )
+        return state, None if duration is None else await blob.share(duration)
+
+
+@click.command()
+@click.argument("url")
+@click.option("--key", "key_name", help="Name of the key, to delete it with the blob.")
+@click.option("--vault", help="Host name of the vault that has the key.")
+@click.option("--purge-key", is_flag=True, help="Destroy the deleted key at once, if the vault's protection allows it.")
+@click.option("--signed-off-by", help="Who orders it, for the receipt.  [default: your user name]")
+@click.option("--receipt", "receipt_file", type=click.Path(path_type=Path), help="File for the receipt as well.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_account_key_option
+@output_option
+def purge(
+    url: str,
+    key_name: str | None,
+    vault: str | None,
+    purge_key: bool,
+    signed_off_by: str | None,
+    receipt_file: Path | None,
+    yes: bool,
+    account_key_file: Path | None,
+    output: str,
+) -> None:
+    """Delete the blob at URL, and its key if one is named, and print a receipt: what, when, which ETag, by whom."""
+    if (key_name is None) != (vault is None) or (purge_key and key_name is None):
+        raise click.UsageError("--key and --vault go together; --purge-key needs both.")
+    address = BlobURL.parse(url)
+    if not yes:
+        what = f"{address}" + (f" and key {key_name} in {vault}" if key_name else "")
+        click.confirm(f"Delete {what}? Running groups lose their text", abort=True, err=True)
+    receipt = asyncio.run(
+        _purge(address, key_name, vault, purge_key, signed_off_by or getpass.getuser(), account_key_file)
+    )
+    if receipt_file is not None:
+        receipt_file.write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+    emit(receipt, output)
+    warn("Soft delete, versions and backups of the account keep copies for as long as they are set to.")
+
+
+async def _purge(
+    url: BlobURL,
+    key_name: str | None,
+    vault: str | None,
+    purge_key: bool,
+    signed_off_by: str,
+    account_key_file: Path | None,
+) -> dict[str, object]:
+    key: VaultKey | None = None
+    async with _blob(url, account_key_file) as blob:
+        if await blob.state() is None:
+            raise NotFound(f"Blob {url}: there is no such blob; nothing was deleted, the key included.")
+        if key_name is not None and vault is not None:
+            # The key first: without it the blob is noise, whatever happens to the rest.
+            key = await _delete_key(key_name, vault, purge_key)
+        state = await blob.delete()
+    receipt: dict[str, object] = {
+        "action": "purge",
+        "blob": _document(state),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "signedOffBy": signed_off_by,
+    }
+    if key is not None:
+        receipt["key"] = {"id": key.id, "deleted": True, "purged": purge_key}
+    return receipt
+
+
+async def _delete_key(name: str, vault: str, purge_key: bool) -> VaultKey | None:
+    async with credential() as identity, KeyVault(vault, identity, retries=4) as client:
+        key = await client.get(name)
+        if key is not None and not key.deleted:
+            await client.delete(name)
+        if purge_key:
+            await client.purge(name)
+        return key
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a time such as 30m, 12h or 7d.
+
+    Raises:
+        SpecError: The text is no such time.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text.strip())
+    if match is None:
+        raise SpecError(f"Duration {text!r} is not understood: write it like 30m, 12h or 7d.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+@asynccontextmanager
+async def _blob(url: BlobURL, account_key_file: Path | None) -> AsyncIterator[SealedBlob]:
+    key = _account_key(account_key_file)
+    if key is not None:
+        async with SealedBlob(url, AzureNamedKeyCredential(url.account, key)) as blob:
+            yield blob
+    elif url.sas is not None:
+        async with SealedBlob(url, None) as blob:
+            yield blob
+    else:
+        async with credential() as identity, SealedBlob(url, identity) as blob:
+            yield blob
+
+
+def _account_key(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get(ACCOUNT_KEY_VARIABLE) or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SpecError(f"Account key file {file} cannot be read.") from None
+
+
+def _document(state: BlobState) -> dict[str, object]:
+    return {
+        "url": state.url,
+        "type": "page blob" if state.page else "block blob",
+        "size": state.size,
+        "sha256": state.sha256,
+        "etag": state.etag,
+        "modified": state.modified.isoformat(),
+    }

@@ -1,0 +1,54 @@
+"""`csum render`: what the operator would deploy for a resource, without a cluster."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.names import KIND
+from confidential_summarizer.blueprint import SidecarImages
+from confidential_summarizer.errors import SpecError
+from confidential_summarizer.policy import DiskCache, measure
+from confidential_summarizer.registry import RegistryClient, default_credentials
+from confidential_summarizer.targets.derive import Derivation, derive, measure_images
+
+
+def read_resource(path: Path) -> ConfidentialSummarizer:
+    """Read the one ConfidentialSummarizer in a YAML file.
+
+    Raises:
+        SpecError: The file is no YAML, or does not hold exactly one.
+    """
+    try:
+        documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(d, dict)]
+    except (OSError, yaml.YAMLError) as error:
+        raise SpecError(f"{path}: cannot be read as YAML: {error}") from None
+    found = [d for d in documents if d.get("kind") == KIND]
+    if len(found) != 1:
+        raise SpecError(f"{path}: expected one {KIND}, found {len(found)}")
+    return ConfidentialSummarizer.parse(found[0])
+
+
+async def derive_from_registry(resource: ConfidentialSummarizer, *, token_sha256: str | None = None) -> Derivation:
+    """Measure a resource's images in their registry and derive manifest and policy, as the operator does."""
+    cache = DiskCache()
+    async with RegistryClient(default_credentials()) as registry:
+        images = await measure_images(
+            resource, lambda reference: measure(registry, reference, cache), SidecarImages(), {}
+        )
+    return derive(resource, images, token_sha256=token_sha256)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def render(file: Path, output: str) -> None:
+    """Print what the operator would deploy for the resource in FILE, policy included."""
+    derivation = asyncio.run(derive_from_registry(read_resource(file)))
+    manifest: Any = json.loads(json.dumps(derivation.manifest))
+    click.echo(json.dumps(manifest, indent=2) if output == "json" else yaml.safe_dump(manifest, sort_keys=False))
+    click.echo(f"host-data {derivation.policy.host_data}", err=True)

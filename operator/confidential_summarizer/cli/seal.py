@@ -1,0 +1,139 @@
+"""`csum seal`, `csum unseal`, `csum inspect`: the data owner's sealed file systems. Nothing leaves the machine."""
+
+from pathlib import Path
+
+import click
+
+from confidential_summarizer import sealing
+from confidential_summarizer.cli.console import emit, note, output_option, progress_bar, warn
+from confidential_summarizer.errors import SealingError
+
+_LISTED = 5
+"""Names shown of a longer list."""
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The image to write.  [default: DIRECTORY.img]")
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path),
+    help="File with the key, 32 raw bytes; a new key is written there if it does not exist.  [default: OUT.key]",
+)
+@click.option("--size", help="Size of the file system, such as 64MiB.  [default: the content and room to spare]")
+@click.option("--read-write", is_flag=True, help="Let the group write to it; it has to be pushed as a page blob.")
+@click.option("--force", is_flag=True, help="Replace an existing image.")
+@output_option
+def seal(
+    directory: Path,
+    out: Path | None,
+    key_file: Path | None,
+    size: str | None,
+    read_write: bool,
+    force: bool,
+    output: str,
+) -> None:
+    """Seal the content of DIRECTORY into an encrypted image that only an approved group can open.
+
+    Needs mke2fs (e2fsprogs) and cryptsetup, and no root.
+    """
+    image = out if out is not None else directory.absolute().with_name(f"{directory.absolute().name}.img")
+    place = key_file if key_file is not None else image.with_name(f"{image.name}.key")
+    if image.exists() and not force:
+        raise SealingError(f"{image} exists. Choose another name with --out, or replace it with --force.")
+    key, is_new = _key(place)
+    kept = False
+
+    def keep_key() -> None:
+        nonlocal kept
+        if is_new:
+            sealing.create_key_file(place, key)
+            kept = True
+
+    try:
+        with progress_bar() as tell:
+            sealed = sealing.seal(
+                directory,
+                image,
+                key,
+                size=None if size is None else sealing.parse_size(size),
+                read_write=read_write,
+                progress=tell,
+                before_publishing=keep_key,
+            )
+    except BaseException:
+        if kept:
+            place.unlink(missing_ok=True)
+        raise
+    emit(
+        {
+            "image": str(sealed.path),
+            "size": sealed.size,
+            "content": sealed.plan.content,
+            "readWrite": sealed.read_write,
+            "uuid": sealed.header.uuid,
+            "key": str(place),
+            "newKey": is_new,
+        },
+        output,
+    )
+    if sealed.plan.unreadable:
+        names = ", ".join(sealed.plan.unreadable[:_LISTED])
+        warn(
+            f"{len(sealed.plan.unreadable)} entries may be read by their owner or group only ({names}); the summarizer "
+            "runs as a user of its own and may not be able to read them. chmod o+r them before sealing."
+        )
+    note(f"Keep {place} safe: without it nobody, you included, can read the image.")
+
+
+def _key(place: Path) -> tuple[bytes, bool]:
+    """Return the key to use and whether it is a new one."""
+    if not place.exists():
+        return sealing.new_key(), True
+    if not sealing.is_private(place):
+        warn(f"{place} can be read by other users of this machine: chmod 600 {place}")
+    return sealing.read_key(place), False
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="File with the key.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New or empty directory for the files.")
+def unseal(image: Path, key_file: Path, out: Path) -> None:
+    """Write the files of a sealed IMAGE into a directory."""
+    with progress_bar() as tell:
+        sealing.unseal(image, out, sealing.read_key(key_file), progress=tell)
+    note(f"Unsealed into {out}.")
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--key", "key_file", type=click.Path(path_type=Path), help="File with the key, to list what is inside.")
+@output_option
+@click.pass_context
+def inspect(context: click.Context, image: Path, key_file: Path | None, output: str) -> None:
+    """Show what an IMAGE is, whether the sidecar can open it and, with the key, which files it holds.
+
+    Exit code 1 says that the sidecar cannot open it.
+    """
+    with progress_bar() as tell:
+        found = sealing.inspect(image, sealing.read_key(key_file) if key_file else None, progress=tell)
+    header = found.header
+    document: dict[str, object] = {
+        "uuid": header.uuid,
+        "size": found.size,
+        "cipher": header.cipher,
+        "sectorSize": header.sector_size,
+        "dataOffset": header.offset,
+        "keyBits": header.key_bits,
+        "keySlots": header.key_slots,
+        "keyDerivation": header.kdf,
+        "obstacles": list(found.obstacles),
+    }
+    if found.entries is not None:
+        entries = [{"path": e.path, "mode": e.mode, "uid": e.uid, "gid": e.gid, "size": e.size} for e in found.entries]
+        document["files"] = [str(entry) for entry in found.entries] if output == "table" else entries
+    emit(document, output)
+    if found.obstacles:
+        context.exit(1)

@@ -1,0 +1,188 @@
+"""`csum verify`: is the running group the one that was measured? Trusts neither the cluster nor the page."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import click
+from rich.table import Table
+
+from confidential_summarizer.azure.attestation import AttestationService
+from confidential_summarizer.azure.transport import plain_session
+from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
+from confidential_summarizer.errors import SpecError, TransientError, WaitingError
+from confidential_summarizer.evidence import Evidence, Expectation, Verdict, check, new_nonce, signing_keys
+from confidential_summarizer.release import checked_host_data
+
+_LARGEST_ANSWER = 1024 * 1024
+"""Bytes of evidence that are read at most; a token has some kilobytes."""
+
+_path = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to ask, and what the answer has to show.
+
+    Attributes:
+        url: The page's URL.
+        host_data: The accepted hashes.
+        attestation: Host name of the attestation service.
+    """
+
+    url: str
+    host_data: tuple[str, ...]
+    attestation: str
+
+
+@click.command()
+@click.argument("target")
+@click.option("--resource", help="File or NAMESPACE/NAME of the resource; its policy is derived from the registry.")
+@click.option("--host-data", multiple=True, help="Accepted policy hash, checked elsewhere.")
+@click.option("--policy", "policy_file", type=_path, help="File with the policy's text, or its base64.")
+@click.option("--attestation", help="Host name of the attestation service.  [default: as the resource says]")
+@click.option("--token-file", type=_path, help="File with the readers' token, if the page asks for one.")
+@click.option("--evidence", "evidence_file", type=_path, help="Write the evidence and the checks to this file.")
+@click.option("--allow-debuggable", is_flag=True, help="Accept a guest whose memory the host can read; for test data.")
+@output_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    target: str,
+    resource: str | None,
+    host_data: tuple[str, ...],
+    policy_file: Path | None,
+    attestation: str | None,
+    token_file: Path | None,
+    evidence_file: Path | None,
+    allow_debuggable: bool,
+    output: str,
+) -> None:
+    """Check the evidence of the running group behind TARGET, a page's URL or NAMESPACE/NAME in the cluster.
+
+    What the group has to be comes from --resource, --host-data or --policy; for NAMESPACE/NAME from that resource.
+    Exit code 1 says that some check failed.
+    """
+    given = sum((resource is not None, bool(host_data), policy_file is not None))
+    if given > 1 or (given == 0 and _is_url(target)):
+        raise click.UsageError("Say what the group has to be: one of --resource, --host-data and --policy.")
+    hashes = [checked_host_data(value) for value in host_data]
+    if policy_file is not None:
+        hashes = [policy_hash(policy_file)]
+    question = asyncio.run(_question(target, resource, hashes, attestation, token_file))
+    evidence, verdict = asyncio.run(_ask(question, token_file, debuggable=allow_debuggable))
+    document = _document(question, evidence, verdict)
+    if evidence_file is not None:
+        evidence_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        note(f"Evidence written to {evidence_file}.")
+    emit({name: value for name, value in document.items() if name != "evidence"}, output, _table(verdict))
+    if allow_debuggable:
+        warn("A debuggable guest was acceptable: its host can read the text.")
+    if not verdict.passed:
+        click.secho("The group is NOT what was measured.", err=True, fg="red")
+        context.exit(1)
+    note("The group is what was measured.")
+
+
+def policy_hash(file: Path) -> str:
+    """Return the host-data of a policy file: SHA-256 of the policy's text, decoded where it is base64.
+
+    Raises:
+        SpecError: The file cannot be read.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SpecError(f"Policy file {file}: {error.strerror}.") from None
+    try:
+        decoded = base64.b64decode(data.strip(), validate=True)
+    except binascii.Error:
+        decoded = data
+    return hashlib.sha256(decoded).hexdigest()
+
+
+async def _question(
+    target: str, resource_text: str | None, hashes: Sequence[str], attestation: str | None, token_file: Path | None
+) -> Question:
+    source = resource_text if resource_text is not None else None if _is_url(target) else target
+    resource = await find_resource(source) if source is not None else None
+    if resource is not None and not hashes:
+        note(f"Measuring the images of {resource.key} in their registry …")
+        hashes = [(await derive(resource, token_file)).policy.host_data]
+    if resource is not None and attestation is None:
+        attestation = choose_file_system(resource, None).key.attestation
+    if attestation is None:
+        raise click.UsageError("Give --attestation, or --resource, which names it.")
+    if _is_url(target):
+        return Question(target.rstrip("/"), tuple(hashes), attestation)
+    running = resource if source == target and resource is not None else await find_resource(target)
+    if running.status.endpoint is None:
+        raise WaitingError(f"{running.key} has no endpoint yet. Wait for it (kubectl wait), or give the page's URL.")
+    return Question(running.status.endpoint.rstrip("/"), tuple(hashes), attestation)
+
+
+async def _ask(question: Question, token_file: Path | None, *, debuggable: bool) -> tuple[Evidence, Verdict]:
+    nonce = new_nonce()
+    async with AttestationService(question.attestation) as service:
+        keys = signing_keys(await service.signing_keys())
+    evidence = Evidence.parse(await _fetch(question.url, nonce, token_file))
+    expectation = Expectation(question.attestation, question.host_data, nonce, datetime.now(UTC), debuggable)
+    return evidence, check(evidence, keys, expectation)
+
+
+async def _fetch(url: str, nonce: str, token_file: Path | None) -> Any:
+    headers = {"Accept": "application/json"}
+    if token_file is not None:
+        headers["Authorization"] = f"Bearer {token_file.read_text(encoding='utf-8').strip()}"  # noqa: ASYNC240
+    address = f"{url}/api/evidence"
+    try:
+        async with (
+            plain_session() as session,
+            session.get(address, params={"nonce": nonce}, headers=headers, allow_redirects=False) as response,
+        ):
+            body = await response.content.read(_LARGEST_ANSWER)
+            status = response.status
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise TransientError(f"{address}: the page cannot be reached ({type(error).__name__}).") from error
+    if status in (401, 403):
+        raise WaitingError(f"{address}: the page wants the readers' token. Give it with --token-file.")
+    if status != 200:
+        raise TransientError(f"{address}: the page answered {status}. Is the group still starting?")
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise TransientError(f"{address}: the page's answer is no JSON. Is it a summarizer's page?") from None
+
+
+def _is_url(text: str) -> bool:
+    return urlsplit(text).scheme in ("http", "https")
+
+
+def _document(question: Question, evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "url": question.url,
+        "attestation": question.attestation,
+        "verified": verdict.passed,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in verdict.checks],
+        "claims": verdict.claims(),
+        "evidence": evidence.to_document(),
+    }
+
+
+def _table(verdict: Verdict) -> Table:
+    table = Table("Check", "", "Found", box=None, pad_edge=False)
+    table.columns[2].overflow = "fold"
+    for one in verdict.checks:
+        table.add_row(one.name, "[green]ok[/]" if one.passed else "[bold red]NO[/]", one.detail)
+    return table

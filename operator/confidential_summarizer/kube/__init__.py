@@ -1,0 +1,15 @@
+"""The Kubernetes API behind one small Protocol; the only place that imports a Kubernetes client."""
+
+from confidential_summarizer.kube.api import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EVENT,
+    POD,
+    SECRET,
+    SUMMARIZER,
+    Kind,
+    KubernetesAPI,
+    Object,
+)
+
+__all__ = ["CONFIG_MAP", "DEPLOYMENT", "EVENT", "POD", "SECRET", "SUMMARIZER", "Kind", "KubernetesAPI", "Object"]

@@ -1,0 +1,50 @@
+"""What the operator asks of the Kubernetes API: six calls over plain JSON objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from confidential_summarizer.api.names import API_VERSION, KIND
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of object, as `apiVersion` and `kind` name it."""
+
+    api_version: str
+    kind: str
+
+
+CONFIG_MAP = Kind("v1", "ConfigMap")
+DEPLOYMENT = Kind("apps/v1", "Deployment")
+EVENT = Kind("v1", "Event")
+POD = Kind("v1", "Pod")
+SECRET = Kind("v1", "Secret")
+SUMMARIZER = Kind(API_VERSION, KIND)
+
+
+class KubernetesAPI(Protocol):
+    """The Kubernetes API as far as this operator uses it.
+
+    Every call raises AccessDenied (the service account lacks a permission), TransientError (the server cannot answer
+    now) or SpecError (the server refuses the object for what it says).
+    """
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """Return an object, or None where there is none."""
+
+    async def list(
+        self, kind: Kind, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str | None = None
+    ) -> list[Object]:
+        """Return the objects that carry all of the labels and match the field selector."""
+
+    async def apply(self, manifest: Object) -> Object:
+        """Create or update an object by server-side apply, as our field manager; conflicts are ours to win."""
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete an object and, before it, what it owns; one that is gone already is no error."""
+
+    async def patch_status(self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """Merge into the status subresource; None removes a field. An object that is gone is no error."""

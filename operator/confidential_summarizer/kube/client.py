@@ -1,0 +1,124 @@
+"""The Kubernetes API through the official client's asyncio twin; library errors are converted here, once."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.dynamic.exceptions import ResourceNotFoundError
+
+from confidential_summarizer.api.names import FIELD_MANAGER
+from confidential_summarizer.errors import AccessDenied, SpecError, SummarizerError, TransientError
+from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
+
+REQUEST_TIMEOUT = 60
+"""Seconds for one call; the API server itself gives up at 60."""
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator["KubernetesClient"]:
+    """Connect with the pod's service account, or with the kubeconfig outside of a cluster."""
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        await config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
+    async with ApiClient() as api, DynamicClient(api) as dynamic:
+        yield KubernetesClient(dynamic)
+
+
+class KubernetesClient(KubernetesAPI):
+    """`KubernetesAPI` on a real API server."""
+
+    def __init__(self, dynamic: Any) -> None:
+        self._dynamic = dynamic
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """See `KubernetesAPI.get`."""
+        found: Object | None = await self._call("get", kind, name=name, namespace=namespace)
+        return found
+
+    async def list(
+        self, kind: Kind, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str | None = None
+    ) -> list[Object]:
+        """See `KubernetesAPI.list`."""
+        selectors = {
+            "label_selector": ",".join(f"{k}={v}" for k, v in (labels or {}).items()),
+            "field_selector": fields,
+        }
+        found = await self._call("get", kind, namespace=namespace, **{k: v for k, v in selectors.items() if v})
+        return list(found["items"]) if found else []
+
+    async def apply(self, manifest: Object) -> Object:
+        """See `KubernetesAPI.apply`."""
+        applied: Object | None = await self._call(
+            "server_side_apply",
+            Kind(manifest["apiVersion"], manifest["kind"]),
+            body=dict(manifest),
+            namespace=manifest["metadata"]["namespace"],
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
+        )
+        if applied is None:
+            raise TransientError(f"{_label(manifest)}: its namespace is going away; nothing was applied")
+        return applied
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """See `KubernetesAPI.delete`."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        await self._call("delete", kind, name=name, namespace=namespace, body=options)
+
+    async def patch_status(self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """See `KubernetesAPI.patch_status`."""
+        await self._call(
+            "patch",
+            kind,
+            name=name,
+            namespace=namespace,
+            body={"status": dict(status)},
+            content_type="application/merge-patch+json",
+            subresource="status",
+        )
+
+    async def _call(self, verb: str, kind: Kind, *, subresource: str | None = None, **arguments: Any) -> Any:
+        what = f"{kind.kind} {arguments.get('namespace')}/{arguments.get('name', '*')}"
+        try:
+            resource = await self._dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
+            if subresource:
+                resource = resource.subresources[subresource]
+            response = await getattr(self._dynamic, verb)(
+                resource, serialize=False, _request_timeout=REQUEST_TIMEOUT, **arguments
+            )
+            return await response.json()
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise _converted(error, f"{verb} {what}") from None
+        except ResourceNotFoundError:
+            raise TransientError(
+                f"the API server does not know {kind.kind} of {kind.api_version}: install the CRD (helm, or kubectl "
+                "apply -f crds/)"
+            ) from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TransientError(f"{verb} {what}: the API server cannot be reached ({type(error).__name__})") from None
+
+
+def _label(manifest: Object) -> str:
+    return f"{manifest['kind']} {manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+
+
+def _converted(error: ApiException, what: str) -> SummarizerError:
+    try:
+        message = json.loads(error.body)["message"]
+    except (TypeError, ValueError, KeyError):
+        message = error.reason or "no reason given"
+    if error.status in (401, 403):
+        return AccessDenied(f"{what}: the operator's service account may not: {message}")
+    if error.status in (400, 422):
+        return SpecError(f"{what}: the API server refuses it: {message}")
+    return TransientError(f"{what}: the API server answered {error.status}: {message}")

@@ -1,0 +1,136 @@
+"""What a phase is given and what it returns: values only."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+from confidential_summarizer.api import ConditionStatus, ConditionType, ConfidentialSummarizer
+from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.status import AttestationTrust, ImageTrust, KeyTrust
+from confidential_summarizer.azure.keys import Vault
+from confidential_summarizer.blueprint import SidecarImages
+from confidential_summarizer.evidence import SigningKey
+from confidential_summarizer.kube import KubernetesAPI
+from confidential_summarizer.policy import MeasuredImage
+from confidential_summarizer.targets.derive import Derivation
+from confidential_summarizer.targets.observation import Observation
+
+
+class Measure(Protocol):
+    """Measures an image with the credentials of a pull secret, if there is one."""
+
+    async def __call__(self, reference: str, pull_secret: Mapping[str, Any] | None) -> MeasuredImage:
+        """See `targets.derive.Measurer`; `pull_secret` is the decoded `.dockerconfigjson`."""
+
+
+class Vaults(Protocol):
+    """Opens the vault of a host name with the operator's identity."""
+
+    def __call__(self, host: str) -> AbstractAsyncContextManager[Vault]:
+        """Return the vault as a context manager."""
+
+
+class Groups(Protocol):
+    """Where container groups run: applies the derived manifest and says what became of it."""
+
+    async def apply(self, resource: ConfidentialSummarizer, derivation: Derivation) -> None:
+        """Create or update the groups."""
+
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
+        """Return what differs from what is deployed; empty: nothing, None: nothing is deployed."""
+
+    async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
+        """Return the groups as they are now."""
+
+    async def remove(self, resource: ConfidentialSummarizer) -> bool:
+        """Start removing the groups; True once none is left."""
+
+
+class SigningKeys(Protocol):
+    """Fetches the keys that an attestation service signs with."""
+
+    async def __call__(self, authority: str) -> tuple[SigningKey, ...]:
+        """Return the keys of a service, by its host name."""
+
+
+class Pages(Protocol):
+    """The pages inside the groups, asked over the network; everything they say is untrusted."""
+
+    async def status(self, address: str) -> Mapping[str, Any] | None:
+        """Return the page's own status, or None while it does not answer."""
+
+    async def evidence(self, address: str, nonce: str) -> Mapping[str, Any] | None:
+        """Return fresh evidence bound to the nonce, or None while there is none."""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Every edge of the world that a phase may touch."""
+
+    kube: KubernetesAPI
+    measure: Measure
+    vaults: Vaults
+    groups: Groups
+    pages: Pages
+    signing_keys: SigningKeys
+    sidecars: SidecarImages = field(default_factory=SidecarImages)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The world as far as the phases before have found it out."""
+
+    resource: ConfidentialSummarizer
+    clients: Clients
+    now: datetime
+    images: Mapping[str, MeasuredImage] | None = None
+    image_trust: Sequence[ImageTrust] = ()
+    derivation: Derivation | None = None
+    keys: Sequence[KeyTrust] = ()
+    observation: Observation | None = None
+    attestation: AttestationTrust | None = None
+
+    def with_(self, **findings: Any) -> Self:
+        """Return the context with more found out."""
+        return replace(self, **findings)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a phase says about one condition."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: Reason
+    message: str
+
+    @classmethod
+    def true(cls, kind: ConditionType, reason: Reason, message: str) -> Self:
+        """Say that the condition holds."""
+        return cls(kind, ConditionStatus.TRUE, reason, message)
+
+    @classmethod
+    def false(cls, kind: ConditionType, reason: Reason, message: str) -> Self:
+        """Say that the condition does not hold."""
+        return cls(kind, ConditionStatus.FALSE, reason, message)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a phase.
+
+    Attributes:
+        context: What the next phase is given.
+        findings: What is to be said about conditions.
+        waits: The phase is not done; the phases after it do not run.
+        stalled: Waiting will not help: somebody has to change the resource.
+        requeue: Seconds until looking again, where that differs from the usual.
+    """
+
+    context: Context
+    findings: Sequence[Finding] = ()
+    waits: bool = False
+    stalled: bool = False
+    requeue: float | None = None

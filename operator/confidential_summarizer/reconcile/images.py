@@ -1,0 +1,76 @@
+"""Phase: resolve and measure the images. A tag is resolved once for each generation, then pinned in status."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from confidential_summarizer.api import ConditionStatus, ConditionType, ConfidentialSummarizer
+from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.status import ImageTrust
+from confidential_summarizer.errors import WaitingError
+from confidential_summarizer.kube import SECRET
+from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.registry import ImageReference
+from confidential_summarizer.targets.derive import measure_images
+
+DOCKER_CONFIG = ".dockerconfigjson"
+"""Key of a Secret of type kubernetes.io/dockerconfigjson."""
+
+
+async def resolve_images(context: Context) -> Outcome:
+    """Pin each container's image by digest and measure its layers."""
+    pull_secret = await _pull_secret(context)
+
+    async def measure(reference: str) -> Any:
+        return await context.clients.measure(reference, pull_secret)
+
+    sidecars = context.clients.sidecars
+    images = await measure_images(context.resource, measure, sidecars, pinned(context.resource))
+    references = sidecars.by_container(context.resource.spec.image)
+    trust = [
+        ImageTrust(
+            container=container,
+            reference=references[container],
+            digest=measured.image.digest,
+            layers=list(measured.layers),
+        )
+        for container, measured in images.items()
+    ]
+    message = "; ".join(f"{i.container}: {i.digest}" for i in trust)
+    return Outcome(
+        context.with_(images=images, image_trust=trust),
+        [Finding.true(ConditionType.IMAGES_RESOLVED, Reason.RESOLVED, message)],
+    )
+
+
+def pinned(resource: ConfidentialSummarizer) -> dict[str, str]:
+    """Return the references that this generation has been pinned to, by container; empty at first sight."""
+    condition = resource.status.condition(ConditionType.IMAGES_RESOLVED)
+    if (
+        condition is None
+        or condition.status is not ConditionStatus.TRUE
+        or condition.observed_generation != resource.metadata.generation
+        or resource.status.trust is None
+    ):
+        return {}
+    return {
+        image.container: str(ImageReference.parse(image.reference).at(image.digest))
+        for image in resource.status.trust.images
+    }
+
+
+async def _pull_secret(context: Context) -> Mapping[str, Any] | None:
+    credentials = context.resource.spec.registry_credentials
+    if credentials is None or credentials.secret_ref is None:
+        return None
+    name = credentials.secret_ref.name
+    secret = await context.clients.kube.get(SECRET, context.resource.metadata.namespace, name)
+    data = (secret or {}).get("data") or {}
+    if DOCKER_CONFIG not in data:
+        raise WaitingError(
+            f"Secret {context.resource.metadata.namespace}/{name} of type kubernetes.io/dockerconfigjson is missing: "
+            "create it with `kubectl create secret docker-registry`"
+        )
+    config: Mapping[str, Any] = json.loads(base64.b64decode(data[DOCKER_CONFIG]))
+    return config

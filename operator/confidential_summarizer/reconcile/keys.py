@@ -1,0 +1,174 @@
+"""Phases: see to it that every key admits the group's policy before the rollout, and only that one after it."""
+
+import base64
+
+from confidential_summarizer.api import ConditionType
+from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPolicy, KeyManagement
+from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.status import KeyTrust
+from confidential_summarizer.azure.keys import Vault, VaultKey, amend_release_policy
+from confidential_summarizer.blueprint import is_debug
+from confidential_summarizer.errors import SpecError
+from confidential_summarizer.kube import SECRET
+from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.release import ReleasePolicy, add_host_data, admits, build, remove_host_data
+
+KEY_BYTES = 32
+"""Length of an oct-HSM key that the sidecar takes as it is."""
+
+
+async def release_keys(context: Context) -> Outcome:
+    """Import or update the keys that the operator manages; wait for the data owner where they do."""
+    trust: list[KeyTrust] = []
+    for file_system in context.resource.spec.file_systems:
+        async with context.clients.vaults(file_system.key.vault) as vault:
+            key = await _managed(context, vault, file_system)
+            refusal = _refusal(context, file_system, key)
+        if refusal is not None:
+            return Outcome(context.with_(keys=trust), [refusal], waits=True)
+        assert key is not None  # noqa: S101 - a missing key is a refusal
+        trust.append(_trust(file_system, key))
+    message = "; ".join(f"{f.key.name} in {f.key.vault}" for f in context.resource.spec.file_systems)
+    return Outcome(
+        context.with_(keys=trust),
+        [Finding.true(ConditionType.KEY_RELEASABLE, Reason.ADMITTED, f"the policy is admitted by {message}")],
+    )
+
+
+async def retire_policies(context: Context) -> Outcome:
+    """After the rollout, take every older policy out of the keys that the operator manages."""
+    trust = list(context.keys)
+    for index, file_system in enumerate(context.resource.spec.file_systems):
+        older = [h for h in trust[index].admits if h != _host_data(context)]
+        if file_system.key.management is not KeyManagement.IMPORT or not older:
+            continue
+        async with context.clients.vaults(file_system.key.vault) as vault:
+            for host_data in older:
+                await amend_release_policy(vault, file_system.key.name, lambda p, h=host_data: remove_host_data(p, h))  # type: ignore[misc]
+            key = await vault.get(file_system.key.name)
+        if key is not None:
+            trust[index] = _trust(file_system, key)
+    return Outcome(context.with_(keys=trust))
+
+
+async def dispose_of_keys(context: Context) -> None:
+    """Do with the imported keys what their deletion policy says; External keys belong to the data owner."""
+    for file_system in context.resource.spec.file_systems:
+        key = file_system.key
+        if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
+            continue
+        async with context.clients.vaults(key.vault) as vault:
+            found = await vault.get(key.name)
+            if found is None or found.deleted:
+                continue
+            if key.deletion_policy is KeyDeletionPolicy.DELETE:
+                await vault.delete(key.name)
+            elif found.enabled:
+                await vault.disable(key.name)
+
+
+async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
+    """Return the key as it is after the operator has done its part."""
+    key = await vault.get(file_system.key.name)
+    if file_system.key.management is KeyManagement.EXTERNAL:
+        return key
+    if key is None:
+        return await _imported(context, vault, file_system)
+    if key.deleted or key.release_policy is None or _host_data(context) in key.release_policy.host_data:
+        return key
+    await amend_release_policy(
+        vault,
+        file_system.key.name,
+        lambda policy: add_host_data(policy, _host_data(context), [file_system.key.attestation]),
+    )
+    return await vault.get(file_system.key.name)
+
+
+async def _imported(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
+    reference = file_system.key.secret_ref
+    assert reference is not None  # noqa: S101 - a rule of the spec
+    secret = await context.clients.kube.get(SECRET, context.resource.metadata.namespace, reference.name)
+    data = (secret or {}).get("data") or {}
+    if reference.key not in data:
+        return None
+    material = base64.b64decode(data[reference.key])
+    if len(material) != KEY_BYTES:
+        raise SpecError(
+            f"Secret {context.resource.metadata.namespace}/{reference.name}: key {reference.key} holds {len(material)} "
+            f"bytes, but an {file_system.key.type.value} key has {KEY_BYTES}: create it with --from-file from the file "
+            "that `csum seal` wrote"
+        )
+    policy = build([_host_data(context)], [file_system.key.attestation])
+    return await vault.import_key(file_system.key.name, material, policy)
+
+
+def _refusal(context: Context, file_system: FileSystem, key: VaultKey | None) -> Finding | None:
+    """Say who has to do what before the key can come out; None if it can."""
+    name, vault = file_system.key.name, file_system.key.vault
+    if key is None and file_system.key.management is KeyManagement.IMPORT:
+        reference = file_system.key.secret_ref
+        secret = f"{context.resource.metadata.namespace}/{reference.name if reference else ''}"
+        return _no(
+            Reason.SECRET_NOT_FOUND,
+            f"key {name} is not in {vault}, and Secret {secret} to import it from is missing: create it with "
+            "`kubectl create secret generic … --from-file`",
+        )
+    if key is None or key.deleted:
+        state = "is deleted" if key else "does not exist"
+        return _no(
+            Reason.KEY_NOT_FOUND,
+            f"key {name} in {vault} {state}: the data owner has to run `csum key import {name} --vault {vault} …`, "
+            "or recover it",
+        )
+    if not key.enabled:
+        return _no(Reason.KEY_NOT_FOUND, f"key {name} in {vault} is disabled: its owner has to enable it")
+    if key.release_policy is None:
+        return _no(
+            Reason.KEY_NOT_FOUND,
+            f"key {name} in {vault} has no release policy and can never leave the vault: import it again with "
+            "`csum key import`",
+        )
+    reason = _admission(context, file_system, key.release_policy)
+    if reason is None:
+        return None
+    if is_debug(context.resource) and _would_admit(context, file_system, key.release_policy):
+        return _no(
+            Reason.DEBUG_PROFILE_REFUSED,
+            f"key {name} in {vault} is only for groups that cannot be debugged, and policy.profile is Debug: use "
+            "profile Restricted, or another key for test data",
+        )
+    return _no(
+        Reason.AWAITING_APPROVAL,
+        f"key {name} in {vault} does not admit this policy yet ({reason}): the data owner has to run "
+        f"`csum key approve {context.resource.key} --expect-host-data {_host_data(context)}`",
+    )
+
+
+def _admission(context: Context, file_system: FileSystem, policy: ReleasePolicy) -> str | None:
+    """Return why the key would not come out, or None if it would."""
+    admission = admits(
+        policy,
+        _host_data(context),
+        authority=file_system.key.attestation,
+        # A group that the host may look into counts as debuggable, whatever the processor says of it.
+        debuggable=is_debug(context.resource),
+    )
+    return None if admission.admitted else admission.reason
+
+
+def _would_admit(context: Context, file_system: FileSystem, policy: ReleasePolicy) -> bool:
+    return admits(policy, _host_data(context), authority=file_system.key.attestation).admitted
+
+
+def _trust(file_system: FileSystem, key: VaultKey) -> KeyTrust:
+    admitted = list(key.release_policy.host_data) if key.release_policy else []
+    return KeyTrust(file_system=file_system.name, id=key.id, admits=admitted)
+
+
+def _host_data(context: Context) -> str:
+    assert context.derivation is not None  # noqa: S101 - the order of the phases
+    return context.derivation.policy.host_data
+
+
+def _no(reason: Reason, message: str) -> Finding:
+    return Finding.false(ConditionType.KEY_RELEASABLE, reason, message)

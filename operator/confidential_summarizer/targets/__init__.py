@@ -1,0 +1,1 @@
+"""Where a blueprint runs: each target renders it (pure), applies it and observes what became of it."""

@@ -1,0 +1,98 @@
+"""From a resource to the policy of its container group, with nothing but the registry.
+
+The operator, `csum render`, `csum key approve` and `csum verify` all come through here, so the data owner derives the
+same bytes as the operator did.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.spec import Profile
+from confidential_summarizer.blueprint import SidecarImages, blueprint
+from confidential_summarizer.policy import (
+    MeasuredImage,
+    Policy,
+    PolicySettings,
+    container_group_policy,
+    virtual_node_policy,
+)
+from confidential_summarizer.targets import container_group, virtual_node
+
+
+class Measurer(Protocol):
+    """Whatever turns an image reference into a measured image: a registry with a cache, or a fake."""
+
+    async def __call__(self, reference: str) -> MeasuredImage:
+        """Resolve and measure one image.
+
+        Raises:
+            ImageError: The image cannot be used.
+            AccessDenied: The registry wants other credentials.
+            TransientError: The registry cannot answer now.
+        """
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Everything that follows from a resource and its images.
+
+    Attributes:
+        manifest: What is applied for the target, policy included.
+        policy: The policy of the container group.
+        images: The measured image of each container, by container name.
+    """
+
+    manifest: Mapping[str, Any]
+    policy: Policy
+    images: Mapping[str, MeasuredImage]
+
+
+async def measure_images(
+    resource: ConfidentialSummarizer, measure: Measurer, sidecars: SidecarImages, pinned: Mapping[str, str]
+) -> dict[str, MeasuredImage]:
+    """Measure the image of every container.
+
+    Args:
+        resource: The resource.
+        measure: Resolves and measures one reference.
+        sidecars: The sidecars' references.
+        pinned: By container name, the references that this generation has been pinned to already.
+    """
+    references = sidecars.by_container(resource.spec.image) | dict(pinned)
+    return {container: await measure(reference) for container, reference in references.items()}
+
+
+def derive(
+    resource: ConfidentialSummarizer, images: Mapping[str, MeasuredImage], *, token_sha256: str | None = None
+) -> Derivation:
+    """Render the resource for its target and compute the policy from that very manifest.
+
+    Raises:
+        SpecError: The resource asks for what its target does not have.
+        PolicyError: No policy can be made, for example because an image has no command.
+    """
+    pinned = {container: measured.image.pinned for container, measured in images.items()}
+    measured = {image.image.pinned: image for image in images.values()}
+    plan = blueprint(resource, pinned, token_sha256=token_sha256)
+    settings = policy_settings(resource)
+    if resource.spec.target.virtual_node is not None:
+        deployment = virtual_node.render(plan, resource)
+        policy = virtual_node_policy(deployment["spec"]["template"], measured, settings)
+        return Derivation(virtual_node.with_policy(deployment, policy), policy, images)
+    group = container_group.render(plan, resource)
+    policy = container_group_policy(group, measured, settings)
+    return Derivation(container_group.with_policy(group, policy), policy, images)
+
+
+def policy_settings(resource: ConfidentialSummarizer) -> PolicySettings:
+    """Return the policy's settings: nothing can be looked into unless the profile is Debug."""
+    debug = resource.spec.policy.profile is Profile.DEBUG
+    return PolicySettings(
+        contract=resource.spec.policy.contract,
+        debug=debug,
+        allow_stdio_access=debug,
+        # Without this the host could leave a variable out, say that of the readers' token, and the guest would start.
+        require_environment=True,
+    )

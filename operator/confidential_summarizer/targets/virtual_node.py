@@ -1,0 +1,143 @@
+"""Render a blueprint as a Deployment whose pods run on virtual nodes on Azure Container Instances. Pure.
+
+Annotations, labels and their effects: "PodCustomizations" of microsoft/virtualnodesOnAzureContainerInstances.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.names import (
+    API_VERSION,
+    HOST_DATA_ANNOTATION,
+    INSTANCE_LABEL,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    NAME_LABEL,
+)
+from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
+from confidential_summarizer.policy import Policy
+
+ANNOTATION_PREFIX = "microsoft.containerinstance.virtualnode."
+POLICY_ANNOTATION = f"{ANNOTATION_PREFIX}ccepolicy"
+
+READINESS_PERIOD_SECONDS = 2
+"""Summaries are there within seconds; a slower probe would only delay Ready."""
+
+
+def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
+    """Return the Deployment, still without a policy: the policy is computed from this very manifest."""
+    labels = labels_of(resource)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": blueprint.name,
+            "namespace": blueprint.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(resource)],
+        },
+        "spec": {
+            "replicas": blueprint.replicas,
+            "selector": {"matchLabels": labels},
+            # The old group keeps serving, and keeps its key, until the new one is ready.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {
+                "metadata": {"labels": labels, "annotations": _annotations(blueprint, resource)},
+                "spec": _pod_spec(blueprint, resource),
+            },
+        },
+    }
+
+
+def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    """Return the Deployment with the policy that its pods are to be held to."""
+    deployment: dict[str, Any] = copy.deepcopy(dict(manifest))
+    deployment["metadata"].setdefault("annotations", {})[HOST_DATA_ANNOTATION] = policy.host_data
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    annotations[POLICY_ANNOTATION] = policy.base64
+    annotations[HOST_DATA_ANNOTATION] = policy.host_data
+    return deployment
+
+
+def labels_of(resource: ConfidentialSummarizer) -> dict[str, str]:
+    """Return the labels that select everything deployed for a resource."""
+    return {
+        NAME_LABEL: "confidential-summarizer",
+        INSTANCE_LABEL: resource.metadata.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+    }
+
+
+def owner_reference(resource: ConfidentialSummarizer) -> dict[str, Any]:
+    """Return the reference by which Kubernetes removes children together with their resource."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": resource.metadata.name,
+        "uid": resource.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _annotations(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, str]:
+    node = resource.spec.target.virtual_node
+    annotations = {
+        f"{ANNOTATION_PREFIX}identity": blueprint.identity,
+        # Confidential pods have no kube-proxy, so cluster DNS cannot be reached and every lookup would stall.
+        f"{ANNOTATION_PREFIX}injectdns": "false",
+    }
+    if node is not None and node.subnet_id:
+        annotations[f"{ANNOTATION_PREFIX}subnets.primary"] = node.subnet_id
+    if node is not None and node.zone:
+        annotations[f"{ANNOTATION_PREFIX}zones"] = node.zone
+    return annotations
+
+
+def _pod_spec(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "nodeSelector": {"virtualization": "virtualnode2", "kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "virtual-kubelet.io/provider", "operator": "Exists", "effect": "NoSchedule"}],
+        # Neither a token of this cluster nor the names of its services belong into a group it does not trust.
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "containers": [_container(container) for container in blueprint.containers],
+        "volumes": [{"name": REMOTE_VOLUME, "emptyDir": {}}],
+    }
+    credentials = resource.spec.registry_credentials
+    if credentials is not None and credentials.secret_ref is not None:
+        spec["imagePullSecrets"] = [{"name": credentials.secret_ref.name}]
+    return spec
+
+
+def _container(container: Container) -> dict[str, Any]:
+    size = {"cpu": container.cpu, "memory": container.memory}
+    rendered: dict[str, Any] = {
+        "name": container.name,
+        "image": container.image,
+        "env": [{"name": name, "value": value} for name, value in sorted(container.environment.items())],
+        "resources": {"requests": size, "limits": size},
+    }
+    if container.opens_remote:
+        rendered["volumeMounts"] = [_remote_mount(container)]
+    if container.command:
+        rendered["command"] = list(container.command)
+    if container.ports:
+        rendered["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in container.ports]
+    if container.privileged:
+        rendered["securityContext"] = {"privileged": True}
+    if container.readiness_path:
+        rendered["readinessProbe"] = {
+            "httpGet": {"path": container.readiness_path, "port": container.ports[0]},
+            "periodSeconds": READINESS_PERIOD_SECONDS,
+        }
+    return rendered
+
+
+def _remote_mount(container: Container) -> dict[str, Any]:
+    # The sidecar mounts below the volume after the others have started, so its mounts must travel to them.
+    propagation = "Bidirectional" if container.privileged else "HostToContainer"
+    return {"name": REMOTE_VOLUME, "mountPath": REMOTE_PATH, "mountPropagation": propagation}

@@ -1,0 +1,42 @@
+"""An attestation service in the test's process: a key, and tokens signed with it."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from confidential_summarizer.evidence import SigningKey
+from tests.support.resources import ATTESTATION
+
+
+@dataclass
+class Attested:
+    """Answers for evidence as a group with this host-data would."""
+
+    now: datetime
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+
+    @property
+    def keys(self) -> tuple[SigningKey, ...]:
+        return (SigningKey("k1", self.key.public_key()),)
+
+    def evidence(self, nonce: str, host_data: str, **changes: Any) -> dict[str, str]:
+        runtime = json.dumps({"nonce": nonce}).encode()
+        claims = {
+            "iss": f"https://{ATTESTATION}",
+            "nbf": self.now.timestamp() - 10,
+            "exp": self.now.timestamp() + 3600,
+            "x-ms-attestation-type": "sevsnpvm",
+            "x-ms-compliance-status": "azure-compliant-uvm",
+            "x-ms-sevsnpvm-hostdata": host_data,
+            "x-ms-sevsnpvm-is-debuggable": False,
+            "x-ms-sevsnpvm-vmpl": 0,
+            "x-ms-sevsnpvm-reportdata": hashlib.sha256(runtime).hexdigest() + "0" * 64,
+        } | changes
+        token = jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": "k1"})
+        return {"token": token, "runtimeData": base64.b64encode(runtime).decode()}

@@ -1,0 +1,198 @@
+"""Hand-written stand-ins for the operator's edges: they keep what they are told and answer from it."""
+
+import copy
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.evidence import SigningKey
+from confidential_summarizer.kube import Kind, Object
+from confidential_summarizer.policy import MeasuredImage
+from confidential_summarizer.registry import ImageConfig, ImageReference, LayerDescriptor, ResolvedImage
+from confidential_summarizer.release import ReleasePolicy
+from confidential_summarizer.targets.derive import Derivation
+from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
+from tests.support.resources import VAULT
+
+
+@dataclass
+class FakeKube:
+    """An API server that holds objects; `writes` lists every change."""
+
+    objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        """Put an object there without counting it as a write of ours."""
+        meta = document["metadata"]
+        self.objects[document["kind"], meta["namespace"], meta["name"]] = copy.deepcopy(dict(document))
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        return copy.deepcopy(self.objects.get((kind.kind, namespace, name)))
+
+    async def list(
+        self, kind: Kind, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str | None = None
+    ) -> list[Object]:
+        found = [o for (k, ns, _), o in self.objects.items() if (k, ns) == (kind.kind, namespace)]
+        wanted = (labels or {}).items()
+        return [copy.deepcopy(o) for o in found if wanted <= (o["metadata"].get("labels") or {}).items()]
+
+    async def apply(self, manifest: Object) -> Object:
+        self.writes.append(f"apply {manifest['kind']}")
+        self.put(manifest)
+        return manifest
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        self.writes.append(f"delete {kind.kind}")
+        self.objects.pop((kind.kind, namespace, name), None)
+
+    async def patch_status(self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        self.writes.append(f"status {kind.kind}")
+        known = self.objects.get((kind.kind, namespace, name))
+        if known is not None:
+            merged = {**known.get("status", {}), **status}
+            known["status"] = {key: value for key, value in merged.items() if value is not None}
+
+
+@dataclass
+class FakeVault:
+    """One vault with keys in it."""
+
+    host: str = VAULT
+    keys: dict[str, VaultKey] = field(default_factory=dict)
+    material: dict[str, bytes] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def add(self, name: str, policy: ReleasePolicy | None, **changes: Any) -> None:
+        key = VaultKey(f"https://{self.host}/keys/{name}/1", name, "oct-HSM", exportable=True, release_policy=policy)
+        self.keys[name] = replace(key, **changes)
+
+    async def get(self, name: str) -> VaultKey | None:
+        return self.keys.get(name)
+
+    async def import_key(
+        self, name: str, material: bytes, policy: ReleasePolicy, *, immutable: bool = False
+    ) -> VaultKey:
+        self.calls.append(f"import {name}")
+        self.material[name] = material
+        self.add(name, policy, immutable=immutable)
+        return self.keys[name]
+
+    async def update_release_policy(self, name: str, policy: ReleasePolicy) -> VaultKey:
+        self.calls.append(f"update {name}")
+        self.keys[name] = replace(self.keys[name], release_policy=policy)
+        return self.keys[name]
+
+    async def disable(self, name: str) -> None:
+        self.calls.append(f"disable {name}")
+        self.keys[name] = replace(self.keys[name], enabled=False)
+
+    async def delete(self, name: str) -> None:
+        self.calls.append(f"delete {name}")
+        self.keys.pop(name, None)
+
+    async def recover(self, name: str) -> None:
+        self.calls.append(f"recover {name}")
+
+    async def purge(self, name: str) -> None:
+        self.calls.append(f"purge {name}")
+
+    @asynccontextmanager
+    async def opened(self, host: str) -> AsyncIterator["FakeVault"]:
+        assert host == self.host
+        yield self
+
+
+def measured(reference: str, *, layer: str = "1") -> MeasuredImage:
+    """Return an image of one layer, as the registry would give it."""
+    parsed = ImageReference.parse(reference)
+    digest = parsed.digest or "sha256:" + layer * 64
+    config = ImageConfig(
+        entrypoint=("/app",),
+        cmd=None,
+        env=("PATH=/bin",),
+        working_dir="/",
+        user="",
+        stop_signal="",
+        architecture="amd64",
+        os="linux",
+        diff_ids=("sha256:" + layer * 64,),
+    )
+    descriptor = LayerDescriptor(
+        "sha256:" + layer * 64, 1, "application/vnd.oci.image.layer.v1.tar", config.diff_ids[0]
+    )
+    return MeasuredImage(ResolvedImage(reference, parsed, digest, config, (descriptor,)), (layer * 64,))
+
+
+@dataclass
+class FakeRegistry:
+    """Measures every reference; a tag can be moved by changing `layer`."""
+
+    layer: str = "1"
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, reference: str, pull_secret: Mapping[str, Any] | None) -> MeasuredImage:
+        self.asked.append(reference)
+        return measured(reference, layer=self.layer)
+
+
+@dataclass
+class FakeGroups:
+    """Groups that come up as far as `phase` says."""
+
+    phase: GroupPhase = GroupPhase.READY
+    message: str = ""
+    changed: Sequence[str] = ()
+    deployed: Derivation | None = None
+    calls: list[str] = field(default_factory=list)
+
+    async def apply(self, resource: ConfidentialSummarizer, derivation: Derivation) -> None:
+        self.calls.append(f"apply {derivation.policy.host_data[:8]}")
+        self.deployed = derivation
+        self.changed = ()
+
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
+        if self.deployed is None:
+            return None
+        return self.changed or ([] if self.deployed.manifest == derivation.manifest else ["spec"])
+
+    async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
+        count = resource.spec.replicas if self.deployed else 0
+        host_data = self.deployed.policy.host_data if self.deployed else ""
+        groups = [
+            Group(f"group-{index}", host_data, self.phase, f"10.0.0.{index + 1}:8501", self.message)
+            for index in range(count)
+        ]
+        return Observation(resource.spec.replicas, groups, derivation.policy.host_data)
+
+    async def remove(self, resource: ConfidentialSummarizer) -> bool:
+        self.calls.append("remove")
+        gone, self.deployed = self.deployed is None, None
+        return gone
+
+
+@dataclass
+class FakePages:
+    """Pages that answer what they were given."""
+
+    answers: dict[str, Any] = field(default_factory=dict)
+    evidence_for: Any = None
+
+    async def status(self, address: str) -> Mapping[str, Any] | None:
+        return self.answers.get(address)
+
+    async def evidence(self, address: str, nonce: str) -> Mapping[str, Any] | None:
+        return self.evidence_for(nonce) if self.evidence_for else None
+
+
+@dataclass
+class FakeSigningKeys:
+    """The attestation service's keys."""
+
+    keys: tuple[SigningKey, ...] = ()
+
+    async def __call__(self, authority: str) -> tuple[SigningKey, ...]:
+        return self.keys

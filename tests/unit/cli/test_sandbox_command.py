@@ -1,0 +1,65 @@
+import json
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+
+from azure_sandbox.state import SandboxState
+from confidential_summarizer.cli.sandbox import sandbox
+from confidential_summarizer.errors import SpecError
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSUM_SANDBOX_HOME", str(tmp_path / "the home"))
+    state = SandboxState.from_environment()
+    state.prepare()
+    return state
+
+
+def run(*arguments):
+    return CliRunner().invoke(sandbox, arguments)
+
+
+def test_status_of_a_stopped_sandbox_is_a_no(state):
+    result = run("status", "-o", "json")
+    assert result.exit_code == 1
+    assert {process["condition"] for process in json.loads(result.stdout)} == {"stopped"}
+    assert "kube-apiserver" in run("status").stdout
+
+
+def test_env_is_a_script_that_a_shell_can_evaluate(state):
+    script = run("env", "--as", "operator").stdout
+    shell = f'{script}\necho "$HTTPS_PROXY|$KUBECONFIG|$SSL_CERT_FILE|$AZURE_CLIENT_ID|$PATH"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin"}
+    )
+    proxy, kubeconfig, bundle, client, path = done.stdout.strip().split("|")
+    assert proxy == state.proxy_url
+    assert kubeconfig == str(state.kubeconfig)
+    assert bundle == str(state.ca_bundle)
+    assert path == f"{state.bin}:/usr/bin"
+    assert client not in run("env", "--as", "owner").stdout
+
+
+def test_env_knows_only_the_sandboxs_applications(state):
+    assert isinstance(run("env", "--as", "stranger").exception, SpecError)
+
+
+def test_logs_shows_the_end_of_a_log(state):
+    state.log("etcd").write_text("one\ntwo\nthree\n")
+    assert run("logs", "etcd", "-n", "2").stdout == "two\nthree\n"
+    assert run("logs", "etcd", "-n", "0").stdout == ""
+    assert isinstance(run("logs", "nothing").exception, SpecError)
+
+
+def test_down_can_remove_everything(state):
+    result = run("down", "--remove")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert "The sandbox is down." in result.stderr
+    assert not state.home.exists()
+
+
+def test_a_kubeconfig_that_is_not_there_is_a_wrong_command_line(state):
+    assert run("up", "--kubeconfig", "/nowhere").exit_code == 2

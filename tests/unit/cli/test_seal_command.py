@@ -1,0 +1,160 @@
+"""`csum seal`, `unseal`, `inspect`, `key new` and `key show` on the owner's machine."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.data_owner import csum, fill
+
+PROGRAM = [sys.executable, "-c", "from confidential_summarizer.cli import main; main()"]
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    return fill(tmp_path / "documents", b"Between us. " * 100)
+
+
+def test_a_seal_writes_an_image_and_a_private_key_beside_it(documents: Path, tmp_path: Path) -> None:
+    result = csum("seal", documents, "-o", "json")
+
+    assert result.code == 0, result.err
+    assert result.data["newKey"] is True
+    assert {path.name for path in tmp_path.iterdir()} == {"documents", "documents.img", "documents.img.key"}
+    assert stat.S_IMODE((tmp_path / "documents.img.key").stat().st_mode) == 0o600
+
+
+def test_an_existing_key_is_used_again(documents: Path, tmp_path: Path) -> None:
+    assert csum("key", "new", tmp_path / "key").code == 0
+    before = (tmp_path / "key").read_bytes()
+
+    result = csum("seal", documents, "--key", tmp_path / "key", "--out", tmp_path / "i", "-o", "json")
+
+    assert result.data["newKey"] is False
+    assert (tmp_path / "key").read_bytes() == before
+    assert csum("unseal", tmp_path / "i", "--key", tmp_path / "key", "--out", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "contract.txt").read_bytes() == (documents / "contract.txt").read_bytes()
+
+
+def test_an_image_is_replaced_only_by_force(documents: Path, tmp_path: Path) -> None:
+    assert csum("seal", documents).code == 0
+    first = (tmp_path / "documents.img").read_bytes()
+
+    assert csum("seal", documents).code == 3
+    assert (tmp_path / "documents.img").read_bytes() == first
+    assert csum("seal", documents, "--force").code == 0
+
+
+def test_a_failure_leaves_no_key_behind(documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def publish(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("confidential_summarizer.sealing.scratch.Scratch.publish", publish)
+
+    result = csum("seal", documents)
+
+    assert result.code in (1, 130)
+    assert {path.name for path in tmp_path.iterdir()} == {"documents"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_seal_leaves_neither_image_nor_key(tmp_path: Path, number: signal.Signals) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    with (documents / "large").open("wb") as file:
+        file.truncate(1 << 30)
+    command = [*PROGRAM, "seal", str(documents), "--out", str(tmp_path / "image")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for_child(process.pid)
+        process.send_signal(number)
+        process.wait(60)
+
+    assert process.returncode != 0
+    assert {path.name for path in tmp_path.iterdir()} == {"documents"}
+
+
+def wait_for_child(pid: int) -> None:
+    """Wait until the process has started one of its programs."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if children.read_text().strip():
+            return
+        time.sleep(0.01)
+    raise AssertionError("no program was started")
+
+
+def test_an_inspection_says_whether_the_sidecar_can_open_it(documents: Path, tmp_path: Path) -> None:
+    assert csum("seal", documents).code == 0
+
+    with_key = csum("inspect", tmp_path / "documents.img", "--key", tmp_path / "documents.img.key", "-o", "json")
+
+    assert with_key.code == 0
+    assert with_key.data["obstacles"] == []
+    assert [entry["path"] for entry in with_key.data["files"]] == ["contract.txt"]
+    assert "files" not in csum("inspect", tmp_path / "documents.img", "-o", "json").data
+
+
+def test_an_image_of_other_parameters_is_called_unusable(tmp_path: Path) -> None:
+    image, key = tmp_path / "image", tmp_path / "key"
+    assert csum("key", "new", key).code == 0
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    parameters = ["--sector-size", "512", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--batch-mode"]
+    subprocess.run(["/usr/sbin/cryptsetup", "luksFormat", *parameters, "--key-file", key, image], check=True)
+
+    result = csum("inspect", image, "-o", "json")
+
+    assert result.code == 1
+    assert result.data["obstacles"] == ["the sector size is 512, not 4096"]
+
+
+def test_a_key_is_shown_only_when_its_bytes_are_asked_for(tmp_path: Path) -> None:
+    assert csum("key", "new", tmp_path / "key").code == 0
+    bytes_ = (tmp_path / "key").read_bytes().hex()
+
+    assert bytes_ not in csum("key", "show", "--key", tmp_path / "key").out
+    assert csum("key", "show", "--key", tmp_path / "key", "--hex", "-o", "json").data["hex"] == bytes_
+
+
+def test_a_derived_key_records_its_salt(tmp_path: Path) -> None:
+    made = csum("key", "new", tmp_path / "key", "--kty", "RSA-HSM", "--label", "mine", "-o", "json").data
+
+    assert made["derivation"] == json.loads((tmp_path / "key.json").read_text())
+    assert made["derivation"]["label"] == "mine"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_files_that_the_summarizer_may_not_read_are_pointed_out(documents: Path) -> None:
+    (documents / "private.txt").touch(mode=0o600)
+
+    assert "private.txt" in csum("seal", documents).err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_user_without_any_right_can_seal_and_unseal(tmp_path: Path) -> None:
+    """Neither root nor a device mapper: user nobody, without capabilities."""
+    fill(tmp_path / "documents", b"text")
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == 0 and path.name.startswith("pytest"):
+            path.chmod(0o755)
+    tmp_path.chmod(0o777)
+    script = f"""
+import os, pathlib
+from confidential_summarizer import sealing  # before: Python itself may lie where that user cannot read
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+key, place = sealing.new_key(), pathlib.Path({str(tmp_path)!r})
+sealing.seal(place / "documents", place / "image", key, read_write=True)
+assert [entry.path for entry in sealing.inspect(place / "image", key).entries] == ["contract.txt"]
+sealing.unseal(place / "image", place / "out", key)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "out" / "contract.txt").read_bytes() == b"text"

@@ -1,0 +1,397 @@
+"""State in, reconcile, state out: what the operator does with a resource, and what its status says."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.errors import ImageError, TransientError
+from confidential_summarizer.reconcile.context import Clients
+from confidential_summarizer.reconcile.run import RESYNC_SECONDS, STALLED_SECONDS, WAITING_SECONDS, Reconciler
+from confidential_summarizer.release import build
+from confidential_summarizer.targets.observation import GroupPhase
+from tests.support.attested import Attested
+from tests.support.fakes import FakeGroups, FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeVault
+from tests.support.resources import ATTESTATION, VAULT, document
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ATTESTED = Attested(NOW)
+
+
+@dataclass
+class World:
+    """A cluster with one resource, a vault, a registry and groups."""
+
+    kube: FakeKube = field(default_factory=FakeKube)
+    vault: FakeVault = field(default_factory=FakeVault)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    groups: FakeGroups = field(default_factory=FakeGroups)
+    pages: FakePages = field(default_factory=FakePages)
+    events: list[tuple[bool, str, str]] = field(default_factory=list)
+    now: datetime = NOW
+
+    def __post_init__(self) -> None:
+        self.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, self.groups.deployed.policy.host_data)
+
+    def given(self, **changes: Any) -> "World":
+        self.kube.put(document(**changes))
+        return self
+
+    def approved(self) -> "World":
+        """Let the data owner admit exactly the policy that the operator will derive."""
+        self.vault.add("contracts-key", build([self.host_data()], [ATTESTATION]))
+        return self
+
+    def host_data(self) -> str:
+        """Return what the operator derives; a first look at it is how the data owner would find out."""
+        return self.resource["status"]["trust"]["hostData"]
+
+    @property
+    def resource(self) -> Mapping[str, Any]:
+        return self.kube.objects["ConfidentialSummarizer", "legal", "contracts"]
+
+    def edit(self, **changes: Any) -> None:
+        """Change the spec as a person would: the API server counts the generation up."""
+        current = self.resource
+        generation = current["metadata"]["generation"] + 1
+        self.kube.put(document(status=current["status"], generation=generation, **changes))
+
+    async def reconcile(self) -> float | None:
+        keys = FakeSigningKeys(ATTESTED.keys)
+        clients = Clients(self.kube, self.registry, self.vault.opened, self.groups, self.pages, keys)
+        return await Reconciler(clients, self._record, lambda: self.now).reconcile("legal", "contracts")
+
+    async def remove(self) -> bool:
+        keys = FakeSigningKeys(ATTESTED.keys)
+        clients = Clients(self.kube, self.registry, self.vault.opened, self.groups, self.pages, keys)
+        return await Reconciler(clients, self._record, lambda: self.now).remove("legal", "contracts")
+
+    def condition(self, kind: str) -> Mapping[str, Any] | None:
+        return next((c for c in self.resource["status"]["conditions"] if c["type"] == kind), None)
+
+    def reason(self, kind: str = "Ready") -> str | None:
+        found = self.condition(kind)
+        return found["reason"] if found else None
+
+    def _record(self, resource: Mapping[str, Any], *, normal: bool, reason: str, message: str) -> None:
+        self.events.append((normal, reason, message))
+
+
+async def settled(**changes: Any) -> World:
+    """Return a world in which everything is done."""
+    world = World().given(**changes)
+    await world.reconcile()
+    world.approved()
+    await world.reconcile()
+    assert world.reason() == "Ready"
+    return world
+
+
+async def test_without_a_key_it_waits_for_the_data_owner_and_deploys_nothing() -> None:
+    world = World().given()
+    assert await world.reconcile() == WAITING_SECONDS
+    assert world.reason() == "KeyNotFound"
+    assert "csum key import contracts-key" in world.condition("Ready")["message"]
+    assert world.condition("Reconciling")["status"] == "True"
+    assert world.condition("Stalled") is None
+    assert world.groups.calls == []
+
+
+async def test_a_key_that_admits_the_policy_leads_to_ready() -> None:
+    world = await settled()
+    assert world.condition("Ready")["status"] == "True"
+    assert world.condition("Reconciling") is None
+    assert [c["type"] for c in world.resource["status"]["conditions"]] == [
+        "Ready", "ImagesResolved", "PolicyGenerated", "KeyReleasable", "Deployed", "Attested",
+    ]  # fmt: skip
+    status = world.resource["status"]
+    assert status["endpoint"] == "http://10.0.0.1:8501"
+    assert status["policy"] == status["trust"]["hostData"][:12]
+    assert status["trust"]["keys"][0]["admits"] == [world.host_data()]
+    assert all(c["observedGeneration"] == 1 for c in status["conditions"])
+
+
+async def test_a_second_reconcile_of_a_settled_resource_writes_nothing_anywhere() -> None:
+    world = await settled()
+    world.kube.writes.clear()
+    world.vault.calls.clear()
+    world.groups.calls.clear()
+    world.events.clear()
+    assert await world.reconcile() == RESYNC_SECONDS
+    assert (world.kube.writes, world.vault.calls, world.groups.calls, world.events) == ([], [], [], [])
+
+
+async def test_a_key_that_admits_another_policy_waits_for_approval_with_the_command() -> None:
+    world = World().given()
+    world.vault.add("contracts-key", build(["ab" * 32], [ATTESTATION]))
+    await world.reconcile()
+    assert world.reason() == "AwaitingApproval"
+    assert (
+        f"csum key approve legal/contracts --expect-host-data {world.host_data()}"
+        in world.condition("Ready")["message"]
+    )
+    assert (False, "AwaitingApproval") in [(normal, reason) for normal, reason, _ in world.events]
+    assert world.groups.calls == []
+
+
+async def test_a_debug_profile_never_gets_a_key_for_groups_that_cannot_be_debugged() -> None:
+    world = World().given(policy={"profile": "Debug"})
+    await world.reconcile()
+    world.approved()
+    await world.reconcile()
+    assert world.reason() == "DebugProfileRefused"
+    assert world.groups.calls == []
+
+
+async def test_the_operator_never_changes_the_policy_of_an_external_key() -> None:
+    world = World().given()
+    world.vault.add("contracts-key", build(["ab" * 32], [ATTESTATION]))
+    await world.reconcile()
+    assert world.vault.calls == []
+
+
+IMPORTED = [
+    {
+        "name": "documents",
+        "role": "Documents",
+        "blobURL": "https://party2.blob.core.windows.net/sealed/contracts.img",
+        "key": {
+            "name": "imported",
+            "vault": VAULT,
+            "attestation": ATTESTATION,
+            "management": "Import",
+            "secretRef": {"name": "material", "key": "key"},
+        },
+    }
+]
+
+
+def material(world: World, content: bytes = b"k" * 32) -> None:
+    data = {"key": base64.b64encode(content).decode()}
+    world.kube.put({"kind": "Secret", "metadata": {"name": "material", "namespace": "legal"}, "data": data})
+
+
+async def test_an_import_key_is_imported_for_exactly_the_derived_policy() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    material(world)
+    await world.reconcile()
+    assert world.reason() == "Ready"
+    assert world.vault.material["imported"] == b"k" * 32
+    assert world.vault.keys["imported"].release_policy.host_data == (world.host_data(),)
+
+
+async def test_an_import_key_needs_its_secret_only_once() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    material(world)
+    await world.reconcile()
+    del world.kube.objects["Secret", "legal", "material"]
+    await world.reconcile()
+    assert world.reason() == "Ready"
+
+
+async def test_a_missing_secret_is_named() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    await world.reconcile()
+    assert world.reason() == "SecretNotFound"
+    assert "legal/material" in world.condition("Ready")["message"]
+
+
+async def test_key_material_of_the_wrong_length_is_refused_without_quoting_it() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    material(world, b"planted-secret")
+    assert await world.reconcile() == STALLED_SECONDS
+    assert world.reason() == "InvalidSpec"
+    assert world.condition("Stalled")["status"] == "True"
+    assert "planted" not in str(world.resource)
+    assert "planted" not in str(world.events)
+
+
+async def test_a_new_policy_is_admitted_before_the_rollout_and_the_old_one_retired_after_it() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    material(world)
+    await world.reconcile()
+    old = world.host_data()
+    world.groups.phase = GroupPhase.STARTING
+    world.edit(fileSystems=IMPORTED, summarizer={"maxWords": 50})
+    await world.reconcile()
+    new = world.host_data()
+    assert new != old
+    assert set(world.vault.keys["imported"].release_policy.host_data) == {old, new}
+    assert world.reason() == "RollingOut"
+    world.groups.phase = GroupPhase.READY
+    await world.reconcile()
+    assert world.vault.keys["imported"].release_policy.host_data == (new,)
+    assert world.reason() == "Ready"
+
+
+async def test_a_failed_rollout_keeps_the_old_policy_admitted() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    material(world)
+    await world.reconcile()
+    old = world.host_data()
+    world.groups.phase, world.groups.message = GroupPhase.DENIED, "deviceHash not found"
+    world.edit(fileSystems=IMPORTED, summarizer={"maxWords": 50})
+    await world.reconcile()
+    assert old in world.vault.keys["imported"].release_policy.host_data
+
+
+async def test_a_denied_group_stalls_with_the_decoded_reason() -> None:
+    world = await settled()
+    world.groups.phase, world.groups.message = GroupPhase.DENIED, "deviceHash not found: another image"
+    world.events.clear()
+    await world.reconcile()
+    assert world.reason() == "PolicyDenied"
+    assert "deviceHash not found" in world.condition("Deployed")["message"]
+    assert world.condition("Stalled")["reason"] == "PolicyDenied"
+    assert (False, "PolicyDenied") in [(normal, reason) for normal, reason, _ in world.events]
+
+
+async def test_drift_is_put_back_and_said() -> None:
+    world = await settled()
+    world.groups.changed = ["spec.template.spec.containers[summarizer].env[X]"]
+    world.groups.calls.clear()
+    await world.reconcile()
+    assert world.groups.calls == [f"apply {world.host_data()[:8]}"]
+    assert world.reason("Drifted") == "Corrected"
+    await world.reconcile()
+    assert world.condition("Drifted") is None
+
+
+async def test_drift_is_only_reported_where_that_is_the_policy() -> None:
+    world = await settled(driftPolicy="Report")
+    world.groups.changed = ["spec.replicas"]
+    world.groups.calls.clear()
+    await world.reconcile()
+    assert world.groups.calls == []
+    assert world.reason("Drifted") == "ModifiedOutside"
+
+
+async def test_a_tag_is_resolved_once_for_each_generation() -> None:
+    world = World().given(image="party1.azurecr.io/summarizer:v1")
+    await world.reconcile()
+    first = world.resource["status"]["trust"]["images"][0]["digest"]
+    world.registry.layer = "2"
+    await world.reconcile()
+    assert world.resource["status"]["trust"]["images"][0]["digest"] == first
+    world.edit(image="party1.azurecr.io/summarizer:v1", replicas=2)
+    await world.reconcile()
+    assert world.resource["status"]["trust"]["images"][0]["digest"] != first
+
+
+async def test_evidence_of_another_policy_is_refused_by_name_of_the_claim() -> None:
+    world = World().given()
+    await world.reconcile()
+    world.approved()
+    world.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, "cd" * 32)
+    await world.reconcile()
+    assert world.reason() == "EvidenceRefused"
+    assert "Host-data" in world.condition("Attested")["message"]
+
+
+async def test_evidence_counts_for_an_hour_and_is_then_asked_for_again() -> None:
+    world = await settled()
+    world.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, "cd" * 32)
+    world.now = NOW + timedelta(minutes=59)
+    await world.reconcile()
+    assert world.reason("Attested") == "Verified"
+    world.now = NOW + timedelta(minutes=61)
+    await world.reconcile()
+    assert world.reason("Attested") == "EvidenceRefused"
+
+
+async def test_an_image_that_cannot_be_used_stalls_with_its_own_words() -> None:
+    world = World().given()
+
+    async def refuse(reference: str, pull_secret: object) -> Any:
+        raise ImageError(f"{reference} does not exist: push it")
+
+    world.registry = refuse  # type: ignore[assignment]
+    assert await world.reconcile() == STALLED_SECONDS
+    assert world.reason() == "ImageUnusable"
+    assert world.condition("Stalled") is not None
+
+
+async def test_a_service_that_cannot_answer_is_tried_again_when_it_asked_to() -> None:
+    world = World().given()
+
+    async def fail(reference: str, pull_secret: object) -> Any:
+        raise TransientError("the registry answers 503", retry_after=7.0)
+
+    world.registry = fail  # type: ignore[assignment]
+    assert await world.reconcile() == 7.0
+    assert world.reason() == "ServiceUnavailable"
+    assert world.condition("Stalled") is None
+
+
+async def test_a_bug_in_a_phase_is_said_and_does_not_end_the_loop() -> None:
+    world = World().given()
+
+    async def fail(reference: str, pull_secret: object) -> Any:
+        raise ZeroDivisionError
+
+    world.registry = fail  # type: ignore[assignment]
+    assert await world.reconcile() == WAITING_SECONDS
+    assert world.reason() == "InternalError"
+
+
+async def test_scaled_to_zero_is_ready_without_groups() -> None:
+    world = World().given(replicas=0)
+    await world.reconcile()
+    world.approved()
+    await world.reconcile()
+    assert world.condition("Ready")["status"] == "True"
+    assert world.reason() == "ScaledToZero"
+
+
+async def test_a_spec_that_no_longer_parses_is_stalled_not_dropped() -> None:
+    world = World()
+    broken = document()
+    broken["spec"]["target"] = {}
+    world.kube.put(broken)
+    assert await world.reconcile() == STALLED_SECONDS
+    assert world.reason("Stalled") == "InvalidSpec"
+    world.kube.writes.clear()
+    await world.reconcile()
+    assert world.kube.writes == []
+
+
+async def test_deletion_waits_until_no_group_is_left() -> None:
+    world = await settled()
+    assert await world.remove() is False
+    assert await world.remove() is True
+
+
+@pytest.mark.parametrize(
+    ("policy", "call"), [("Retain", None), ("Disable", "disable imported"), ("Delete", "delete imported")]
+)
+async def test_an_imported_key_is_treated_as_its_deletion_policy_says(policy: str, call: str | None) -> None:
+    file_system = {**IMPORTED[0], "key": {**IMPORTED[0]["key"], "deletionPolicy": policy}}
+    world = World().given(fileSystems=[file_system])
+    material(world)
+    await world.reconcile()
+    world.vault.calls.clear()
+    while not await world.remove():
+        pass
+    assert world.vault.calls == ([call] if call else [])
+
+
+async def test_an_external_key_is_never_touched_by_deletion() -> None:
+    world = await settled()
+    world.vault.calls.clear()
+    while not await world.remove():
+        pass
+    assert world.vault.calls == []
+
+
+async def test_a_resource_that_is_gone_ends_the_loop() -> None:
+    assert await World().reconcile() is None
+
+
+async def test_every_status_that_the_operator_writes_parses_again() -> None:
+    world = await settled()
+    parsed = ConfidentialSummarizer.parse(world.resource)
+    assert parsed.status.trust is not None
