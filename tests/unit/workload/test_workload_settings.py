@@ -1,0 +1,57 @@
+import pytest
+
+from summarizer.errors import ConfigurationError
+from summarizer.settings import Settings
+
+REQUIRED = {"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents", "SUMMARIZER_MODEL": "/models/bart-demo"}
+
+
+def test_the_defaults_need_only_documents_and_model() -> None:
+    settings = Settings.from_environment(REQUIRED | {"PATH": "/bin", "HOME": "/"})
+    assert (settings.port, settings.max_words, settings.engine, settings.profile) == (8501, 120, "auto", "Restricted")
+    assert settings.show_names is False
+    assert settings.token_sha256 is None
+
+
+def test_every_field_is_read_from_its_variable() -> None:
+    settings = Settings.from_environment(
+        REQUIRED
+        | {
+            "SUMMARIZER_MAX_WORDS": "60",
+            "SUMMARIZER_SHOW_NAMES": "true",
+            "SUMMARIZER_PROFILE": "Debug",
+            "SUMMARIZER_MAA": "sharedeus2.eus2.attest.azure.net",
+            "SUMMARIZER_TOKEN_SHA256": "a" * 64,
+        }
+    )
+    assert (settings.max_words, settings.show_names, settings.profile) == (60, True, "Debug")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SUMMARIZER_PROFILE", "Relaxed"),
+        ("SUMMARIZER_ENGINE", "gpu"),
+        ("SUMMARIZER_MAX_WORDS", "many"),
+        ("SUMMARIZER_MAX_WORDS", "0"),
+        ("SUMMARIZER_MODEL", "relative/path"),
+        ("SUMMARIZER_SKR", "http://elsewhere.example:8080"),
+        ("SUMMARIZER_MAA", "https://sharedeus2.eus2.attest.azure.net/"),
+        ("SUMMARIZER_GUARD", "off"),
+        ("SUMMARIZER_COLOUR", "blue"),
+    ],
+)
+def test_what_is_unknown_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.from_environment(REQUIRED | {name: value})
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="SUMMARIZER_MODEL is not set"):
+        Settings.from_environment({"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents"})
+
+
+def test_a_token_put_in_place_of_its_hash_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment(REQUIRED | {"SUMMARIZER_TOKEN_SHA256": "hunter2"})
+    assert "hunter2" not in str(caught.value)

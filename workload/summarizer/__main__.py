@@ -1,0 +1,32 @@
+"""`python -m summarizer`: the entry point of the container."""
+
+import logging
+import os
+import sys
+from typing import Final
+
+from summarizer.errors import ConfigurationError
+from summarizer.logs import set_up_logs
+from summarizer.settings import Settings
+
+# Exit code of a configuration that can never work, as elsewhere in the product.
+_CANNOT_WORK: Final = 3
+
+
+def main() -> int:
+    """Serve; return the exit code."""
+    set_up_logs()
+    try:
+        settings = Settings.from_environment(os.environ)
+    except ConfigurationError as error:
+        logging.getLogger("summarizer").error("configuration refused", extra={"reason": str(error)})
+        return _CANNOT_WORK
+    # After the configuration: a wrong one is told at once, not after seconds of loading.
+    from summarizer.server import serve
+
+    serve(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Who may see the summaries: one token, of which the group knows only the SHA-256.
+
+Programs send `Authorization: Bearer TOKEN`. A browser opens `/?token=TOKEN` once, or types the token at `/login`; it
+then holds a session cookie, which also opens the page's web socket. State and evidence stay open: they hold no summary.
+"""
+
+import hashlib
+import hmac
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Probes, and what the operator and the data owner ask without being readers: state and evidence hold no summary.
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/_stcore/health", "/api/status", "/api/evidence", "/login"})
+_COOKIE: Final = "summarizer_session"
+_SESSION_SECONDS: Final = 12 * 3600
+# A form with one token; more than that is no login.
+_MAX_FORM: Final = 4096
+
+_LOGIN_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Confidential summaries: sign in</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto; padding: 0 1rem; color: #1b2733 }}
+h1 {{ font-size: 1.4rem }} input, button {{ font: inherit; padding: .5rem; width: 100%; box-sizing: border-box }}
+button {{ margin-top: .75rem; background: #0f5c8c; color: #fff; border: 0; border-radius: .3rem }}
+.error {{ color: #a4161a }}
+</style></head><body><main><h1>Confidential summaries</h1>
+<form method="post" action="/login"><p><label for="token">Access token</label></p>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button></form>{notice}</main></body></html>"""
+_WRONG: Final = '<p class="error" role="alert">This is not the token of this summarizer.</p>'
+
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class SecurityHeaders:
+    """Adds the headers that keep other sites from framing, sniffing or learning of the page; API answers unstored."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                if scope["path"].startswith("/api/"):
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class SameOriginSockets:
+    """Refuses web sockets that another site opens.
+
+    Streamlit refuses them too, but first asks an address service on the internet for its own address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or web socket."""
+        if scope["type"] == "websocket":
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+                await _close(receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class TokenAccess:
+    """Lets through only who knows the token."""
+
+    def __init__(self, app: ASGIApp, token_sha256: str) -> None:
+        """Guard `app` with the token whose SHA-256 (64 hex digits) this is."""
+        self._app = app
+        self._token_sha256 = token_sha256
+        # One token, one permission: every signed-in browser holds the same value, for the life of this process.
+        self._session = secrets.token_urlsafe(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or web socket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/login":
+            await (await self._login(Request(scope, receive)))(scope, receive, send)
+        elif scope["path"] in OPEN_PATHS or self._is_allowed(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _close(receive, send)
+        else:
+            await self._refuse(scope)(scope, receive, send)
+
+    def _is_allowed(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._is_token(token.strip())
+        try:
+            morsel = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
+        except CookieError:
+            return False
+        return morsel is not None and hmac.compare_digest(morsel.value.encode(), self._session.encode())
+
+    def _is_token(self, token: str) -> bool:
+        return hmac.compare_digest(hashlib.sha256(token.encode()).hexdigest(), self._token_sha256)
+
+    def _refuse(self, scope: Scope) -> Response:
+        if scope["path"].startswith("/api/"):
+            body = {"error": "this needs the header `Authorization: Bearer TOKEN` with the token of this summarizer"}
+            return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        if scope["path"] == "/" and self._is_token(query.get("token", "")):
+            return self._signed_in(scope)
+        return RedirectResponse("/login", status_code=303)
+
+    async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            return HTMLResponse(_LOGIN_PAGE.format(notice=""))
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _MAX_FORM:
+                return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=413)
+        form = dict(parse_qsl(body.decode("utf-8", errors="replace")))
+        if self._is_token(form.get("token", "")):
+            return self._signed_in(request.scope)
+        return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=403)
+
+    def _signed_in(self, scope: Scope) -> Response:
+        # To the bare path: the token must not stay in the address bar, the history or a log.
+        answer = RedirectResponse("/", status_code=303)
+        answer.set_cookie(
+            _COOKIE,
+            self._session,
+            max_age=_SESSION_SECONDS,
+            httponly=True,
+            # Not strict: a link with a token in a mail would end at the sign-in page. Web sockets check the origin.
+            samesite="lax",
+            secure=scope.get("scheme") == "https",
+        )
+        return answer
+
+
+async def _close(receive: Receive, send: Send) -> None:
+    """Refuse a web socket: policy violation, RFC 6455 section 7.4.1."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})

@@ -1,0 +1,44 @@
+"""The JSON objects in which the workload tells its state and its summaries."""
+
+from typing import Any
+
+from summarizer.progress import DocumentSummary, Snapshot
+from summarizer.settings import Settings
+
+
+def status_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+    """Return where the workload stands, without any summary or name."""
+    card = snapshot.model
+    return {
+        "state": snapshot.state.value,
+        "reason": snapshot.reason,
+        "profile": settings.profile,
+        "model": None
+        if card is None
+        else {"name": card.name, "manifest": snapshot.model_sha256, "notice": card.notice},
+        "engine": snapshot.engine or None,
+        "documents": {
+            "found": snapshot.documents,
+            "summarized": len(snapshot.summaries),
+            "skipped": snapshot.skipped,
+        },
+    }
+
+
+def summaries_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+    """Return `status_body` and the guarded summaries."""
+    return status_body(snapshot, settings) | {"summaries": [_summary(done, settings) for done in snapshot.summaries]}
+
+
+def _summary(done: DocumentSummary, settings: Settings) -> dict[str, Any]:
+    return {
+        "document": done.document,
+        "summary": done.guarded.summary,
+        "words": done.words,
+        "sourceWords": done.source_words,
+        "guard": {
+            "verdict": done.guarded.verdict,
+            "longestRun": done.guarded.longest_run,
+            "limit": settings.guard_run,
+        },
+    }

@@ -1,0 +1,1 @@
+"""The two summarization engines, and the choice between them."""

@@ -1,0 +1,103 @@
+"""What an engine is, and what a model says about how it wants to be used."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from summarizer.errors import ModelError
+
+# Words of English prose make 1.3 to 1.5 tokens in the vocabularies of T5 and BART; 2 leaves room for rare words.
+_TOKENS_PER_WORD: Final = 2
+
+
+class Engine(Protocol):
+    """Turns texts that fit the model into summaries; the same texts always give the same summaries."""
+
+    @property
+    def name(self) -> str:
+        """What does the work: `ctranslate2` or `reference`."""
+
+    @property
+    def source_tokens(self) -> int:
+        """Most tokens of a text, without the prefix and the special tokens."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, without prefix and special tokens."""
+
+    def summarize(self, texts: Sequence[str], max_words: int) -> list[str]:
+        """Return one summary for each text; each text fits `source_tokens`, each summary about `max_words`."""
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How a model wants to generate, read from its own files; lengths in tokens.
+
+    Attributes:
+        prefix: Put before each source text (`summarize: ` for T5).
+        source_limit: Most tokens of a source with prefix and special tokens.
+        max_length: Most tokens of a summary, counted as `transformers` does: with the decoder's start token.
+        min_length: Fewest, counted the same way.
+        beams: Width of the beam search; 1 is greedy.
+        length_penalty: Exponent on the length in the score of a beam.
+        no_repeat_ngram: No n-gram of this length stands twice in a summary; 0 is off.
+        early_stopping: Whether the beam search ends as soon as `beams` summaries are complete.
+        forced_bos: Id of the first token that every summary has to start with (BART's `<s>`), or None.
+    """
+
+    prefix: str
+    source_limit: int
+    max_length: int
+    min_length: int
+    beams: int
+    length_penalty: float
+    no_repeat_ngram: int
+    early_stopping: bool
+    forced_bos: int | None
+
+    def bounded_length(self, max_words: int) -> int:
+        """Return `max_length`, or less where `max_words` asks for less, but never under `min_length`."""
+        return max(self.min_length, min(self.max_length, max_words * _TOKENS_PER_WORD + 2))
+
+
+def read_settings(model: Path) -> GenerationSettings:
+    """Return the settings of a model directory in the layout of `transformers`.
+
+    `generation_config.json` is overlaid by `task_specific_params.summarization` of `config.json`, which is how the
+    summarization pipeline treats t5-small, t5-base and facebook/bart-large-cnn.
+
+    Raises:
+        ModelError: A file is missing or malformed, or the model is neither T5 nor BART.
+    """
+    config = _read_json(model / "config.json")
+    kind = config.get("model_type")
+    limit = config.get({"t5": "n_positions", "bart": "max_position_embeddings"}.get(str(kind), ""))
+    if not isinstance(limit, int):
+        raise ModelError(f"{model / 'config.json'} is of type {kind!r} without a known length: use a T5 or BART model")
+    path = model / "generation_config.json"
+    merged = _read_json(path) if path.is_file() else {}
+    # Older checkpoints keep generation settings at the top of config.json.
+    merged = {key: value for key, value in {**config, **merged}.items() if value is not None}
+    merged |= (config.get("task_specific_params") or {}).get("summarization") or {}
+    return GenerationSettings(
+        prefix=str(merged.get("prefix") or ""),
+        source_limit=limit,
+        max_length=int(merged.get("max_length", 142)),
+        min_length=int(merged.get("min_length", 0)),
+        beams=int(merged.get("num_beams", 1)),
+        length_penalty=float(merged.get("length_penalty", 1.0)),
+        no_repeat_ngram=int(merged.get("no_repeat_ngram_size", 0)),
+        early_stopping=bool(merged.get("early_stopping", False)),
+        forced_bos=merged.get("forced_bos_token_id"),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(f"{path} is missing or no JSON: use a complete model directory") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} is no JSON object: use a complete model directory")
+    return value

@@ -1,0 +1,43 @@
+"""Every error that the workload raises on purpose.
+
+```
+WorkloadError
+├── ConfigurationError    an environment variable is missing, unknown or out of range
+├── ModelError            the model directory cannot be used as it is
+│   └── ManifestError     a file of it is missing, extra or not what its SHA-256 manifest says
+├── DocumentsError        the documents did not appear, or cannot be read
+├── OutputError           the summaries cannot be written to the output file system
+└── EvidenceError         the attestation sidecar gave no evidence
+```
+
+A message names the object, the cause and the next step. It never holds text of a document or of a summary,
+because the page, the API and the logs show it.
+"""
+
+
+class WorkloadError(Exception):
+    """The root of the tree; catch it to tell our own errors from bugs."""
+
+
+class ConfigurationError(WorkloadError):
+    """An environment variable is missing, unknown or out of range."""
+
+
+class ModelError(WorkloadError):
+    """The model directory cannot be used as it is."""
+
+
+class ManifestError(ModelError):
+    """A file of the model is missing, extra or not what its manifest says."""
+
+
+class DocumentsError(WorkloadError):
+    """The documents did not appear before the deadline, or cannot be read."""
+
+
+class OutputError(WorkloadError):
+    """The summaries cannot be written to the output file system."""
+
+
+class EvidenceError(WorkloadError):
+    """The attestation sidecar gave no evidence."""

@@ -1,0 +1,97 @@
+"""Evidence for whoever asks the page: a fresh attestation token, and the hash of the policy that binds the group."""
+
+import base64
+import hashlib
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from summarizer.errors import EvidenceError
+
+# 16 random bytes at least, so that nobody can ask ahead; 64 at most, so that the document stays small.
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,86}")
+# One report by the processor and one call to the attestation service: seconds, and a minute under load.
+_TIMEOUT_SECONDS: Final = 60
+# The service cuts its own answers there.
+_MAX_ANSWER: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the attestation service says about this group.
+
+    Attributes:
+        token: The signed token (JWT).
+        runtime_data: Standard base64 of the JSON document with the nonce; its SHA-256 is in the report.
+    """
+
+    token: str
+    runtime_data: str
+
+
+def nonce_is_valid(nonce: str) -> bool:
+    """Tell whether `nonce` is base64url (no padding) of 16 to 64 bytes."""
+    return _NONCE.fullmatch(nonce) is not None
+
+
+def fetch_evidence(sidecar: str, authority: str, nonce: str) -> Evidence:
+    """Return a token of `authority` whose runtime data holds `nonce`.
+
+    The sidecar is Microsoft's `skr`, `POST /attest/maa`: `maa_endpoint`, and `runtime_data` in base64.
+
+    Args:
+        sidecar: URL of the sidecar on this group's loopback.
+        authority: Host name of the attestation service.
+        nonce: The caller's, already checked with `nonce_is_valid`.
+
+    Raises:
+        EvidenceError: The sidecar cannot be reached, refused, or answered something else.
+    """
+    document = json.dumps({"nonce": nonce}, separators=(",", ":")).encode()
+    runtime_data = base64.b64encode(document).decode()
+    request = urllib.request.Request(  # noqa: S310  the settings admit http on the loopback only
+        f"{sidecar}/attest/maa",
+        data=json.dumps({"maa_endpoint": authority, "runtime_data": runtime_data}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    # No proxy: the sidecar listens on the loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+            answer = json.loads(response.read(_MAX_ANSWER))
+    except urllib.error.HTTPError as error:
+        raise EvidenceError(
+            f"the attestation sidecar answered {error.code} for {authority}: its log says what the service refused"
+        ) from None
+    except OSError:
+        raise EvidenceError(f"no attestation sidecar answers at {sidecar}: add one to the container group") from None
+    except ValueError:
+        raise EvidenceError(f"the attestation sidecar at {sidecar} answered no JSON: check its version") from None
+    token = answer.get("token") if isinstance(answer, dict) else None
+    if not isinstance(token, str) or not token:
+        raise EvidenceError(f"the attestation sidecar at {sidecar} gave no token for {authority}: see its log")
+    return Evidence(token, runtime_data)
+
+
+def policy_hash(environment: Mapping[str, str]) -> str:
+    """Return the host-data of this group (SHA-256 of its policy, 64 hex digits), or an empty text outside of one.
+
+    The guest puts the policy into the folder named by `UVM_SECURITY_CONTEXT_DIR`, or into `UVM_SECURITY_POLICY`.
+    It is for showing only: proof is the token of `fetch_evidence`.
+    """
+    encoded = environment.get("UVM_SECURITY_POLICY", "")
+    if folder := environment.get("UVM_SECURITY_CONTEXT_DIR"):
+        try:
+            encoded = (Path(folder) / "security-policy-base64").read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return ""
+    try:
+        policy = base64.b64decode(encoded, validate=False)
+    except ValueError:
+        return ""
+    return hashlib.sha256(policy).hexdigest() if policy else ""

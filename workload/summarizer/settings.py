@@ -1,0 +1,100 @@
+"""The configuration: environment variables, each pinned in the group's policy."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from summarizer.card import GuardMode
+from summarizer.engine.choice import EngineChoice
+from summarizer.errors import ConfigurationError
+
+PREFIX: Final = "SUMMARIZER_"
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_SHA256: Final = r"^[0-9a-f]{64}$"
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("must be a host name without scheme or path")
+    return value
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set; the variable is `SUMMARIZER_` and the field's name in capitals.
+
+    Attributes:
+        documents: Directory of the documents; it appears when the sidecar has mounted the file system.
+        model: Model directory; it may appear late too.
+        output: Directory that also gets the summaries, as a file, or None; it may appear late.
+        model_sha256: SHA-256 of the model's manifest, or None to trust the measured image it comes with.
+        max_words: Most words of a summary.
+        engine: Which engine; `auto` takes CTranslate2 where there are converted weights.
+        guard: What happens to long verbatim runs; `auto` leaves it to the model's card.
+        guard_run: Most words in a row that a summary may share with its document.
+        show_names: Whether file names stand for the documents, instead of `Document 1`, `Document 2`, …
+        address: IP address to listen on.
+        port: TCP port to listen on.
+        token_sha256: SHA-256 of the token that page and API ask for, or None where access is controlled elsewhere.
+        skr: URL of the attestation sidecar.
+        maa: Host name of the attestation service, or None where there is no evidence to give.
+        profile: Profile of the policy; Debug puts a red banner on the page.
+        deadline: Seconds after which a directory that has not appeared is reported as a failure.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    documents: AbsolutePath
+    model: AbsolutePath
+    output: AbsolutePath | None = None
+    model_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    max_words: Annotated[int, Field(ge=10, le=1000)] = 120
+    engine: EngineChoice = "auto"
+    guard: GuardMode | Literal["auto"] = "auto"
+    guard_run: Annotated[int, Field(ge=5, le=1000)] = 30
+    show_names: bool = False
+    address: str = "0.0.0.0"  # noqa: S104  the group's own network name space; what is reachable is the policy's matter
+    port: Annotated[int, Field(ge=1, le=65535)] = 8501
+    token_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    skr: Annotated[str, Field(pattern=r"^http://(localhost|127\.0\.0\.1)(:\d{1,5})?$")] = "http://localhost:8080"
+    maa: Annotated[str, AfterValidator(_host)] | None = None
+    profile: Literal["Restricted", "Debug"] = "Restricted"
+    deadline: Annotated[int, Field(ge=1, le=86400)] = 600
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings in `environment`.
+
+        Raises:
+            ConfigurationError: A variable is missing, unknown or out of range; the message names each.
+        """
+        values: dict[str, Any] = {
+            name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(_explain(dict(problem)) for problem in error.errors())) from None
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    variable = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{variable} is not a setting: remove it or correct its name"
+        case "missing":
+            return f"{variable} is not set: add it to the container's environment"
+        case _:
+            # Never the value: a token could have been put where its hash belongs.
+            return f"{variable} is not valid: {problem['msg']}"
