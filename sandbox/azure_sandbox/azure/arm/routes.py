@@ -1,0 +1,223 @@
+"""`management.azure.com`: any bearer token is taken; api-version, throttling and error bodies are the service's."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from azure_sandbox.azure.arm import subscription
+from azure_sandbox.azure.arm.faults import AFTER_WRITE, REFUSALS
+from azure_sandbox.azure.arm.group import ContainerGroup
+from azure_sandbox.azure.arm.groups import ContainerGroups
+from azure_sandbox.azure.arm.limits import Limits
+from azure_sandbox.azure.arm.operations import Operation
+from azure_sandbox.azure.arm.paths import ATTESTATION, CONTAINER_INSTANCE, MANAGED_IDENTITY, ResourcePath, parse_path
+from azure_sandbox.azure.arm.rendering import add_views, render
+from azure_sandbox.azure.arm.validation import LOCATIONS
+from azure_sandbox.azure.errors import ServiceError, json_object
+from azure_sandbox.azure.tokens import bearer
+from azure_sandbox.names import LOGIN, TENANT
+
+CONTAINER_VERSIONS = frozenset(
+    {
+        "2021-10-01",
+        "2022-09-01",
+        "2022-10-01-preview",
+        "2023-02-01-preview",
+        "2023-05-01",
+        "2024-05-01-preview",
+        "2024-11-01-preview",
+        "2025-09-01",
+        "2026-06-01-preview",
+        "2026-07-01",
+    }
+)
+ANY_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
+
+POLL_MILLISECONDS = 250
+"""How long a client waits between two polls of an operation; the service says 10 to 20 s."""
+
+
+class ResourceManager:
+    """The host's routes.
+
+    Args:
+        groups: The container groups.
+        limits: Throttling.
+    """
+
+    def __init__(self, groups: ContainerGroups, limits: Limits) -> None:
+        self.groups = groups
+        self.faults = groups.provisioner.faults
+        self.limits = limits
+
+    def application(self, control: web.Application) -> web.Application:
+        """Return the host's application, with the sandbox's own controls below /sandbox."""
+        application = web.Application()
+        application.add_subapp("/sandbox", control)
+        application.router.add_route("*", "/{path:.*}", self.handle)
+        return application
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer any request for a resource."""
+        identifiers = {
+            "x-ms-request-id": str(uuid.uuid4()),
+            "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", str(uuid.uuid4())),
+        }
+        try:
+            if bearer(request.headers.get("Authorization")) is None:
+                text = "Authentication failed. The 'Authorization' header is missing or is no bearer token."
+                challenge = f'Bearer authorization_uri="https://{LOGIN}/{TENANT}"'
+                raise ServiceError(401, "AuthenticationFailed", text, headers={"WWW-Authenticate": challenge})
+            identifiers |= self.limits.admit(request.method)
+            path = parse_path(request.path)
+            _check_version(path, request)
+            response = await self._dispatch(request, path)
+        except ServiceError as error:
+            error.headers = {**identifiers, **error.headers}
+            raise
+        response.headers.update(identifiers)
+        return response
+
+    async def _dispatch(self, request: web.Request, path: ResourcePath) -> web.Response:
+        match request.method, path.in_group, path.provider, path.segments:
+            case _, True, "microsoft.containerinstance", ("containergroups", name, *rest):
+                return await self._group(request, name, tuple(rest))
+            case "GET", _, "microsoft.containerinstance", ("containergroups",):
+                return web.json_response({"value": [self._shown(group) for group in self.groups]})
+            case "GET", False, "microsoft.containerinstance", ("locations", location, what, *rest):
+                return self._location(location, what, tuple(rest))
+            case "GET" | "PUT", True, "microsoft.managedidentity", ("userassignedidentities", name):
+                create = request.method == "PUT"
+                return web.json_response(subscription.identity(self.groups.principals, name, create=create))
+            case "GET", False, "microsoft.attestation", ("locations", _, "defaultprovider"):
+                return web.json_response(subscription.attestation_provider())
+            case "GET", True, None, ():
+                return web.json_response(subscription.resource_group())
+        text = f"The sandbox does not know {request.method} {request.path}."
+        raise ServiceError(404, "InvalidResourceType", text)
+
+    async def _group(self, request: web.Request, name: str, rest: tuple[str, ...]) -> web.Response:
+        match request.method, rest:
+            case "GET", ():
+                return web.json_response(self._shown(self.groups.get(name), with_views=True))
+            case "PUT", ():
+                return await self._put(request, name)
+            case "PATCH", ():
+                return web.json_response(self._shown(self.groups.patch(name, await json_object(request))))
+            case "DELETE", ():
+                return self._delete(request, name)
+            case "POST", ("stop",):
+                await self.groups.stop(name)
+                return web.Response(status=204)
+            case "POST", ("start",):
+                return _accepted(request, 202, self.groups.start(name))
+            case "POST", ("restart",):
+                return _accepted(request, 204, self.groups.restart(name))
+            case "GET", ("containers", container, "logs"):
+                return self._logs(request, name, container)
+            case "POST", ("containers", container, ("exec" | "attach") as what):
+                text = f"The sandbox has no {what} into container '{container}': no policy of the product allows it."
+                raise ServiceError(501, "NotImplemented", text)
+            case "GET", ("outboundnetworkdependenciesendpoints",):
+                return web.json_response([])
+        text = f"The sandbox does not know {request.method} {request.path}."
+        raise ServiceError(404, "InvalidResourceType", text)
+
+    async def _put(self, request: web.Request, name: str) -> web.Response:
+        body = await json_object(request)
+        self._refuse_by_fault("PUT", name, body)
+        if self.groups.find(name) is None:
+            self.limits.admit_change("PUT")
+        group, created, operation = await self.groups.put(name, body)
+        self._lose_answer("PUT", name)
+        response = _accepted(request, 201 if created else 200, operation)
+        shown = self._shown(group)
+        shown["properties"]["instanceView"] = {"state": "Pending", "events": []}
+        response.body = web.json_response(shown).body
+        response.content_type = "application/json"
+        return response
+
+    def _delete(self, request: web.Request, name: str) -> web.Response:
+        self._refuse_by_fault("DELETE", name, {})
+        if self.groups.find(name) is None:
+            return web.Response(status=204)
+        self.limits.admit_change("DELETE")
+        operation = self.groups.delete(name)
+        self._lose_answer("DELETE", name)
+        return _accepted(request, 202, operation) if operation else web.Response(status=204)
+
+    def _logs(self, request: web.Request, name: str, container: str) -> web.Response:
+        tail = request.query.get("tail")
+        try:
+            content = self.groups.get(name).guest.logs(container, int(tail) if tail else None)
+        except KeyError as error:
+            text = f"The container '{container}' was not found in container group '{name}'."
+            raise ServiceError(404, "ContainerNotFound", text) from error
+        except ValueError as error:
+            raise ServiceError(400, "InvalidParameter", "tail has to be a number of lines.") from error
+        return web.json_response({"content": content})
+
+    def _location(self, location: str, what: str, rest: tuple[str, ...]) -> web.Response:
+        if location.replace(" ", "").lower() not in LOCATIONS:
+            raise ServiceError(400, "LocationNotAvailableForResourceType", f"'{location}' is not available.")
+        match what.lower(), rest:
+            case "operations", (operation_id,):
+                operation = self.groups.provisioner.operations.get(operation_id)
+                return web.json_response(operation.body(), headers=_poll_header(operation))
+            case "usages", ():
+                return web.json_response(subscription.usages(group.body for group in self.groups))
+            case "capabilities", ():
+                return web.json_response(subscription.capabilities(location))
+            case "cachedimages", ():
+                return web.json_response({"value": []})
+        raise ServiceError(404, "InvalidResourceType", f"The sandbox does not know locations/{location}/{what}.")
+
+    def _shown(self, group: ContainerGroup, *, with_views: bool = False) -> dict[str, Any]:
+        shown = render(
+            group.name, group.id, group.body, group.provisioning_state, group.address, self.groups.principals
+        )
+        return add_views(shown, group.view()) if with_views else shown
+
+    def _refuse_by_fault(self, method: str, name: str, body: Mapping[str, Any]) -> None:
+        before = [kind for kind in REFUSALS if kind != AFTER_WRITE]
+        if fault := self.faults.take(before, method, name):
+            containers = (body.get("properties") or {}).get("containers") or [{}]
+            image = (containers[0].get("properties") or {}).get("image", "")
+            raise fault.refusal(group=name, image=image)
+
+    def _lose_answer(self, method: str, name: str) -> None:
+        if fault := self.faults.take([AFTER_WRITE], method, name):
+            raise fault.refusal()
+
+
+def _check_version(path: ResourcePath, request: web.Request) -> None:
+    version = request.query.get("api-version", "").lower()
+    if not version:
+        text = "The api-version query parameter (?api-version=) is required for all requests."
+        raise ServiceError(400, "MissingApiVersionParameter", text)
+    if not ANY_VERSION.fullmatch(version):
+        raise ServiceError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
+    if path.provider == CONTAINER_INSTANCE and version not in CONTAINER_VERSIONS:
+        text = (
+            "No registered resource provider found for location and API version "
+            f"'{version}' for type 'containerGroups'. The supported api-versions are "
+            f"'{', '.join(sorted(CONTAINER_VERSIONS))}'."
+        )
+        raise ServiceError(400, "NoRegisteredProviderFound", text)
+    if path.provider not in (None, CONTAINER_INSTANCE, MANAGED_IDENTITY, ATTESTATION):
+        text = f"The resource namespace '{path.provider}' is invalid: the sandbox does not have it."
+        raise ServiceError(404, "InvalidResourceNamespace", text)
+
+
+def _accepted(request: web.Request, status: int, operation: Operation) -> web.Response:
+    """Return an answer with the operation's address, which carries the caller's own scheme and host."""
+    address = f"{request.scheme}://{request.host}{operation.path(request.query['api-version'])}"
+    return web.Response(status=status, headers={"Azure-AsyncOperation": address, **_poll_header(operation)})
+
+
+def _poll_header(operation: Operation) -> dict[str, str]:
+    ended = operation.status in ("Succeeded", "Failed", "Canceled")
+    return {} if ended else {"retry-after-ms": str(POLL_MILLISECONDS)}

@@ -1,0 +1,227 @@
+"""`make demo`: from sealed text to its summaries, with the commands that people would type, on one machine.
+
+Two people appear. The data owner seals and pushes the text and decides over its key; the cluster admin installs the
+chart and applies a resource. Every command is printed before it runs.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azure_sandbox import lifecycle, operator_process
+from azure_sandbox.azure.principals import OWNER, Principals
+from azure_sandbox.demo_model import prepare_model
+from azure_sandbox.helm import find_helm
+from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, TENANT, VAULT
+from azure_sandbox.state import SandboxState
+from azure_sandbox.workload_image import build_images
+from confidential_summarizer.errors import SummarizerError, TransientError
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+RESOURCE = EXAMPLES / "contracts.yaml"
+NAMESPACE, NAME = "legal", "contracts"
+SYSTEM_NAMESPACE = "confidential-summarizer"
+READY_SECONDS = 300
+"""Longest wait for Ready; a second run needs far less, a busy machine with a cold cache does not."""
+CONTAINER = f"https://{BLOB_HOST}/sealed"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One run of the demo in one sandbox."""
+
+    state: SandboxState
+    started: float
+
+    def run(self, model: str | None) -> bool:
+        """Run it all; True if every document has a summary made from sealed text."""
+        self.say("Starting the sandbox: Kubernetes, a registry, blobs, and stand-ins for what only Azure has")
+        lifecycle.up(self.state, self.progress)
+        self.say("Building and pushing the images")
+        image = build_images(self.state, self.progress)
+        name = self.prepare_data(model)
+        self.install(image, name)
+        return self.deploy()
+
+    def prepare_data(self, model: str | None) -> str | None:
+        """Be the data owner: seal and push the documents and the models; return the name of the user's own model."""
+        work = self.state.home / "demo"
+        work.mkdir(exist_ok=True)
+        models, name = EXAMPLES / "models", None
+        if model is not None:
+            models, name = prepare_model(model, work, self.progress)
+        for image_name, folder in (("contracts", EXAMPLES / "documents"), ("models", models)):
+            image, key = work / f"{image_name}.img", work / f"{image_name}.key"
+            if not image.exists() or _newest(folder) > image.stat().st_mtime:
+                image.unlink(missing_ok=True)
+                self.say(f"The data owner seals {_relative(folder)}")
+                self.owner("csum", "seal", folder, "--out", image, "--key", key)
+            self.owner("csum", "push", image, f"{CONTAINER}/{image_name}.img", "--create-container", "--overwrite")
+        return name
+
+    def install(self, image: str, model: str | None) -> None:
+        """Be the cluster admin: install the chart, then start the operator with the rights that it gives."""
+        self.say("The cluster admin installs the chart")
+        helm = find_helm(self.state, self.progress)
+        self.admin(
+            helm, "upgrade", "--install", "confidential-summarizer", ROOT / "charts" / "confidential-summarizer",
+            "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
+            # No node of the sandbox runs pods of its own: the operator runs here, as the chart's service account.
+            "--set", "replicas=0",
+            quiet=True,
+        )  # fmt: skip
+        self.admin("kubectl", "create", "namespace", NAMESPACE, allow_failure=True, quiet=True)
+        operator_process.start(self.state, SYSTEM_NAMESPACE)
+        work = self.state.home / "demo"
+        self.admin(
+            "kubectl", "-n", NAMESPACE, "create", "secret", "generic", "models-key",
+            f"--from-file=key={work / 'models.key'}", allow_failure=True, quiet=True,
+        )  # fmt: skip
+        resource = RESOURCE.read_text().replace("party1.azurecr.io/summarizer:demo", image)
+        if model is not None:
+            resource = resource.replace("model: bart-demo", f"model: {model}")
+        (work / "contracts.yaml").write_text(resource)
+
+    def deploy(self) -> bool:
+        """Let the owner bind the key to the policy, apply the resource, and show what came of it."""
+        work = self.state.home / "demo"
+        self.say("The data owner derives the policy from the images and binds the key to it")
+        derived = self.owner("csum", "render", work / "contracts.yaml", capture=True).stderr
+        host_data = derived.split()[-1]
+        self.owner(
+            "csum", "key", "import", "contracts-key", "--key", work / "contracts.key", "--vault", VAULT,
+            "--attestation", ATTESTATION, "--for", work / "contracts.yaml",
+            "--expect-host-data", host_data, "--yes",
+        )  # fmt: skip
+        self.say("The cluster admin applies the resource")
+        self.admin("kubectl", "apply", "-f", work / "contracts.yaml")
+        self.admin(
+            "kubectl", "-n", NAMESPACE, "wait", "--for=condition=Ready", f"--timeout={READY_SECONDS}s", f"csum/{NAME}"
+        )
+        self.say(f"Ready after {time.monotonic() - self.started:.0f} s")
+        self.admin("kubectl", "-n", NAMESPACE, "get", "csum", "-o", "wide")
+        return self.show()
+
+    def show(self) -> bool:
+        """Print the conditions, the summaries as the page's own API returns them, and the page's URL."""
+        resource = json.loads(self.admin_output("kubectl", "-n", NAMESPACE, "get", "csum", NAME, "-o", "json"))
+        for condition in resource["status"]["conditions"]:
+            print(f"  {condition['type']:16} {condition['status']:8} {condition['reason']:16} {condition['message']}")  # noqa: T201
+        url = resource["status"]["endpoint"]
+        answer = _get_json(f"{url}/api/summaries")
+        summaries = answer.get("summaries", [])
+        self.say(f"{len(summaries)} summaries from {url}/api/summaries")
+        for summary in summaries:
+            print(f"\n  {summary['document']}\n    {summary['summary']}")  # noqa: T201
+        self.say(f"The page: {url}")
+        expected = sum(1 for file in (EXAMPLES / "documents").iterdir() if file.suffix == ".txt")
+        return len(summaries) == expected and all(s["summary"].strip() for s in summaries)
+
+    def remove(self) -> None:
+        """Delete the resource, which takes its groups along, and stop everything."""
+        self.admin("kubectl", "-n", NAMESPACE, "delete", "csum", NAME, "--timeout=120s")
+        lifecycle.down(self.state, self.progress)
+
+    def owner(self, *command: object, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command as the data owner, with their Azure identity and no rights in the cluster."""
+        principal = Principals(self.state.home / "azure" / "principals.json")[OWNER]
+        environment = {
+            "AZURE_TENANT_ID": TENANT,
+            "AZURE_CLIENT_ID": principal.client_id,
+            "AZURE_CLIENT_SECRET": principal.secret or "",
+            "AZURE_AUTHORITY_HOST": f"https://{LOGIN}",
+        }
+        return self._run(command, environment, quiet=capture)
+
+    def admin(self, *command: object, allow_failure: bool = False, quiet: bool = False) -> None:
+        """Run a command as the cluster admin, with a kubeconfig and no rights in Azure."""
+        self._run(command, {"KUBECONFIG": str(self.state.kubeconfig)}, allow_failure=allow_failure, quiet=quiet)
+
+    def admin_output(self, *command: object) -> str:
+        """Run a command as the cluster admin and return what it prints."""
+        environment = self._environment({"KUBECONFIG": str(self.state.kubeconfig)})
+        return subprocess.run(_words(command), env=environment, check=True, capture_output=True, text=True).stdout
+
+    def say(self, text: str) -> None:
+        """Print a headline with the seconds since the start."""
+        print(f"\n[{time.monotonic() - self.started:4.0f} s] {text}", flush=True)  # noqa: T201
+
+    def progress(self, line: str) -> None:
+        """Print a step; on a terminal each overwrites the one before."""
+        end = "\r" if sys.stdout.isatty() else "\n"
+        print(f"  {line[:110]:110}", end=end, flush=True)  # noqa: T201
+
+    def _run(
+        self,
+        command: Sequence[object],
+        environment: Mapping[str, str],
+        *,
+        allow_failure: bool = False,
+        quiet: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        words = _words(command)
+        shown = [_relative(Path(word)) if word.startswith("/") else word for word in words]
+        print(f"  $ {shlex.join(shown)}", flush=True)  # noqa: T201
+        result = subprocess.run(words, env=self._environment(environment), text=True, check=False, capture_output=quiet)
+        if result.returncode and not allow_failure:
+            tail = f"\n{result.stderr}" if quiet else ""
+            raise TransientError(f"`{shlex.join(shown)}` ended with {result.returncode}{tail}")
+        return result
+
+    def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), str(self.state.bin), os.environ["PATH"]])
+        return {**os.environ, **self.state.client_environment(), **environment, "PATH": path}
+
+
+def _words(command: Sequence[object]) -> list[str]:
+    return [str(word) for word in command]
+
+
+def _relative(path: Path) -> str:
+    return path.name if not path.is_relative_to(ROOT) else str(path.relative_to(ROOT))
+
+
+def _newest(folder: Path) -> float:
+    return max(file.stat().st_mtime for file in folder.rglob("*") if file.is_file())
+
+
+def _get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - the URL is the resource's own endpoint
+        return json.load(response)
+
+
+def main() -> int:
+    """Run the demo; 0 only if every document has its summary."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--once", action="store_true", help="remove the resource and stop everything afterwards")
+    parser.add_argument("--model", help="directory or hub name of a model to use instead of the demo models")
+    arguments = parser.parse_args()
+    demo = Demo(SandboxState.from_environment(), time.monotonic())
+    try:
+        complete = demo.run(arguments.model)
+        if arguments.once:
+            demo.remove()
+    except SummarizerError as error:
+        hint = f"The logs are in {demo.state.logs}; `make demo-down` stops what runs."
+        print(f"\nError: {error}\n{hint}", file=sys.stderr)  # noqa: T201
+        return 1
+    if not complete:
+        print("\nError: a document has no summary", file=sys.stderr)  # noqa: T201
+        return 1
+    if not arguments.once:
+        print('\n  kubectl:  eval "$(.venv/bin/csum sandbox env)"\n  stop:     make demo-down')  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

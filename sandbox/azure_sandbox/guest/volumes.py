@@ -1,0 +1,61 @@
+"""What a machine offers its containers for mounting: volumes, the platform's files, and what attests it."""
+
+from pathlib import Path
+
+from azure_sandbox.guest.machine import Machine
+from azure_sandbox.guest.plan import ContainerPlan, GroupPlan, VolumeMount
+from azure_sandbox.guest.root_file_system import Bind
+from azure_sandbox.guest.secure_processor import REPORT_DEVICE
+
+REPORT_SOCKET = "report.sock"
+
+
+class Volumes:
+    """The volumes of one group, in its machine's memory.
+
+    Args:
+        plan: The group.
+        machine: The machine, booted.
+        address: The group's address.
+        context: Folder of the security context, and where containers find it.
+        report_socket: The secure processor's socket.
+    """
+
+    def __init__(
+        self, plan: GroupPlan, machine: Machine, address: str, context: tuple[Path, str], report_socket: Path
+    ) -> None:
+        self._plan = plan
+        self._machine = machine
+        self._context, self.security_context = context
+        self._report_socket = report_socket
+        self._contents = {
+            "/etc/resolv.conf": "nameserver 127.0.0.1\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n{address} {plan.hostname}\n",
+            "/etc/hostname": f"{plan.hostname}\n",
+            "/dev/termination-log": "",
+        }
+        self._folders = {volume.name: machine.folder("volumes", volume.name, mode=0o777) for volume in plan.volumes}
+        for volume in plan.volumes:
+            for name, content in volume.files.items():
+                machine.file(self._folders[volume.name] / name, content)
+
+    def binds(self, container: ContainerPlan) -> tuple[Bind, ...]:
+        """Return what is mounted into a container; its own files are made here."""
+        files = self._machine.folder("files", container.name)
+        platform = [
+            Bind(self._machine.file(files / path.rsplit("/", 1)[1], self._contents[path].encode()), path, is_file=True)
+            for path in self._plan.platform_files
+        ]
+        return (
+            *(Bind(self._source(mount), mount.path, mount.read_only) for mount in container.mounts),
+            *platform,
+            Bind(self._context, self.security_context, read_only=True),
+            Bind(self._report_socket, REPORT_DEVICE, is_file=True),
+        )
+
+    def _source(self, mount: VolumeMount) -> Path:
+        source = self._folders[mount.volume.name] / mount.sub_path
+        if mount.sub_path:
+            outside = self._machine.outside(source)
+            outside.mkdir(parents=True, exist_ok=True)
+        return source

@@ -1,0 +1,179 @@
+"""The sidecar's HTTP surface, its known oddities included (v2.12)."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from attested_release.attestation import attest
+from attested_release.encoding import from_standard_base64, to_standard_base64
+from attested_release.errors import ReleaseError
+from attested_release.guest import Guest
+from attested_release.identity import Identity
+from attested_release.release import KeyReference, release_key
+
+MAX_REQUEST = 1 << 20
+"""Longest request that is read, in bytes."""
+
+READ_SECONDS = 30.0
+
+log = logging.getLogger("skr")
+
+
+class BadRequest(Exception):
+    """The request's body cannot be used."""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What the sidecar can do.
+
+    Attributes:
+        guest: Who is attested.
+        identity: Asks the vaults.
+        user_agent: For the attestation service.
+    """
+
+    guest: Guest
+    identity: Identity
+    user_agent: str = ""
+
+    def raw(self, body: Mapping[str, Any]) -> dict[str, str]:
+        """`/attest/raw`: a report in hexadecimal."""
+        return {"report": self.guest.report(_runtime_data(body)).hex()}
+
+    def combined(self, body: Mapping[str, Any]) -> dict[str, str]:
+        """`/attest/combined`: everything that a verifier needs."""
+        context = self.guest.context
+        return {
+            "endorsed_tcb": f"{context.tcb:016x}",
+            "endorsements": to_standard_base64(context.certificates),
+            "evidence": to_standard_base64(self.guest.report(_runtime_data(body))),
+            "uvm_endorsements": to_standard_base64(context.reference_info),
+        }
+
+    def maa(self, body: Mapping[str, Any]) -> dict[str, str]:
+        """`/attest/maa`: a token of the attestation service."""
+        authority = _text(body, "maa_endpoint")
+        return {"token": attest(self.guest, authority, _runtime_data(body), self.user_agent)}
+
+    def release(self, body: Mapping[str, Any]) -> dict[str, str]:
+        """`/key/release`: a key as the text of a JSON web key."""
+        key = KeyReference(
+            kid=_text(body, "kid"),
+            vault=_text(body, "akv_endpoint"),
+            authority=_text(body, "maa_endpoint"),
+            access_token=str(body.get("access_token") or ""),
+        )
+        return {"key": json.dumps(release_key(self.guest, self.identity, key, self.user_agent).jwk())}
+
+
+@dataclass(frozen=True)
+class _Call:
+    """How one path answers.
+
+    Attributes:
+        method: What it does.
+        refused: Status of a failure.
+        after_error: What follows the error's object: where the real handlers go on after an error, they write twice.
+        bad_request: Body for a request that cannot be used; None tells the cause.
+    """
+
+    method: Callable[[Sidecar, Mapping[str, Any]], dict[str, str]]
+    refused: HTTPStatus = HTTPStatus.FORBIDDEN
+    after_error: Mapping[str, str] | None = None
+    bad_request: Mapping[str, object] | None = None
+
+
+CALLS = {
+    "/attest/raw": _Call(Sidecar.raw, after_error={"report": ""}),
+    "/attest/combined": _Call(Sidecar.combined, refused=HTTPStatus.INTERNAL_SERVER_ERROR),
+    "/attest/maa": _Call(Sidecar.maa, after_error={"token": ""}),
+    "/key/release": _Call(Sidecar.release, bad_request={"error": {}}),
+}
+
+
+def create_server(port: int, sidecar: Sidecar) -> ThreadingHTTPServer:
+    """Return a server on 127.0.0.1 that has not begun to serve; port 0 lets the system choose.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    class Handler(_Handler):
+        served = sidecar
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    return server
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    served: ClassVar[Sidecar]
+    timeout = READ_SECONDS
+    server_version = "skr"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """GET /status."""
+        if self.path == "/status":
+            self._answer(HTTPStatus.OK, {"message": "Status OK"})
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": "no such path"})
+
+    def do_POST(self) -> None:
+        """POST one of `CALLS`."""
+        call = CALLS.get(self.path)
+        if call is None:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": "no such path"})
+            return
+        try:
+            answer = call.method(self.served, self._body())
+        except BadRequest as error:
+            self._answer(HTTPStatus.BAD_REQUEST, call.bad_request or {"error": str(error)})
+        except ReleaseError as error:
+            log.error("%s: %s", self.path, error)
+            documents = [{"error": str(error)}] + ([call.after_error] if call.after_error else [])
+            self._answer(call.refused, *documents)
+        else:
+            self._answer(HTTPStatus.OK, answer)
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002
+        """Write no access log: `POST` lines of a readiness probe would be all there is."""
+
+    def _body(self) -> dict[str, Any]:
+        try:
+            length = int(self.headers.get("Content-Length", "0"))
+            document = json.loads(self.rfile.read(length)) if 0 < length <= MAX_REQUEST else None
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise BadRequest("the request's body is no JSON object")
+        return document
+
+    def _answer(self, status: HTTPStatus, *documents: Mapping[str, object]) -> None:
+        body = b"".join(json.dumps(document, separators=(",", ":")).encode() for document in documents)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _text(body: Mapping[str, Any], field: str) -> str:
+    value = body.get(field)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"{field} is missing")
+    return value
+
+
+def _runtime_data(body: Mapping[str, Any]) -> bytes:
+    try:
+        return from_standard_base64(_text(body, "runtime_data"))
+    except ValueError:
+        raise BadRequest("runtime_data is not padded standard base64") from None
