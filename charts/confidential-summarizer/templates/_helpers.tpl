@@ -1,0 +1,51 @@
+{{- define "csum.labels" -}}
+app.kubernetes.io/name: confidential-summarizer-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "csum.selector" -}}
+app.kubernetes.io/name: confidential-summarizer-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "csum.image" -}}
+{{- $repository := required "image.repository is needed while replicas > 0: push the operator image and name it" .Values.image.repository -}}
+{{- if .Values.image.digest }}{{ $repository }}@{{ .Values.image.digest }}{{ else }}{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* What the operator may do where it watches; each line is used by one module, named beside it. */}}
+{{- define "csum.rules" -}}
+# handlers.py, reconcile/run.py
+- apiGroups: [confidential.summarizer.dev]
+  resources: [confidentialsummarizers]
+  verbs: [get, list, watch, patch]
+- apiGroups: [confidential.summarizer.dev]
+  resources: [confidentialsummarizers/status]
+  verbs: [patch]
+# targets/virtual_node.py: owner references with blockOwnerDeletion
+- apiGroups: [confidential.summarizer.dev]
+  resources: [confidentialsummarizers/finalizers]
+  verbs: [update]
+# targets/pods.py
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# targets/pods.py reads the events of pods that do not start; handlers.py posts ours
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, create]
+# reconcile/policy.py: the policy's text for people
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, create, patch, delete]
+# reconcile/images.py, keys.py, policy.py: pull secrets, keys to import, readers' tokens
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
