@@ -1,0 +1,169 @@
+"""The real server process on the shipped demo model: page, API, access, and what it may never say."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from summarizer.text import paragraphs, sentences
+
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENTS = REPOSITORY / "examples" / "documents"
+MODEL = REPOSITORY / "examples" / "models" / "bart-demo"
+TOKEN = "a-token-for-this-test"
+TOKEN_SHA256 = hashlib.sha256(TOKEN.encode()).hexdigest()
+# Starting streamlit takes about two seconds on an idle core; a busy machine gets many times that.
+PATIENCE_SECONDS = 90.0
+
+
+@dataclass
+class Page:
+    """A running server; `log` is everything it printed."""
+
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        request = urllib.request.Request(self.url + path, headers=headers)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def json(self, path: str) -> Any:
+        status, body = self.get(path, Authorization=f"Bearer {TOKEN}")
+        assert status == 200, body
+        return json.loads(body)
+
+    def wait_for(self, path: str, status: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.get(path)[0] != status:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+
+@contextmanager
+def serving(folder: Path, documents: Path, **environment: str) -> Iterator[Page]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "log"
+    settings = {
+        "SUMMARIZER_DOCUMENTS": str(documents),
+        "SUMMARIZER_MODEL": str(MODEL),
+        "SUMMARIZER_ADDRESS": "127.0.0.1",
+        "SUMMARIZER_PORT": str(port),
+        "SUMMARIZER_TOKEN_SHA256": TOKEN_SHA256,
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "summarizer"],
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), **settings, **environment},
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Page(f"http://127.0.0.1:{port}", log, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A server whose documents are mounted a moment after its start, as the sidecar does it."""
+    folder = tmp_path_factory.mktemp("page")
+    mount = folder / "remote"
+    mount.mkdir()
+    with serving(folder, mount / "documents") as page:
+        page.wait_for("/healthz", 200)
+        page.wait_for("/readyz", 503)
+        assert page.json("/api/status")["state"] in ("WaitingForModel", "WaitingForKey")
+        shutil.copytree(DOCUMENTS, mount / ".filesystem-0")
+        (mount / "documents").symlink_to(".filesystem-0")
+        page.wait_for("/readyz", 200)
+        yield page
+
+
+def test_the_sealed_texts_become_summaries(page: Page) -> None:
+    body = page.json("/api/summaries")
+    assert (body["state"], body["engine"], body["model"]["name"]) == ("Ready", "ctranslate2", "bart-demo")
+    assert [summary["document"] for summary in body["summaries"]] == ["Document 1", "Document 2", "Document 3"]
+    for summary, path in zip(body["summaries"], sorted(DOCUMENTS.glob("*.txt")), strict=True):
+        text = path.read_text(encoding="utf-8")
+        assert summary["sourceWords"] == len(text.split())
+        assert 20 <= summary["words"] <= 120
+        # This demo model copies, and its page has to say so.
+        assert set(sentences(summary["summary"])) & {one for part in paragraphs(text) for one in sentences(part)}
+        assert summary["guard"]["verdict"] == ("Reported" if summary["guard"]["longestRun"] > 30 else "Passed")
+
+
+def test_the_page_itself_and_streamlits_health_are_served_on_the_same_port(page: Page) -> None:
+    status, body = page.get("/", Authorization=f"Bearer {TOKEN}")
+    assert status == 200
+    assert "<title>Streamlit</title>" in body
+    assert page.get("/_stcore/health") == (200, "ok")
+
+
+def test_without_the_token_neither_page_nor_summaries_are_shown(page: Page) -> None:
+    assert page.get("/api/summaries")[0] == 401
+    assert "Access token" in page.get("/")[1]
+
+
+def test_evidence_without_an_authority_says_what_to_set(page: Page) -> None:
+    status, body = page.get("/api/evidence?nonce=" + "a" * 43)
+    assert (status, "SUMMARIZER_MAA" in body) == (404, True)
+
+
+def test_every_log_line_is_json_and_none_holds_text_summary_name_or_token(page: Page) -> None:
+    page.get(f"/?token={TOKEN}")
+    log = page.log.read_text()
+    assert [json.loads(line)["state"] for line in log.splitlines() if '"message": "state"' in line][-1] == "Ready"
+    for line in log.splitlines():
+        json.loads(line)
+    assert TOKEN not in log
+    for path in DOCUMENTS.glob("*.txt"):
+        assert path.stem not in log
+        for part in paragraphs(path.read_text(encoding="utf-8")):
+            assert not any(sentence in log for sentence in sentences(part))
+
+
+def test_a_wrong_configuration_ends_the_process_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path, tmp_path / "documents", SUMMARIZER_PROFILE="Relaxed") as page:
+        assert page.process.wait(timeout=PATIENCE_SECONDS) == 3
+        assert "SUMMARIZER_PROFILE is not valid" in json.loads(page.log.read_text())["reason"]
+
+
+def test_documents_that_never_come_are_a_failure_with_a_reason(tmp_path: Path) -> None:
+    with serving(tmp_path, tmp_path / "documents", SUMMARIZER_DEADLINE="1") as page:
+        page.wait_for("/healthz", 200)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (status := page.json("/api/status"))["state"] != "Failed":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert "did not appear within 1 s" in status["reason"]
+        assert page.get("/readyz")[0] == 503

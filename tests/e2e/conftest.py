@@ -1,0 +1,99 @@
+"""One sandbox for all end-to-end tests: the demo, run once, with its resource ready."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from azure_sandbox import lifecycle
+from azure_sandbox.demo import Demo
+from azure_sandbox.state import SandboxState
+
+PATIENCE_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The demo's cluster, and what a person would do with it."""
+
+    demo: Demo
+    complete: bool
+
+    @property
+    def home(self) -> Path:
+        return self.demo.state.home
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Run kubectl as the admin in the namespace of the demo and return what it prints."""
+        command = [str(self.demo.state.bin / "kubectl"), "--namespace", "legal", *words]
+        environment = {**os.environ, "KUBECONFIG": str(self.demo.state.kubeconfig)}
+        result = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{words}: {result.stderr}"
+        return result.stdout
+
+    def get(self, kind: str, name: str | None = None) -> dict[str, Any]:
+        return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
+
+    def condition(self, kind: str, name: str = "contracts") -> dict[str, Any] | None:
+        status = self.get("csum", name).get("status", {})
+        return next((c for c in status.get("conditions", []) if c["type"] == kind), None)
+
+    def wait_for(self, what: str, holds: Callable[[], Any]) -> Any:
+        """Wait until something holds, and return it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (found := holds()):
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited {PATIENCE_SECONDS} s for {what}\n{self.kubectl('get', 'csum,pods,events')}")
+            time.sleep(0.5)
+        return found
+
+    def wait_for_reason(self, reason: str, kind: str = "Ready", name: str = "contracts") -> dict[str, Any]:
+        """Wait until a condition of this generation has a reason, and return the condition."""
+
+        def holds() -> dict[str, Any] | None:
+            found = self.condition(kind, name)
+            generation = self.get("csum", name)["metadata"]["generation"]
+            current = found is not None and found["observedGeneration"] == generation
+            return found if current and found["reason"] == reason else None
+
+        return self.wait_for(f"{kind} of {name} to be {reason}", holds)
+
+    def events(self, name: str = "contracts") -> list[dict[str, Any]]:
+        return [e for e in self.get("events")["items"] if e["involvedObject"]["name"] == name]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return the container groups that exist in Azure."""
+        return [json.loads(file.read_text()) for file in self.demo.state.groups.glob("*/resource.json")]
+
+    def resource(self, name: str, **changes: Any) -> dict[str, Any]:
+        """Return the demo's resource under another name, with parts of its spec replaced."""
+        document = yaml.safe_load((self.home / "demo" / "contracts.yaml").read_text())
+        document["metadata"]["name"] = name
+        document["spec"] |= changes
+        return document
+
+    def apply(self, document: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(document))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if os.geteuid() != 0:
+        pytest.skip("the sandbox's container groups need root")
+    # Not below pytest's own folder: unix sockets need a short path.
+    home = Path(tempfile.mkdtemp(prefix="csum-e2e-"))
+    demo = Demo(SandboxState(home), time.monotonic())
+    try:
+        yield Cluster(demo, demo.run(None))
+    finally:
+        lifecycle.down(demo.state, print)
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,197 @@
+"""From kubectl apply to summaries, and the refusals on the way, on the whole sandbox."""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azure_sandbox import operator_process, processes
+from azure_sandbox.names import ATTESTATION, VAULT
+from tests.e2e.conftest import Cluster
+
+pytestmark = pytest.mark.e2e
+
+DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
+
+
+def summaries(cluster: Cluster) -> list[dict[str, Any]]:
+    endpoint = cluster.get("csum", "contracts")["status"]["endpoint"]
+    with urllib.request.urlopen(f"{endpoint}/api/summaries", timeout=30) as answer:
+        return json.load(answer)["summaries"]
+
+
+def test_every_document_has_a_summary_made_from_sealed_text(cluster: Cluster) -> None:
+    assert cluster.complete
+    found = summaries(cluster)
+    assert sorted(s["document"] for s in found) == sorted(file.name for file in DOCUMENTS.glob("*.txt"))
+    for summary in found:
+        text = " ".join((DOCUMENTS / summary["document"]).read_text().split())
+        # The demo model gives back sentences of the document, so its summary proves which text it has read.
+        sentence = re.split(r"(?<=[.;])\s", summary["summary"])[0][:40]
+        assert sentence in text
+
+
+def test_kubectl_shows_where_it_stands(cluster: Cluster) -> None:
+    header, row = cluster.kubectl("get", "csum", "contracts").splitlines()
+    assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "POLICY", "ENDPOINT", "AGE"]
+    name, ready, reason, replicas, policy, endpoint, _ = row.split()
+    assert (name, ready, reason, replicas) == ("contracts", "True", "Ready", "1")
+    assert re.fullmatch(r"[0-9a-f]{12}", policy)
+    assert endpoint.startswith("http://127.77.")
+
+
+def test_the_group_s_evidence_was_checked(cluster: Cluster) -> None:
+    status = cluster.get("csum", "contracts")["status"]
+    assert status["trust"]["attestation"]["claims"]["x-ms-sevsnpvm-hostdata"] == status["trust"]["hostData"]
+
+
+def test_the_data_owner_verifies_the_group_without_the_cluster(cluster: Cluster) -> None:
+    endpoint = cluster.get("csum", "contracts")["status"]["endpoint"]
+    result = cluster.demo.owner("csum", "verify", endpoint, "--resource", cluster.home / "demo" / "contracts.yaml")
+    assert result.returncode == 0
+
+
+def test_neither_text_nor_keys_are_anywhere_outside(cluster: Cluster) -> None:
+    secrets = {
+        line.strip()[:60].encode()
+        for file in DOCUMENTS.glob("*.txt")
+        for line in file.read_text().splitlines()
+        if len(line) > 60
+    }
+    for file in (cluster.home / "demo").glob("*.key"):
+        key = file.read_bytes()
+        if file.name == "contracts.key":  # the models' key is in a Secret of the cluster by design
+            secrets |= {key, key.hex().encode(), base64.b64encode(key), base64.urlsafe_b64encode(key).rstrip(b"=")}
+    everything = {
+        kind: cluster.kubectl("get", kind, "--all-namespaces", "-o", "yaml").encode()
+        for kind in ("csum", "events", "pods", "deployments", "configmaps", "secrets", "nodes")
+    }
+    everything |= {str(file): file.read_bytes() for file in cluster.demo.state.logs.iterdir()}
+    everything |= {str(file): file.read_bytes() for file in cluster.demo.state.groups.rglob("*") if file.is_file()}
+    found = [(name, secret[:20]) for name, content in everything.items() for secret in secrets if secret in content]
+    assert found == []
+
+
+def test_a_killed_operator_goes_on_where_it_was_without_a_second_group(cluster: Cluster) -> None:
+    state = cluster.demo.state
+    identity = processes.running(state, operator_process.NAME)
+    assert identity is not None
+    cluster.apply(cluster.resource("contracts", summarizer={"model": "bart-demo", "maxWords": 50, "showNames": True}))
+    os.kill(identity.pid, signal.SIGKILL)
+    cluster.wait_for("the operator to be gone", lambda: processes.running(state, operator_process.NAME) is None)
+    operator_process.start(state, "confidential-summarizer")
+    message = cluster.wait_for_reason("AwaitingApproval")["message"]
+    host_data = re.search(r"--expect-host-data ([0-9a-f]{64})", message)
+    assert host_data is not None
+    approve(cluster, "contracts-key", host_data[1])
+    identity = processes.running(state, operator_process.NAME)
+    assert identity is not None
+    cluster.wait_for(
+        "the rollout", lambda: len(cluster.get("pods")["items"]) > 1 or cluster.condition("Ready")["status"] == "True"
+    )
+    os.kill(identity.pid, signal.SIGKILL)
+    cluster.wait_for("the operator to be gone", lambda: processes.running(state, operator_process.NAME) is None)
+    operator_process.start(state, "confidential-summarizer")
+    cluster.wait_for_reason("Ready")
+    cluster.wait_for("the old group to be gone", lambda: len(cluster.groups()) == 1)
+
+
+def approve(cluster: Cluster, key: str, host_data: str) -> None:
+    cluster.demo.owner("csum", "key", "approve", "--name", key, "--vault", VAULT, "--host-data", host_data, "--yes")
+
+
+@pytest.fixture
+def reported(cluster: Cluster) -> Any:
+    """Let the operator only report drift, so that a change by the host stays; afterwards it puts everything back."""
+    cluster.wait_for_reason("Ready")
+    cluster.kubectl("patch", "csum", "contracts", "--type=merge", "-p", '{"spec":{"driftPolicy":"Report"}}')
+    cluster.wait_for_reason("Ready")
+    yield
+    cluster.kubectl("patch", "csum", "contracts", "--type=merge", "-p", '{"spec":{"driftPolicy":"Correct"}}')
+    cluster.wait_for_reason("Ready")
+    cluster.wait_for("the refused group to be gone", lambda: len(cluster.groups()) == 1)
+
+
+def test_an_image_changed_after_the_policy_was_made_is_refused(cluster: Cluster, reported: None) -> None:
+    spec = cluster.get("deployment", "contracts")["spec"]["template"]["spec"]
+    images = {c["name"]: c["image"] for c in spec["containers"]}
+    # The attacker's image: its layers are known to the registry, but not those that this container was measured with.
+    cluster.kubectl("set", "image", "deployment/contracts", f"summarizer={images['key-release']}")
+    denied = cluster.wait_for_reason("PolicyDenied", "Deployed")
+    assert denied["status"] == "False"
+    assert "no container" in denied["message"] or "not" in denied["message"]
+    assert cluster.condition("Drifted")["reason"] == "ModifiedOutside"
+    assert any(e["reason"] == "PolicyDenied" and e["type"] == "Warning" for e in cluster.events())
+    assert len(summaries(cluster)) == 3, "the old group keeps serving"
+
+
+def test_a_variable_changed_by_the_host_is_refused(cluster: Cluster, reported: None) -> None:
+    cluster.kubectl("set", "env", "deployment/contracts", "-c", "summarizer", "SUMMARIZER_MAX_WORDS=1000")
+    denied = cluster.wait_for_reason("PolicyDenied", "Deployed")
+    assert "missing required environment variable" in denied["message"]
+    assert any(e["reason"] == "PolicyDenied" and e["type"] == "Warning" for e in cluster.events())
+
+
+def key_for(cluster: Cluster, key: str, host_data: str) -> None:
+    """Import another key for the documents, bound to a policy."""
+    cluster.demo.owner(
+        "csum", "key", "import", key, "--key", cluster.home / "demo" / "contracts.key", "--vault", VAULT,
+        "--attestation", ATTESTATION, "--host-data", host_data, "--yes",
+    )  # fmt: skip
+
+
+def with_key(cluster: Cluster, key: str) -> list[dict[str, Any]]:
+    file_systems = cluster.resource("x")["spec"]["fileSystems"]
+    file_systems[0]["key"]["name"] = key
+    return [file_systems[0]]
+
+
+def test_a_key_that_names_another_policy_is_never_asked_for(cluster: Cluster) -> None:
+    key_for(cluster, "another-policy", "ab" * 32)
+    before = len(cluster.groups())
+    cluster.apply(cluster.resource("unapproved", fileSystems=with_key(cluster, "another-policy")))
+    try:
+        waiting = cluster.wait_for_reason("AwaitingApproval", "KeyReleasable", "unapproved")
+        assert "csum key approve" in waiting["message"]
+        assert any(e["reason"] == "AwaitingApproval" and e["type"] == "Warning" for e in cluster.events("unapproved"))
+        assert len(cluster.groups()) == before
+    finally:
+        cluster.kubectl("delete", "csum", "unapproved", "--timeout=60s")
+
+
+def test_a_debug_profile_gets_no_key_for_groups_that_cannot_be_debugged(cluster: Cluster) -> None:
+    document = cluster.resource(
+        "debugged", fileSystems=with_key(cluster, "not-debuggable"), policy={"profile": "Debug"}
+    )
+    file = cluster.home / "demo" / "debugged.yaml"
+    file.write_text(json.dumps(document))
+    key_for(cluster, "not-debuggable", cluster.demo.owner("csum", "render", file, capture=True).stderr.split()[-1])
+    cluster.apply(document)
+    try:
+        refused = cluster.wait_for_reason("DebugProfileRefused", "KeyReleasable", "debugged")
+        assert "Restricted" in refused["message"]
+        assert any(e["reason"] == "DebugProfileRefused" for e in cluster.events("debugged"))
+    finally:
+        cluster.kubectl("delete", "csum", "debugged", "--timeout=60s")
+
+
+def test_kubectl_apply_refuses_what_can_never_work(cluster: Cluster) -> None:
+    command = [str(cluster.demo.state.bin / "kubectl"), "apply", "-f", "-"]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.demo.state.kubeconfig)}
+    document = json.dumps(cluster.resource("broken", target={}))
+    result = subprocess.run(command, env=environment, input=document, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "set exactly one target" in result.stderr
+
+
+def test_deleting_the_resource_removes_pod_group_and_finalizer(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "csum", "contracts", "--timeout=120s")
+    assert cluster.get("pods")["items"] == []
+    cluster.wait_for("the group to be gone", lambda: cluster.groups() == [])

@@ -1,0 +1,80 @@
+import asyncio
+import contextlib
+
+import pytest
+
+from azure_sandbox.network.proxy import ConnectProxy
+from azure_sandbox.state import free_port
+
+
+@contextlib.asynccontextmanager
+async def echo():
+    """A service that says what it hears, and ends when its client does."""
+
+    async def serve(reader, writer):
+        writer.write(await reader.read())
+        writer.write_eof()
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def proxy(ports):
+    running, port = ConnectProxy(ports), free_port()
+    await running.start(port)
+    try:
+        yield port
+    finally:
+        await running.stop()
+
+
+async def talk(port, *parts):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+    writer.write_eof()
+    try:
+        return await asyncio.wait_for(reader.read(), 5)
+    finally:
+        writer.close()
+
+
+async def test_a_connection_carries_bytes_both_ways_until_both_sides_have_ended():
+    async with echo() as service, proxy({"registry": service}) as port:
+        said = await talk(port, b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"hello" * 50_000)
+    head, _, rest = said.partition(b"\r\n\r\n")
+    assert head == b"HTTP/1.1 200 Connection established"
+    assert rest == b"hello" * 50_000
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"CONNECT example.org:443 HTTP/1.1", b"502"),
+        (b"CONNECT party1.azurecr.io:80 HTTP/1.1", b"502"),
+        (b"CONNECT party1.azurecr.io HTTP/1.1", b"502"),
+        (b"GET http://party1.azurecr.io/ HTTP/1.1", b"405"),
+    ],
+)
+async def test_anything_but_a_name_of_the_sandbox_on_443_is_refused(request_line, status):
+    async with proxy({"registry": 1}) as port:
+        said = await talk(port, request_line + b"\r\n\r\n")
+    assert said.split(b" ")[1] == status
+
+
+async def test_a_service_that_does_not_run_is_named_in_the_answer():
+    async with proxy({"registry": free_port()}) as port:
+        said = await talk(port, b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 502")
+    assert b"registry is not running" in said
+
+
+async def test_a_head_without_end_is_dropped():
+    async with proxy({}) as port:
+        assert await talk(port, b"x" * 100_000) == b""
