@@ -329,6 +329,7 @@ async def refusal(group: Group, folder: Path) -> tuple[str, tuple[str, ...]]:
     assert denial is not None
     first = view.containers[0]
     assert (view.state, first.current_state.state) == ("Pending", "Waiting")
+    assert first.current_state.detail_status == "CrashLoopBackOff"
     assert first.events[-1].name == "Failed"
     assert str(refused.value) in first.events[-1].message
     assert "Started" not in [event.name for event in first.events]

@@ -11,6 +11,7 @@ from azure_sandbox.guest.machine import Machine
 from azure_sandbox.guest.plan import RestartPolicy
 from azure_sandbox.guest.process import Process, Started, start
 from azure_sandbox.guest.root_file_system import Recipe, RootFileSystem
+from confidential_summarizer.errors import SummarizerError
 
 STOP_SECONDS = 10.0
 """Between the request to end and KILL; a container engine's usual patience."""
@@ -63,6 +64,10 @@ class Container:
                 return
         self.events.append(Event(name, kind, message, now, now))
 
+    def expect(self) -> None:
+        """Show that the container is to be started."""
+        self.state = ContainerState("Waiting")
+
     def refuse(self, message: str) -> None:
         """Show that the container was not let in."""
         self.state = ContainerState("Waiting", detail_status="CrashLoopBackOff")
@@ -96,8 +101,6 @@ class Container:
             await self._end(started)
             self._terminated(started.bubblewrap.returncode or 0)
         self._started = None
-        if self.state.state == "Waiting":
-            self.state = ContainerState("Waiting")
 
     async def _end(self, started: Started) -> None:
         number = self.process.stop_signal if self.process else None
@@ -124,10 +127,16 @@ class Container:
     async def _again(self, admitted: Admitted, machine: Machine) -> None:
         self.previous = self.state
         self.state = ContainerState("Waiting", detail_status="CrashLoopBackOff")
-        self.note("BackOff", f"Back-off restarting container {self.name}", "Warning")
-        await asyncio.sleep(BACKOFF_SECONDS[min(self.restarts, len(BACKOFF_SECONDS) - 1)])
-        self.restarts += 1
-        await self._launch(admitted, machine)
+        while True:
+            self.note("BackOff", f"Back-off restarting container {self.name}", "Warning")
+            await asyncio.sleep(BACKOFF_SECONDS[min(self.restarts, len(BACKOFF_SECONDS) - 1)])
+            self.restarts += 1
+            try:
+                await self._launch(admitted, machine)
+            except (SummarizerError, OSError) as error:
+                self.note("Failed", f"Error: Failed to start container {self.name}: {error}", "Warning")
+            else:
+                return
 
     async def _launch(self, admitted: Admitted, machine: Machine) -> None:
         self.process = admitted.process

@@ -111,6 +111,8 @@ class GroupGuest:
 
     async def _run(self, plan: GroupPlan) -> None:
         """Boot, pull everything, then let each container through the policy and start it."""
+        for keeper in (*self._init.values(), *self._containers.values()):
+            keeper.expect()
         await asyncio.to_thread(shutil.rmtree, self._output, ignore_errors=True)
         self._output.mkdir(parents=True)
         await self._machine.boot()
