@@ -11,6 +11,7 @@ SummarizerError
 ├── WaitingError              the input is fine, but somebody else has to act first (Reconciling)
 │   ├── KeyNotReleasable      the key's release policy does not admit this host-data yet
 │   ├── KeyDeleted            the key is soft-deleted: recover it, purge it, or take another name
+│   ├── SecretNotFound        a Secret of the cluster, or a key in it, is missing
 │   ├── NotFound              a vault, key, blob, container or group is not there (yet)
 │   ├── QuotaExceeded         the subscription's quota has to be raised
 │   └── AccessDenied          an identity lacks a role or a credential
@@ -62,6 +63,10 @@ class KeyNotReleasable(WaitingError):
 
 class KeyDeleted(WaitingError):
     """A soft-deleted key holds the name: it has to be recovered or purged first."""
+
+
+class SecretNotFound(WaitingError):
+    """A Secret that the resource names, or a key in it, is missing."""
 
 
 class NotFound(WaitingError):

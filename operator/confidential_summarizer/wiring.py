@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from confidential_summarizer.azure.attestation import AttestationService
+from confidential_summarizer.azure.container_groups import ContainerGroups
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault
 from confidential_summarizer.blueprint import ENCFS_IMAGE, SKR_IMAGE, SidecarImages
@@ -18,6 +19,8 @@ from confidential_summarizer.pages import PageClient
 from confidential_summarizer.policy import DiskCache, MemoryCache
 from confidential_summarizer.reconcile.context import Clients
 from confidential_summarizer.settings import Settings
+from confidential_summarizer.targets.arm_groups import ArmGroups
+from confidential_summarizer.targets.groups import TargetGroups
 from confidential_summarizer.targets.pods import PodGroups
 
 
@@ -34,7 +37,9 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
             kube=kube,
             measure=images,
             vaults=lambda host: KeyVault(host, identity),
-            groups=PodGroups(kube),
+            groups=TargetGroups(
+                PodGroups(kube), ArmGroups(lambda subscription: ContainerGroups(identity, subscription), pages)
+            ),
             pages=pages,
             signing_keys=_signing_keys,
             sidecars=SidecarImages(settings.encfs_image or ENCFS_IMAGE, settings.skr_image or SKR_IMAGE),

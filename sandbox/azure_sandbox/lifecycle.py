@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from azure_sandbox import blobs, processes, registry, virtual_node
+from azure_sandbox import blobs, operator_process, processes, registry, virtual_node
 from azure_sandbox.blobs import Blobs
 from azure_sandbox.control_plane import START_ORDER, ControlPlane, link_kubectl
 from azure_sandbox.golang import Report
@@ -36,6 +36,7 @@ PORT_OWNERS: Mapping[str, str] = {
     "etcd": "etcd",
     "etcd_peer": "etcd",
     "kubelet": virtual_node.NAME,
+    "operator": operator_process.NAME,
 }
 """Which process listens on each kept port."""
 
@@ -136,7 +137,10 @@ def status(state: SandboxState) -> list[ProcessStatus]:
     first_port: dict[str, int] = {}
     for service, owner in PORT_OWNERS.items():
         first_port.setdefault(owner, ports[service])
-    return [_process_status(state, name, first_port.get(name)) for name in (*names, virtual_node.NAME)]
+    names.append(virtual_node.NAME)
+    if processes.running(state, operator_process.NAME) or processes.died(state, operator_process.NAME):
+        names.append(operator_process.NAME)  # started by the demo, not by `up`
+    return [_process_status(state, name, first_port.get(name)) for name in names]
 
 
 def is_up(state: SandboxState) -> bool:
@@ -172,6 +176,7 @@ def _free_ports(state: SandboxState, report: Report) -> None:
 
 def _stop_everything(state: SandboxState, report: Report) -> None:
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("operator", lambda: processes.stop(state, operator_process.NAME)),
         ("virtual node", lambda: processes.stop(state, virtual_node.NAME)),
         ("Azure stand-ins", StandIns(state).down),
         ("control plane", ControlPlane(state).down),

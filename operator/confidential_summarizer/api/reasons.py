@@ -29,6 +29,9 @@ class Reason(StrEnum):
     DEBUG_PROFILE_REFUSED = "DebugProfileRefused"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
     ACCESS_DENIED = "AccessDenied"
+    NOT_FOUND = "NotFound"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    ACTION_REQUIRED = "ActionRequired"
 
     # What cannot work
     INVALID_SPEC = "InvalidSpec"

@@ -8,7 +8,7 @@ from typing import Any
 from confidential_summarizer.api import ConditionStatus, ConditionType, ConfidentialSummarizer
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.status import ImageTrust
-from confidential_summarizer.errors import WaitingError
+from confidential_summarizer.errors import SecretNotFound
 from confidential_summarizer.kube import SECRET
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.registry import ImageReference
@@ -68,7 +68,7 @@ async def _pull_secret(context: Context) -> Mapping[str, Any] | None:
     secret = await context.clients.kube.get(SECRET, context.resource.metadata.namespace, name)
     data = (secret or {}).get("data") or {}
     if DOCKER_CONFIG not in data:
-        raise WaitingError(
+        raise SecretNotFound(
             f"Secret {context.resource.metadata.namespace}/{name} of type kubernetes.io/dockerconfigjson is missing: "
             "create it with `kubectl create secret docker-registry`"
         )

@@ -6,7 +6,7 @@ import hashlib
 from confidential_summarizer.api import ConditionType
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION, POLICY_CONFIG_MAP_SUFFIX
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.errors import SpecError, WaitingError
+from confidential_summarizer.errors import SecretNotFound, SpecError
 from confidential_summarizer.kube import CONFIG_MAP, SECRET
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.targets.derive import Derivation, derive
@@ -36,7 +36,7 @@ async def _token_sha256(context: Context) -> str | None:
     secret = await context.clients.kube.get(SECRET, namespace, reference.name)
     data = (secret or {}).get("data") or {}
     if reference.key not in data:
-        raise WaitingError(
+        raise SecretNotFound(
             f"Secret {namespace}/{reference.name} with key {reference.key} is missing: create it with the readers' "
             f"token, at least {MIN_TOKEN_LENGTH} characters"
         )
