@@ -140,7 +140,7 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         "SUMMARIZER_SHOW_NAMES": str(spec.summarizer.show_names).lower(),
         "SUMMARIZER_PORT": str(PAGE_PORT),
         "SUMMARIZER_PROFILE": spec.policy.profile.value,
-        "SUMMARIZER_SKR": f"http://localhost:{SKR_PORT}",
+        "SUMMARIZER_SKR": f"http://127.0.0.1:{SKR_PORT}",
         "SUMMARIZER_MAA": documents.key.attestation,
     }
     for output in spec.file_systems_with(Role.OUTPUT):

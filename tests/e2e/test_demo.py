@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from azure_sandbox import operator_process, processes
-from azure_sandbox.names import ATTESTATION, VAULT
+from azure_sandbox.names import ATTESTATION, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, VAULT
 from tests.e2e.conftest import Cluster
 
 pytestmark = pytest.mark.e2e
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.e2e
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
 
-def summaries(cluster: Cluster) -> list[dict[str, Any]]:
-    endpoint = cluster.get("csum", "contracts")["status"]["endpoint"]
+def summaries(cluster: Cluster, name: str = "contracts") -> list[dict[str, Any]]:
+    endpoint = cluster.get("csum", name)["status"]["endpoint"]
     with urllib.request.urlopen(f"{endpoint}/api/summaries", timeout=30) as answer:
         return json.load(answer)["summaries"]
 
@@ -180,6 +180,32 @@ def test_a_debug_profile_gets_no_key_for_groups_that_cannot_be_debugged(cluster:
         assert any(e["reason"] == "DebugProfileRefused" for e in cluster.events("debugged"))
     finally:
         cluster.kubectl("delete", "csum", "debugged", "--timeout=60s")
+
+
+def test_a_group_straight_through_resource_manager_serves_the_same_summaries(cluster: Cluster) -> None:
+    group = {
+        "subscriptionID": SUBSCRIPTION,
+        "resourceGroup": RESOURCE_GROUP,
+        "location": LOCATION,
+        "subnetIDs": [
+            f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/"
+            "Microsoft.Network/virtualNetworks/vnet/subnets/groups"
+        ],
+    }
+    file_systems = cluster.resource("x")["spec"]["fileSystems"]
+    file_systems[0]["key"]["name"] = "direct"
+    document = cluster.resource("direct", fileSystems=file_systems, target={"containerGroup": group})
+    file = cluster.home / "demo" / "direct.yaml"
+    file.write_text(json.dumps(document))
+    key_for(cluster, "direct", cluster.demo.owner("csum", "render", file, capture=True).stderr.split()[-1])
+    pods, before = len(cluster.get("pods")["items"]), len(cluster.groups())
+    cluster.apply(document)
+    cluster.wait_for_reason("Ready", name="direct")
+    assert len(summaries(cluster, "direct")) == 3
+    assert len(cluster.get("pods")["items"]) == pods
+    assert len(cluster.groups()) == before + 1
+    cluster.kubectl("delete", "csum", "direct", "--timeout=120s")
+    assert len(cluster.groups()) == before
 
 
 def test_kubectl_apply_refuses_what_can_never_work(cluster: Cluster) -> None:

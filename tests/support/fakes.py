@@ -14,7 +14,7 @@ from confidential_summarizer.policy import MeasuredImage
 from confidential_summarizer.registry import ImageConfig, ImageReference, LayerDescriptor, ResolvedImage
 from confidential_summarizer.release import ReleasePolicy
 from confidential_summarizer.targets.derive import Derivation
-from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
+from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
 from tests.support.resources import VAULT
 
 
@@ -154,10 +154,12 @@ class FakeGroups:
         self.deployed = derivation
         self.changed = ()
 
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
         if self.deployed is None:
             return None
-        return self.changed or ([] if self.deployed.manifest == derivation.manifest else ["spec"])
+        if self.deployed.manifest != derivation.manifest:
+            return Drift(["spec"], intended=True)
+        return Drift(self.changed)
 
     async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
         count = resource.spec.replicas if self.deployed else 0

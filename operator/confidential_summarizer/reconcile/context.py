@@ -15,7 +15,7 @@ from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.policy import MeasuredImage
 from confidential_summarizer.targets.derive import Derivation
-from confidential_summarizer.targets.observation import Observation
+from confidential_summarizer.targets.observation import Drift, Observation
 
 
 class Measure(Protocol):
@@ -38,8 +38,8 @@ class Groups(Protocol):
     async def apply(self, resource: ConfidentialSummarizer, derivation: Derivation) -> None:
         """Create or update the groups."""
 
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
-        """Return what differs from what is deployed; empty: nothing, None: nothing is deployed."""
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
+        """Return what differs from what is wanted; None if nothing is deployed."""
 
     async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
         """Return the groups as they are now."""

@@ -30,33 +30,20 @@ async def deploy(context: Context) -> Outcome:
     if drift is None:
         await groups.apply(context.resource, context.derivation)
         return Outcome(context)
-    if not drift:
+    if not drift.fields:
         return Outcome(context)
-    fields = ", ".join(sorted(drift)[:MAX_LISTED])
-    if not _is_our_own_change(context) and context.resource.spec.drift_policy is DriftPolicy.REPORT:
+    fields = ", ".join(sorted(drift.fields)[:MAX_LISTED])
+    if not drift.intended and context.resource.spec.drift_policy is DriftPolicy.REPORT:
         message = (
             f"somebody changed {fields}; the guest holds groups to the policy whatever the cluster says. Undo the "
             "change, or set driftPolicy to Correct"
         )
         return Outcome(context, [Finding.true(ConditionType.DRIFTED, Reason.MODIFIED_OUTSIDE, message)])
     await groups.apply(context.resource, context.derivation)
-    if _is_our_own_change(context):
+    if drift.intended:
         return Outcome(context)
     message = f"somebody changed {fields}; it was put back"
     return Outcome(context, [Finding.true(ConditionType.DRIFTED, Reason.CORRECTED, message)])
-
-
-def _is_our_own_change(context: Context) -> bool:
-    """Tell whether the resource itself changed since the last deployment, so that a difference is no drift."""
-    deployed = context.resource.status.condition(ConditionType.DEPLOYED)
-    trust = context.resource.status.trust
-    assert context.derivation is not None  # noqa: S101 - the order of the phases
-    return (
-        deployed is None
-        or deployed.observed_generation != context.resource.metadata.generation
-        or trust is None
-        or trust.host_data != context.derivation.policy.host_data
-    )
 
 
 async def observe(context: Context) -> Outcome:

@@ -5,7 +5,7 @@ gone, create. An unchanged group is never sent again, because Resource Manager r
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from confidential_summarizer.policy import find_denial
 from confidential_summarizer.targets.container_group import HOST_DATA_TAG, OWNER_UID_TAG, group_name
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences
-from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
+from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
 from confidential_summarizer.targets.pods import explanation
 
 DELETION_SECONDS = 300.0
@@ -68,17 +68,19 @@ class ArmGroups:
                         "or rename it"
                     )
 
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
         """Return what differs from the wanted groups; None if there is none of them."""
         target = _target(resource)
         async with self.subscriptions(target.subscription_id) as groups:
             owned = await _owned(groups, target, resource)
         if not owned:
-            return None if resource.spec.replicas else []
+            return None if resource.spec.replicas else Drift()
         missing = [f"{name} is missing" for name in _names(resource) if name not in owned]
         extra = [f"{name} is too many" for name in owned if name not in _names(resource)]
         changed = [f"{name}: {path}" for name, live in owned.items() for path in _changes(derivation.manifest, live)]
-        return [*missing, *extra, *changed]
+        tags = {(live.get("tags") or {}).get(HOST_DATA_TAG) for live in owned.values()}
+        intended = tags != {derivation.policy.host_data} or resource.spec.replicas != resource.status.replicas
+        return Drift([*missing, *extra, *changed], intended)
 
     async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
         """Return the groups as they are now."""

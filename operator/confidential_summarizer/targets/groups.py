@@ -1,12 +1,11 @@
 """The groups of a resource, wherever its target puts them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.targets.arm_groups import ArmGroups
 from confidential_summarizer.targets.derive import Derivation
-from confidential_summarizer.targets.observation import Observation
+from confidential_summarizer.targets.observation import Drift, Observation
 from confidential_summarizer.targets.pods import PodGroups
 
 
@@ -21,7 +20,7 @@ class TargetGroups:
         """Create or update the groups."""
         await self._of(resource).apply(resource, derivation)
 
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
         """Return what differs from what is deployed; empty: nothing, None: nothing is deployed."""
         return await self._of(resource).drift(resource, derivation)
 

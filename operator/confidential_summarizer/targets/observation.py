@@ -17,6 +17,19 @@ class GroupPhase(StrEnum):
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How what is deployed differs from what is wanted.
+
+    Attributes:
+        fields: Paths of what differs; empty: nothing does.
+        intended: The resource changed since it was last applied, so the difference is ours to make.
+    """
+
+    fields: Sequence[str] = ()
+    intended: bool = False
+
+
+@dataclass(frozen=True)
 class Group:
     """One container group.
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from confidential_summarizer.api import ConfidentialSummarizer
-from confidential_summarizer.api.names import HOST_DATA_ANNOTATION
+from confidential_summarizer.api.names import GENERATION_ANNOTATION, HOST_DATA_ANNOTATION
 from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.kube import DEPLOYMENT, EVENT, POD, KubernetesAPI
 from confidential_summarizer.policy import Denial, explain, find_denial
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences
-from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
+from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
 from confidential_summarizer.targets.virtual_node import labels_of
 
 ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing", "Creating", "Waiting", "Pending"})
@@ -28,10 +28,14 @@ class PodGroups:
         """Create or update the Deployment; Kubernetes rolls its pods."""
         await self.kube.apply(derivation.manifest)
 
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Sequence[str] | None:
+    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
         """Return the fields that differ from the manifest; None without a Deployment."""
         live = await self.kube.get(DEPLOYMENT, resource.metadata.namespace, resource.metadata.name)
-        return None if live is None else list(differences(derivation.manifest, live))
+        if live is None:
+            return None
+        applied_for = live["metadata"].get("annotations", {}).get(GENERATION_ANNOTATION)
+        intended = applied_for != str(resource.metadata.generation)
+        return Drift(list(differences(derivation.manifest, live)), intended)
 
     async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
         """Return the pods as groups; events are read only of pods that are not ready."""

@@ -10,6 +10,7 @@ from typing import Any
 from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.names import (
     API_VERSION,
+    GENERATION_ANNOTATION,
     HOST_DATA_ANNOTATION,
     INSTANCE_LABEL,
     KIND,
@@ -37,6 +38,7 @@ def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, 
             "name": blueprint.name,
             "namespace": blueprint.namespace,
             "labels": labels,
+            "annotations": {GENERATION_ANNOTATION: str(resource.metadata.generation)},
             "ownerReferences": [owner_reference(resource)],
         },
         "spec": {
@@ -55,7 +57,7 @@ def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, 
 def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     """Return the Deployment with the policy that its pods are to be held to."""
     deployment: dict[str, Any] = copy.deepcopy(dict(manifest))
-    deployment["metadata"].setdefault("annotations", {})[HOST_DATA_ANNOTATION] = policy.host_data
+    deployment["metadata"]["annotations"][HOST_DATA_ANNOTATION] = policy.host_data
     annotations = deployment["spec"]["template"]["metadata"]["annotations"]
     annotations[POLICY_ANNOTATION] = policy.base64
     annotations[HOST_DATA_ANNOTATION] = policy.host_data
