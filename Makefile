@@ -25,10 +25,10 @@ $(VENV)/.ready: pyproject.toml requirements.lock sandbox/packages.txt sandbox/se
 	@touch $@
 
 test: setup lint ## everything that CI runs: lint, unit, component, oracle and end-to-end tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not bench"
 
 test-fast: setup ## the tests that need no cluster and no builds, in under two minutes
-	@$(BIN)/python -m pytest -m "not slow and not e2e and not oracle and not reference"
+	@$(BIN)/python -m pytest -m "not slow and not e2e and not oracle and not reference and not bench"
 
 lint: setup ## ruff, mypy, import contracts, stale CRDs, chart
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
