@@ -1,10 +1,11 @@
-"""The images that run in container groups: the summarizer, and stand-ins for Microsoft's two sidecars."""
+"""The images: the summarizer, stand-ins for Microsoft's two sidecars, and the operator."""
 
 import hashlib
 import shutil
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from azure_sandbox.base_image import base
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SIDECARS = ROOT / "sandbox" / "sidecars"
 WORKLOAD = ROOT / "workload"
 SUMMARIZER_IMAGE = f"{REGISTRY}/summarizer"
+OPERATOR_IMAGE = f"{REGISTRY}/confidential-summarizer"
 TAG = "demo"
 
 PACKAGES = (
@@ -87,23 +89,37 @@ def publish_summarizer(state: SandboxState, report: Report) -> str:
         containerfile=WORKLOAD / "Containerfile",
         context=WORKLOAD,
         base=base("csum-base", PACKAGES, state, report),
-        contexts={"wheels": _wheels(state, report)},
+        contexts={"wheels": _wheels("workload", requirements_of("workload"), state, report)},
         files=("summarizer",),
         reusable=True,
     )
     return f"{SUMMARIZER_IMAGE}@{ImageBuilder(state, report).publish(image)}"
 
 
-def _wheels(state: SandboxState, report: Report) -> Path:
-    """A folder with pip and every wheel of the `workload` extra, downloaded once for each set of requirements."""
-    requirements = requirements_of("workload")
+def publish_operator(state: SandboxState, report: Report) -> str:
+    """Build and push the operator; return its reference, pinned by digest. The demo runs it as a process instead."""
+    requirements = [*requirements_of(None), *requirements_of("operator")]
+    image = Image(
+        reference=f"{OPERATOR_IMAGE}:{TAG}",
+        containerfile=ROOT / "operator" / "Containerfile",
+        context=ROOT / "operator",
+        base=base("csum-base", PACKAGES, state, report),
+        contexts={"wheels": _wheels("operator", requirements, state, report)},
+        files=("confidential_summarizer",),
+        reusable=True,
+    )
+    return f"{OPERATOR_IMAGE}@{ImageBuilder(state, report).publish(image)}"
+
+
+def _wheels(name: str, requirements: Sequence[str], state: SandboxState, report: Report) -> Path:
+    """A folder with pip and every wheel that the requirements need, downloaded once for each set of them."""
     lock = ROOT / "requirements.lock"
     constraints = lock.read_bytes() if lock.exists() else b""
     digest = hashlib.sha256("\n".join((*requirements, *PLATFORMS)).encode() + constraints).hexdigest()
-    folder = cache_directory() / f"csum-wheels-{digest[:12]}"
+    folder = cache_directory() / f"{name}-wheels-{digest[:12]}"
     with locked(Path(f"{folder}.lock")):
         if not folder.exists():
-            report("summarizer: downloading wheels")
+            report(f"{name}: downloading wheels")
             with tempfile.TemporaryDirectory(dir=cache_directory(), prefix="wheels-downloading-") as name:
                 downloading = Path(name) / "wheels"
                 command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(downloading)]
@@ -117,7 +133,7 @@ def _wheels(state: SandboxState, report: Report) -> Path:
     return folder
 
 
-def requirements_of(extra: str) -> list[str]:
-    """Return the requirements of one of the project's extras, as pyproject.toml writes them."""
+def requirements_of(extra: str | None) -> list[str]:
+    """Return the requirements of one of the project's extras, or of all roles, as pyproject.toml writes them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return list(project["optional-dependencies"][extra])
+    return list(project["dependencies"] if extra is None else project["optional-dependencies"][extra])

@@ -14,6 +14,7 @@ import pytest
 
 from azure_sandbox import operator_process, processes
 from azure_sandbox.names import ATTESTATION, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, VAULT
+from azure_sandbox.workload_image import publish_operator
 from tests.e2e.conftest import Cluster
 
 pytestmark = pytest.mark.e2e
@@ -206,6 +207,10 @@ def test_a_group_straight_through_resource_manager_serves_the_same_summaries(clu
     assert len(cluster.groups()) == before + 1
     cluster.kubectl("delete", "csum", "direct", "--timeout=120s")
     assert len(cluster.groups()) == before
+
+
+def test_the_operator_s_image_builds_and_loads_the_operator(cluster: Cluster) -> None:
+    assert "@sha256:" in publish_operator(cluster.demo.state, print)
 
 
 def test_kubectl_apply_refuses_what_can_never_work(cluster: Cluster) -> None:

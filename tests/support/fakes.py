@@ -63,7 +63,7 @@ class FakeVault:
 
     host: str = VAULT
     keys: dict[str, VaultKey] = field(default_factory=dict)
-    material: dict[str, bytes] = field(default_factory=dict)
+    material: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
     def add(self, name: str, policy: ReleasePolicy | None, **changes: Any) -> None:
@@ -73,9 +73,7 @@ class FakeVault:
     async def get(self, name: str) -> VaultKey | None:
         return self.keys.get(name)
 
-    async def import_key(
-        self, name: str, material: bytes, policy: ReleasePolicy, *, immutable: bool = False
-    ) -> VaultKey:
+    async def import_key(self, name: str, material: Any, policy: ReleasePolicy, *, immutable: bool = False) -> VaultKey:
         self.calls.append(f"import {name}")
         self.material[name] = material
         self.add(name, policy, immutable=immutable)

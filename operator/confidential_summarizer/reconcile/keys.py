@@ -2,11 +2,14 @@
 
 import base64
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from confidential_summarizer.api import ConditionType
-from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPolicy, KeyManagement
+from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPolicy, KeyManagement, KeyType
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.status import KeyTrust
-from confidential_summarizer.azure.keys import Vault, VaultKey, amend_release_policy
+from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.blueprint import is_debug
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.kube import SECRET
@@ -91,15 +94,28 @@ async def _imported(context: Context, vault: Vault, file_system: FileSystem) -> 
     data = (secret or {}).get("data") or {}
     if reference.key not in data:
         return None
-    material = base64.b64decode(data[reference.key])
-    if len(material) != KEY_BYTES:
-        raise SpecError(
-            f"Secret {context.resource.metadata.namespace}/{reference.name}: key {reference.key} holds {len(material)} "
-            f"bytes, but an {file_system.key.type.value} key has {KEY_BYTES}: create it with --from-file from the file "
-            "that `csum seal` wrote"
-        )
+    subject = f"Secret {context.resource.metadata.namespace}/{reference.name}, key {reference.key}"
+    material = _material(file_system.key.type, base64.b64decode(data[reference.key]), subject)
     policy = build([_host_data(context)], [file_system.key.attestation])
     return await vault.import_key(file_system.key.name, material, policy)
+
+
+def _material(kind: KeyType, content: bytes, subject: str) -> KeyMaterial:
+    """Read key material from a Secret; messages never quote it."""
+    if kind is KeyType.OCT_HSM:
+        if len(content) != KEY_BYTES:
+            raise SpecError(
+                f"{subject} holds {len(content)} bytes, but an oct-HSM key has {KEY_BYTES}: create it with --from-file "
+                "from the file that `csum seal` wrote"
+            )
+        return content
+    try:
+        private = load_pem_private_key(content, password=None)
+    except (TypeError, ValueError):
+        private = None
+    if not isinstance(private, RSAPrivateKey):
+        raise SpecError(f"{subject} holds no RSA key in PEM: create it with --from-file from what `csum key new` wrote")
+    return private
 
 
 def _refusal(context: Context, file_system: FileSystem, key: VaultKey | None) -> Finding | None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.errors import ImageError, TransientError
@@ -208,6 +210,17 @@ async def test_key_material_of_the_wrong_length_is_refused_without_quoting_it() 
     assert world.condition("Stalled")["status"] == "True"
     assert "planted" not in str(world.resource)
     assert "planted" not in str(world.events)
+
+
+async def test_an_rsa_key_is_imported_from_its_pem() -> None:
+    key = {**IMPORTED[0]["key"], "type": "RSA-HSM", "derivation": {"salt": "ab" * 32}}
+    private = rsa.generate_private_key(65537, 2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    world = World().given(fileSystems=[{**IMPORTED[0], "key": key}])
+    material(world, pem)
+    await world.reconcile()
+    assert world.reason() == "Ready"
+    assert world.vault.material["imported"].private_numbers() == private.private_numbers()
 
 
 async def test_a_new_policy_is_admitted_before_the_rollout_and_the_old_one_retired_after_it() -> None:
