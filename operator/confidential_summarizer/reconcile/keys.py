@@ -1,6 +1,7 @@
 """Phases: see to it that every key admits the group's policy before the rollout, and only that one after it."""
 
 import base64
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -47,7 +48,7 @@ async def retire_policies(context: Context) -> Outcome:
             continue
         async with context.clients.vaults(file_system.key.vault) as vault:
             for host_data in older:
-                await amend_release_policy(vault, file_system.key.name, lambda p, h=host_data: remove_host_data(p, h))  # type: ignore[misc]
+                await amend_release_policy(vault, file_system.key.name, partial(remove_host_data, host_data=host_data))
             key = await vault.get(file_system.key.name)
         if key is not None:
             trust[index] = _trust(file_system, key)
