@@ -28,7 +28,7 @@ from confidential_summarizer.policy import (
 from confidential_summarizer.registry import RegistryClient
 from tests.support.guest_images import base_layer, layer, push, registry, replace_blob
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and mounts need root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and mounts need root")]
 
 Group = dict[str, Any]
 
