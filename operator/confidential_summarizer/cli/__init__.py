@@ -58,7 +58,13 @@ class LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+EPILOG = (
+    "Exit codes: 0 done, or yes; 1 no: it differs, it is refused; 2 wrong command line; 3 the input can never work; "
+    "4 somebody else has to act first; 5 try again later; 6 something is not what it claims to be."
+)
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="confidential-summarizer")
 def csum() -> None:
     """Summaries of sealed text from a cluster that never sees it."""
