@@ -9,7 +9,6 @@ SummarizerError
 │   ├── ReleasePolicyError    a key release policy is malformed or would never let the key out
 │   └── SealingError          a directory cannot be sealed, or an image not be opened
 ├── WaitingError              the input is fine, but somebody else has to act first (Reconciling)
-│   ├── KeyNotReleasable      the key's release policy does not admit this host-data yet
 │   ├── KeyDeleted            the key is soft-deleted: recover it, purge it, or take another name
 │   ├── SecretNotFound        a Secret of the cluster, or a key in it, is missing
 │   ├── NotFound              a vault, key, blob, container or group is not there (yet)
@@ -55,10 +54,6 @@ class SealingError(SpecError):
 
 class WaitingError(SummarizerError):
     """The input is fine, but somebody else has to act; the message says who has to do what."""
-
-
-class KeyNotReleasable(WaitingError):
-    """The key's release policy does not admit the host-data of the current policy."""
 
 
 class KeyDeleted(WaitingError):

@@ -118,7 +118,10 @@ async def test_missing_objects_are_none_and_deleting_them_is_no_error(client: Ku
 
 
 def test_every_field_explains_itself(kubectl: Kubectl) -> None:
-    text = kubectl("explain", "confidentialsummarizer.spec", "--recursive=false")
+    # The server publishes a new CRD's schema some seconds after it has established the CRD.
+    explain = ("explain", "confidentialsummarizer.spec")
+    kubectl.eventually(lambda: kubectl.run(*explain, check=False).returncode == 0, "kubectl explain knows the CRD")
+    text = kubectl(*explain)
     assert "<no description>" not in text
     assert "Sealed file systems, each with its own key" in text
 

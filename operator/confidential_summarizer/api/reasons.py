@@ -20,7 +20,6 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     OPENING_FILE_SYSTEMS = "OpeningFileSystems"
     SUMMARIZING = "Summarizing"
-    DELETING = "Deleting"
     SCALED_TO_ZERO = "ScaledToZero"
 
     # What somebody has to do
@@ -40,7 +39,6 @@ class Reason(StrEnum):
     RELEASE_POLICY_INVALID = "ReleasePolicyInvalid"
     POLICY_DENIED = "PolicyDenied"
     SUMMARIZING_FAILED = "SummarizingFailed"
-    FILE_SYSTEMS_NOT_OPENED = "FileSystemsNotOpened"
     EVIDENCE_REFUSED = "EvidenceRefused"
 
     # What may pass

@@ -19,9 +19,9 @@ RETRY_SECONDS = 2.0
 
 async def attest(context: Context) -> Outcome:
     """Check fresh evidence of one current group; evidence of the same policy counts for an hour."""
-    derivation, observation = context.derivation, context.observation
-    assert derivation is not None and observation is not None  # noqa: S101, PT018 - the order of the phases
-    previous = _still_valid(context, derivation.policy.host_data)
+    observation = context.observation
+    assert observation is not None  # noqa: S101 - the order of the phases
+    previous = _still_valid(context)
     if previous is not None:
         return _verified(context, previous)
     addresses = [group.address for group in observation.ready if group.address]
@@ -39,7 +39,7 @@ async def attest(context: Context) -> Outcome:
     authority = context.resource.spec.file_systems[0].key.attestation
     expectation = Expectation(
         authority=authority,
-        host_data=[derivation.policy.host_data],
+        host_data=[context.host_data],
         nonce=nonce,
         now=context.now,
         debuggable=is_debug(context.resource),
@@ -52,10 +52,10 @@ async def attest(context: Context) -> Outcome:
     return _verified(context, trust)
 
 
-def _still_valid(context: Context, host_data: str) -> AttestationTrust | None:
+def _still_valid(context: Context) -> AttestationTrust | None:
     trust = context.resource.status.trust
     attestation = trust.attestation if trust else None
-    if attestation is None or attestation.claims.get(HOST_DATA) != host_data:
+    if attestation is None or attestation.claims.get(HOST_DATA) != context.host_data:
         return None
     age = context.now - datetime.fromisoformat(attestation.verified_time)
     return attestation if timedelta(0) <= age < VALIDITY else None

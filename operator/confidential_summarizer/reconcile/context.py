@@ -92,6 +92,17 @@ class Context:
     observation: Observation | None = None
     attestation: AttestationTrust | None = None
 
+    @property
+    def derived(self) -> Derivation:
+        """What the policy phase found out; the phases after it run only if it is done."""
+        assert self.derivation is not None  # noqa: S101 - the order of the phases
+        return self.derivation
+
+    @property
+    def host_data(self) -> str:
+        """The hash of the derived policy."""
+        return self.derived.policy.host_data
+
     def with_(self, **findings: Any) -> Self:
         """Return the context with more found out."""
         return replace(self, **findings)

@@ -24,11 +24,10 @@ MAX_LISTED = 8
 
 async def deploy(context: Context) -> Outcome:
     """Apply the manifest where it is missing or not what it should be; settled groups are left alone."""
-    assert context.derivation is not None  # noqa: S101 - the order of the phases
     groups = context.clients.groups
-    drift = await groups.drift(context.resource, context.derivation)
+    drift = await groups.drift(context.resource, context.derived)
     if drift is None:
-        await groups.apply(context.resource, context.derivation)
+        await groups.apply(context.resource, context.derived)
         return Outcome(context)
     if not drift.fields:
         return Outcome(context)
@@ -39,7 +38,7 @@ async def deploy(context: Context) -> Outcome:
             "change, or set driftPolicy to Correct"
         )
         return Outcome(context, [Finding.true(ConditionType.DRIFTED, Reason.MODIFIED_OUTSIDE, message)])
-    await groups.apply(context.resource, context.derivation)
+    await groups.apply(context.resource, context.derived)
     if drift.intended:
         return Outcome(context)
     message = f"somebody changed {fields}; it was put back"
@@ -48,8 +47,7 @@ async def deploy(context: Context) -> Outcome:
 
 async def observe(context: Context) -> Outcome:
     """Look at the groups and say how far they have come."""
-    assert context.derivation is not None  # noqa: S101 - the order of the phases
-    observation = await context.clients.groups.observe(context.resource, context.derivation)
+    observation = await context.clients.groups.observe(context.resource, context.derived)
     finding = await _asked(context, observation) or deployed(observation)
     settled = observation.rolled_out
     return Outcome(

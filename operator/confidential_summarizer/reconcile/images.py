@@ -1,6 +1,5 @@
 """Phase: resolve and measure the images. A tag is resolved once for each generation, then pinned in status."""
 
-import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +8,8 @@ from confidential_summarizer.api import ConditionStatus, ConditionType, Confiden
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.status import ImageTrust
 from confidential_summarizer.errors import SecretNotFound
-from confidential_summarizer.kube import SECRET
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.reconcile.secrets import secret_value
 from confidential_summarizer.registry import ImageReference
 from confidential_summarizer.targets.derive import measure_images
 
@@ -65,12 +64,11 @@ async def _pull_secret(context: Context) -> Mapping[str, Any] | None:
     if credentials is None or credentials.secret_ref is None:
         return None
     name = credentials.secret_ref.name
-    secret = await context.clients.kube.get(SECRET, context.resource.metadata.namespace, name)
-    data = (secret or {}).get("data") or {}
-    if DOCKER_CONFIG not in data:
+    content = await secret_value(context, name, DOCKER_CONFIG)
+    if content is None:
         raise SecretNotFound(
             f"Secret {context.resource.metadata.namespace}/{name} of type kubernetes.io/dockerconfigjson is missing: "
             "create it with `kubectl create secret docker-registry`"
         )
-    config: Mapping[str, Any] = json.loads(base64.b64decode(data[DOCKER_CONFIG]))
+    config: Mapping[str, Any] = json.loads(content)
     return config

@@ -1,6 +1,5 @@
 """Phases: see to it that every key admits the group's policy before the rollout, and only that one after it."""
 
-import base64
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -13,8 +12,8 @@ from confidential_summarizer.api.status import KeyTrust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.blueprint import is_debug
 from confidential_summarizer.errors import SpecError
-from confidential_summarizer.kube import SECRET
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.reconcile.secrets import secret_value
 from confidential_summarizer.release import ReleasePolicy, add_host_data, admits, build, remove_host_data
 
 KEY_BYTES = 32
@@ -43,7 +42,7 @@ async def retire_policies(context: Context) -> Outcome:
     """After the rollout, take every older policy out of the keys that the operator manages."""
     trust = list(context.keys)
     for index, file_system in enumerate(context.resource.spec.file_systems):
-        older = [h for h in trust[index].admits if h != _host_data(context)]
+        older = [h for h in trust[index].admits if h != context.host_data]
         if file_system.key.management is not KeyManagement.IMPORT or not older:
             continue
         async with context.clients.vaults(file_system.key.vault) as vault:
@@ -78,12 +77,12 @@ async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> V
         return key
     if key is None:
         return await _imported(context, vault, file_system)
-    if key.deleted or key.release_policy is None or _host_data(context) in key.release_policy.host_data:
+    if key.deleted or key.release_policy is None or context.host_data in key.release_policy.host_data:
         return key
     await amend_release_policy(
         vault,
         file_system.key.name,
-        lambda policy: add_host_data(policy, _host_data(context), [file_system.key.attestation]),
+        lambda policy: add_host_data(policy, context.host_data, [file_system.key.attestation]),
     )
     return await vault.get(file_system.key.name)
 
@@ -91,13 +90,12 @@ async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> V
 async def _imported(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
     reference = file_system.key.secret_ref
     assert reference is not None  # noqa: S101 - a rule of the spec
-    secret = await context.clients.kube.get(SECRET, context.resource.metadata.namespace, reference.name)
-    data = (secret or {}).get("data") or {}
-    if reference.key not in data:
+    content = await secret_value(context, reference.name, reference.key)
+    if content is None:
         return None
     subject = f"Secret {context.resource.metadata.namespace}/{reference.name}, key {reference.key}"
-    material = _material(file_system.key.type, base64.b64decode(data[reference.key]), subject)
-    policy = build([_host_data(context)], [file_system.key.attestation])
+    material = _material(file_system.key.type, content, subject)
+    policy = build([context.host_data], [file_system.key.attestation])
     return await vault.import_key(file_system.key.name, material, policy)
 
 
@@ -157,7 +155,7 @@ def _refusal(context: Context, file_system: FileSystem, key: VaultKey | None) ->
     return _no(
         Reason.AWAITING_APPROVAL,
         f"key {name} in {vault} does not admit this policy yet ({reason}): the data owner has to run "
-        f"`csum key approve {context.resource.key} --expect-host-data {_host_data(context)}`",
+        f"`csum key approve {context.resource.key} --expect-host-data {context.host_data}`",
     )
 
 
@@ -165,7 +163,7 @@ def _admission(context: Context, file_system: FileSystem, policy: ReleasePolicy)
     """Return why the key would not come out, or None if it would."""
     admission = admits(
         policy,
-        _host_data(context),
+        context.host_data,
         authority=file_system.key.attestation,
         # A group that the host may look into counts as debuggable, whatever the processor says of it.
         debuggable=is_debug(context.resource),
@@ -174,17 +172,12 @@ def _admission(context: Context, file_system: FileSystem, policy: ReleasePolicy)
 
 
 def _would_admit(context: Context, file_system: FileSystem, policy: ReleasePolicy) -> bool:
-    return admits(policy, _host_data(context), authority=file_system.key.attestation).admitted
+    return admits(policy, context.host_data, authority=file_system.key.attestation).admitted
 
 
 def _trust(file_system: FileSystem, key: VaultKey) -> KeyTrust:
     admitted = list(key.release_policy.host_data) if key.release_policy else []
     return KeyTrust(file_system=file_system.name, id=key.id, admits=admitted)
-
-
-def _host_data(context: Context) -> str:
-    assert context.derivation is not None  # noqa: S101 - the order of the phases
-    return context.derivation.policy.host_data
 
 
 def _no(reason: Reason, message: str) -> Finding:

@@ -1,14 +1,14 @@
 """Phase: render the group and compute its policy; publish the text for people."""
 
-import base64
 import hashlib
 
 from confidential_summarizer.api import ConditionType
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION, POLICY_CONFIG_MAP_SUFFIX
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.errors import SecretNotFound, SpecError
-from confidential_summarizer.kube import CONFIG_MAP, SECRET
+from confidential_summarizer.kube import CONFIG_MAP
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.reconcile.secrets import secret_value
 from confidential_summarizer.targets.derive import Derivation, derive
 from confidential_summarizer.targets.virtual_node import labels_of, owner_reference
 
@@ -33,14 +33,12 @@ async def _token_sha256(context: Context) -> str | None:
     if reference is None:
         return None
     namespace = context.resource.metadata.namespace
-    secret = await context.clients.kube.get(SECRET, namespace, reference.name)
-    data = (secret or {}).get("data") or {}
-    if reference.key not in data:
+    token = await secret_value(context, reference.name, reference.key)
+    if token is None:
         raise SecretNotFound(
             f"Secret {namespace}/{reference.name} with key {reference.key} is missing: create it with the readers' "
             f"token, at least {MIN_TOKEN_LENGTH} characters"
         )
-    token = base64.b64decode(data[reference.key])
     if len(token) < MIN_TOKEN_LENGTH:
         raise SpecError(
             f"Secret {namespace}/{reference.name}: the readers' token is shorter than {MIN_TOKEN_LENGTH} characters; "

@@ -30,7 +30,7 @@ from confidential_summarizer.reconcile.deploy import deploy, observe
 from confidential_summarizer.reconcile.images import resolve_images
 from confidential_summarizer.reconcile.keys import dispose_of_keys, release_keys, retire_policies
 from confidential_summarizer.reconcile.policy import generate_policy
-from confidential_summarizer.reconcile.summary import status_patch, summarise, transitions
+from confidential_summarizer.reconcile.summary import status_patch, summarise, timestamp, transitions
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ class Reconciler:
             bad = condition.status is ConditionStatus.FALSE or condition.type == ConditionType.DRIFTED
             normal = not bad or condition.reason in _ORDINARY
             self.record(document, normal=normal, reason=condition.reason, message=condition.message)
-        return _requeue(last, settled=status.condition(ConditionType.READY), stalled=stalled)
+        ready = status.condition(ConditionType.READY)
+        settled = last is None and ready is not None and ready.status is ConditionStatus.TRUE
+        return _requeue(last, settled=settled, stalled=stalled)
 
     async def remove(self, namespace: str, name: str) -> bool:
         """Remove everything outside the resource; True once nothing is left and the finalizer may go."""
@@ -138,7 +140,7 @@ class Reconciler:
             "reason": Reason.INVALID_SPEC.value,
             "message": str(error),
             "observedGeneration": metadata.generation,
-            "lastTransitionTime": self.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lastTransitionTime": timestamp(self.now()),
         }
         conditions = [{"type": "Ready", "status": "False", **finding}, {"type": "Stalled", "status": "True", **finding}]
         old = (document.get("status") or {}).get("conditions") or []
@@ -182,9 +184,9 @@ def _failure(context: Context, kind: ConditionType, error: SummarizerError) -> O
     )
 
 
-def _requeue(last: Outcome | None, *, settled: Any, stalled: bool) -> float:
+def _requeue(last: Outcome | None, *, settled: bool, stalled: bool) -> float:
     if last is not None and last.requeue is not None:
         return last.requeue
     if stalled:
         return STALLED_SECONDS
-    return RESYNC_SECONDS if last is None and settled.status is ConditionStatus.TRUE else WAITING_SECONDS
+    return RESYNC_SECONDS if settled else WAITING_SECONDS

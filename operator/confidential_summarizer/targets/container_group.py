@@ -14,11 +14,11 @@ from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.access import Exposure
 from confidential_summarizer.api.quantity import GB, parse_quantity
 from confidential_summarizer.api.target import ContainerGroup
+from confidential_summarizer.azure.container_groups import API_VERSION
 from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy import Policy
 
-API_VERSION = "2023-05-01"
 RESOURCE_TYPE = "Microsoft.ContainerInstance/containerGroups"
 
 OWNER_TAG = "confidential-summarizer-owner"

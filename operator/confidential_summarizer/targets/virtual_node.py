@@ -19,10 +19,9 @@ from confidential_summarizer.api.names import (
     NAME_LABEL,
 )
 from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
-from confidential_summarizer.policy import Policy
+from confidential_summarizer.policy import POLICY_ANNOTATION, Policy
 
 ANNOTATION_PREFIX = "microsoft.containerinstance.virtualnode."
-POLICY_ANNOTATION = f"{ANNOTATION_PREFIX}ccepolicy"
 
 READINESS_PERIOD_SECONDS = 2
 """Summaries are there within seconds; a slower probe would only delay Ready."""

@@ -12,7 +12,8 @@ import pytest
 from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER, SidecarImages, blueprint
 from confidential_summarizer.errors import SpecError
-from confidential_summarizer.targets import container_group, virtual_node
+from confidential_summarizer.policy import POLICY_ANNOTATION
+from confidential_summarizer.targets import container_group
 from confidential_summarizer.targets.derive import derive
 from tests.support.fakes import measured
 from tests.support.resources import IMAGE, document, resource
@@ -80,7 +81,7 @@ def test_the_sidecar_is_told_where_and_never_with_what_key_or_hash() -> None:
 def test_the_policy_in_the_annotation_is_the_one_whose_hash_is_beside_it() -> None:
     derivation = derive(resource(), images())
     annotations = derivation.manifest["spec"]["template"]["metadata"]["annotations"]
-    assert annotations[virtual_node.POLICY_ANNOTATION] == derivation.policy.base64
+    assert annotations[POLICY_ANNOTATION] == derivation.policy.base64
     assert annotations["confidential.summarizer.dev/host-data"] == derivation.policy.host_data
 
 
