@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.file_systems import BlobAccess, FileSystem, KeyType, Role
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
 
 ENCFS_IMAGE = "mcr.microsoft.com/aci/encfs:2.12"

@@ -13,10 +13,10 @@ from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault
 from confidential_summarizer.blueprint import ENCFS_IMAGE, SKR_IMAGE, SidecarImages
 from confidential_summarizer.evidence import SigningKey, signing_keys
-from confidential_summarizer.images import MeasuredImages
 from confidential_summarizer.kube.client import connect
+from confidential_summarizer.measurement.cache import DiskCache, MemoryCache
+from confidential_summarizer.measurement.shared import SharedMeasurer
 from confidential_summarizer.pages import PageClient
-from confidential_summarizer.policy import DiskCache, MemoryCache
 from confidential_summarizer.reconcile.context import Clients
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.arm_groups import ArmGroups
@@ -31,11 +31,10 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
         kube = await stack.enter_async_context(connect())
         identity = await stack.enter_async_context(credential())
         cache = DiskCache(Path(settings.cache)) if settings.cache else MemoryCache()
-        images = await stack.enter_async_context(MeasuredImages(cache))
         pages = await stack.enter_async_context(PageClient())
         yield Clients(
             kube=kube,
-            measure=images,
+            measurer=SharedMeasurer(cache).with_pull_secret,
             vaults=lambda host: KeyVault(host, identity),
             groups=TargetGroups(
                 PodGroups(kube), ArmGroups(lambda subscription: ContainerGroups(identity, subscription), pages)

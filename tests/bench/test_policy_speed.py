@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from confidential_summarizer.policy import DiskCache, MemoryCache, measure
+from confidential_summarizer.measurement.cache import DiskCache, MemoryCache
+from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import RegistryClient
 from tests.support.fake_registry import FakeRegistry
 from tests.support.tars import END, Entry
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.bench
 MEBIBYTE = 1 << 20
 MIXED_SIZE = int(os.environ.get("CSUM_BENCH_MEBIBYTES", "1024")) * MEBIBYTE
 SMALL_FILES = 100_000
-WORKER = [sys.executable, "-m", "confidential_summarizer.policy.layers.worker"]
+WORKER = [sys.executable, "-m", "confidential_summarizer.measurement.worker"]
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ async def test_a_ten_layer_image_from_a_registry_cold_and_from_the_cache(tmp_pat
         for cache in (DiskCache(tmp_path), DiskCache(tmp_path), MemoryCache()):
             async with RegistryClient() as client:
                 started = time.monotonic()
-                measured = await asyncio.wait_for(measure(client, f"{address}/app", cache), 120)
+                measured = await asyncio.wait_for(Measurer(cache).measure(client, f"{address}/app"), 120)
                 seconds.append(time.monotonic() - started)
             assert len(measured.layers) == 10
     cold, cached, again = seconds

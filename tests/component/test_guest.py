@@ -17,14 +17,12 @@ from azure_sandbox.attester import Attester
 from azure_sandbox.guest import create_guest
 from azure_sandbox.guest.api import Denied, GroupNetwork, Guest, ImageInaccessible, ImagePullFailed, InitContainerFailed
 from azure_sandbox.guest.group import GroupGuest
-from confidential_summarizer.policy import (
-    MemoryCache,
-    PolicySettings,
-    container_group_policy,
-    find_denial,
-    measure,
-    virtual_node_policy,
-)
+from confidential_summarizer.measurement.cache import MemoryCache
+from confidential_summarizer.measurement.image import Measurer
+from confidential_summarizer.policy.container_group import container_group_policy
+from confidential_summarizer.policy.denial import find_denial
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from confidential_summarizer.registry import RegistryClient
 from tests.support.guest_images import base_layer, layer, push, registry, replace_blob
 
@@ -92,7 +90,7 @@ async def with_policy(group: Group, **settings: Any) -> Group:
     everyone = [*group["properties"]["containers"], *group["properties"].get("initContainers", ())]
     async with RegistryClient() as client:
         references = {one["properties"]["image"] for one in everyone}
-        images = {reference: await measure(client, reference, MemoryCache()) for reference in references}
+        images = {reference: await Measurer(MemoryCache()).measure(client, reference) for reference in references}
     return sealed(group, container_group_policy(group, images, PolicySettings(**settings)).base64)
 
 
@@ -187,7 +185,7 @@ async def test_a_virtual_node_s_pod_runs_with_the_policy_of_its_kind(image: str,
         },
     }
     async with RegistryClient() as client:
-        images = {image: await measure(client, image, MemoryCache())}
+        images = {image: await Measurer(MemoryCache()).measure(client, image)}
     policy = virtual_node_policy(pod, images, PolicySettings())
     command = ["/bin/sh", "-c", "cat /etc/hostname; echo $HOSTNAME; nslookup web-0"]
     group = group_of(container(image, command=command, environmentVariables=[]))
@@ -200,7 +198,7 @@ async def test_a_pod_with_arguments_alone_runs_the_image_s_entrypoint(host: str,
     echo = push(host, "echo", [base_layer()], {"Entrypoint": ["/bin/sh", "-c", "echo $0 $1"], "Cmd": ["x"]})
     pod = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "page", "image": echo, "args": ["a", "b"]}]}}
     async with RegistryClient() as client:
-        policy = virtual_node_policy(pod, {echo: await measure(client, echo, MemoryCache())}, PolicySettings())
+        policy = virtual_node_policy(pod, {echo: await Measurer(MemoryCache()).measure(client, echo)}, PolicySettings())
     group = group_of(container(echo, args=["a", "b"], environmentVariables=[], volumeMounts=[]))
     group["tags"] = {"NodeName": "virtualnode-0"}
     assert await output(sealed(group, policy.base64), tmp_path) == "a b\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from confidential_summarizer.errors import UnhashableLayer
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.tar_reader import TarReader
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.tar_reader import TarReader
 from tests.support.images import file_system
 from tests.support.tars import Entry, RandomTar, tar
 

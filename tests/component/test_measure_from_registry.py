@@ -15,13 +15,15 @@ import aiohttp
 import pytest
 import zstandard
 
-from confidential_summarizer.policy import DiskCache, MemoryCache, measure, measurement
+from confidential_summarizer.measurement import image as measurement
+from confidential_summarizer.measurement.cache import DiskCache, MemoryCache
+from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import RegistryClient
 from tests.support.images import root_hash
 from tests.support.tars import Entry, tar
 
 if TYPE_CHECKING:
-    from confidential_summarizer.policy.measurement import LayerProgress
+    from confidential_summarizer.measurement.image import LayerProgress
 
 pytestmark = pytest.mark.slow
 LAYERS = [tar(*(Entry(b"f%d" % n, data=bytes([n, number]) * 3000) for n in range(50))) for number in range(4)]
@@ -111,7 +113,7 @@ async def test_an_image_is_measured_layer_by_layer(
         monkeypatch.setattr(measurement, "_INLINE", 0)
     reference = await push(registry, "team/app", LAYERS, zstd=zstd)
     async with RegistryClient() as client:
-        measured = await measure(client, reference, MemoryCache())
+        measured = await Measurer(MemoryCache()).measure(client, reference)
     assert measured.layers == tuple(map(root_hash, LAYERS))
     assert measured.image.pinned == reference
     assert {detail.compression for detail in measured.details} == {"zstd" if zstd else "gzip"}
@@ -122,7 +124,7 @@ async def test_known_layers_are_not_downloaded_again(registry: str, tmp_path: Pa
     seen: list[LayerProgress] = []
     for run in range(2):
         async with RegistryClient() as client:
-            measured = await measure(client, reference, DiskCache(tmp_path / "cache"), seen.append)
+            measured = await Measurer(DiskCache(tmp_path / "cache"), seen.append).measure(client, reference)
         assert measured.layers == tuple(map(root_hash, LAYERS))
         if run == 0:
             assert not any(progress.cached for progress in seen)
@@ -135,7 +137,7 @@ async def test_equal_layers_are_read_once(registry: str) -> None:
     reference = await push(registry, "app", [LAYERS[0], LAYERS[1], LAYERS[0]])
     seen: list[LayerProgress] = []
     async with RegistryClient() as client:
-        measured = await measure(client, reference, MemoryCache(), seen.append)
+        measured = await Measurer(MemoryCache(), seen.append).measure(client, reference)
     assert measured.layers[0] == measured.layers[2]
     assert sum(progress.done == progress.total for progress in seen) == 2
 
@@ -148,5 +150,5 @@ async def test_one_bad_layer_fails_the_image_and_leaves_no_process(
     reference = await push(registry, "app", [*LAYERS, bad])
     async with RegistryClient() as client:
         with pytest.raises(measurement.UnhashableLayer, match="cannot overwrite file") as caught:
-            await measure(client, reference, MemoryCache())
+            await Measurer(MemoryCache()).measure(client, reference)
     assert reference in str(caught.value)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from confidential_summarizer.errors import UnhashableLayer
-from confidential_summarizer.policy.layers.convert import convert
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.verity import VerityTree
+from confidential_summarizer.measurement.convert import convert
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.verity import VerityTree
 from tests.support.tars import RandomTar
 
 pytestmark = pytest.mark.oracle

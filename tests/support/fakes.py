@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.azure.keys import VaultKey
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import Kind, Object
-from confidential_summarizer.policy import MeasuredImage
+from confidential_summarizer.measurement.image import Measure, MeasuredImage
+from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.registry import ImageConfig, ImageReference, LayerDescriptor, ResolvedImage
 from confidential_summarizer.release import ReleasePolicy
 from confidential_summarizer.targets.derive import Derivation
@@ -104,6 +105,11 @@ class FakeVault:
         yield self
 
 
+def layer_of(digit: str) -> MeasuredLayer:
+    """Return a layer whose diff_id and root hash are one digit throughout."""
+    return MeasuredLayer("sha256:" + digit * 64, digit * 64, size=1, compression="none")
+
+
 def measured(reference: str, *, layer: str = "1") -> MeasuredImage:
     """Return an image of one layer, as the registry would give it."""
     parsed = ImageReference.parse(reference)
@@ -122,7 +128,7 @@ def measured(reference: str, *, layer: str = "1") -> MeasuredImage:
     descriptor = LayerDescriptor(
         "sha256:" + layer * 64, 1, "application/vnd.oci.image.layer.v1.tar", config.diff_ids[0]
     )
-    return MeasuredImage(ResolvedImage(reference, parsed, digest, config, (descriptor,)), (layer * 64,))
+    return MeasuredImage(ResolvedImage(reference, parsed, digest, config, (descriptor,)), (layer_of(layer),))
 
 
 @dataclass
@@ -131,9 +137,15 @@ class FakeRegistry:
 
     layer: str = "1"
     asked: list[str] = field(default_factory=list)
+    error: Exception | None = None
 
-    async def __call__(self, reference: str, pull_secret: Mapping[str, Any] | None) -> MeasuredImage:
+    def with_pull_secret(self, secret: Mapping[str, Any] | None) -> Measure:
+        return self.measure
+
+    async def measure(self, reference: str) -> MeasuredImage:
         self.asked.append(reference)
+        if self.error is not None:
+            raise self.error
         return measured(reference, layer=self.layer)
 
 

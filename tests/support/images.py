@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from confidential_summarizer.policy.layers.convert import convert
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.verity import VerityTree
+from confidential_summarizer.measurement.convert import convert
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.verity import VerityTree
 
 BLOCK = 4096
 

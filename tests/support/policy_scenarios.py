@@ -6,12 +6,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from confidential_summarizer.policy import Enforcer, Policy, PolicySettings, parse_policy, virtual_node_policy
+from confidential_summarizer.measurement.image import MeasuredImage
+from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.policy.capabilities import PRIVILEGED, UNPRIVILEGED
 from confidential_summarizer.policy.decision import Decision
-from confidential_summarizer.policy.document import Capabilities, ContainerRules, MountRule
-from confidential_summarizer.policy.enforcement import LAYER_MOUNT, SCRATCH_MOUNT, Identity, Request, StartData
-from confidential_summarizer.policy.measurement import MeasuredImage
+from confidential_summarizer.policy.document import Capabilities, ContainerRules, MountRule, Policy
+from confidential_summarizer.policy.enforcement import (
+    LAYER_MOUNT,
+    SCRATCH_MOUNT,
+    Enforcer,
+    Identity,
+    Request,
+    StartData,
+)
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from confidential_summarizer.registry import ImageConfig, ImageReference, ResolvedImage
 
 SANDBOX = "/run/gcs/c/" + "5" * 64 + "/sandboxMounts"
@@ -40,7 +50,8 @@ def measured_image(reference: str, *layers: str, **config: Any) -> MeasuredImage
     resolved = ResolvedImage(
         reference, ImageReference.parse(reference), "sha256:" + "d" * 64, ImageConfig(**(values | config)), ()
     )
-    return MeasuredImage(resolved, layers)
+    details = tuple(MeasuredLayer("sha256:" + layer, layer, 1, "none") for layer in layers)
+    return MeasuredImage(resolved, details)
 
 
 APP, SIDECAR = "party1.azurecr.io/app@sha256:" + "a" * 64, "mcr.microsoft.com/aci/encfs@sha256:" + "b" * 64

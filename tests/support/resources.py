@@ -3,8 +3,8 @@
 import copy
 from typing import Any
 
-from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.names import API_VERSION, KIND
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 
 IDENTITY = (
     "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/"

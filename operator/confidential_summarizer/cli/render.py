@@ -2,17 +2,18 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
 
-from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.names import KIND
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import SidecarImages
 from confidential_summarizer.errors import SpecError
-from confidential_summarizer.policy import DiskCache, measure
+from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import RegistryClient, default_credentials
 from confidential_summarizer.targets.derive import Derivation, derive, measure_images
 
@@ -35,11 +36,8 @@ def read_resource(path: Path) -> ConfidentialSummarizer:
 
 async def derive_from_registry(resource: ConfidentialSummarizer, *, token_sha256: str | None = None) -> Derivation:
     """Measure a resource's images in their registry and derive manifest and policy, as the operator does."""
-    cache = DiskCache()
     async with RegistryClient(default_credentials()) as registry:
-        images = await measure_images(
-            resource, lambda reference: measure(registry, reference, cache), SidecarImages(), {}
-        )
+        images = await measure_images(resource, partial(Measurer().measure, registry), SidecarImages(), {})
     return derive(resource, images, token_sha256=token_sha256)
 
 

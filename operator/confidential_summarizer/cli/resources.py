@@ -5,9 +5,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.file_systems import FileSystem, Role
 from confidential_summarizer.api.names import KIND
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.cli.render import derive_from_registry, read_resource
 from confidential_summarizer.errors import NotFound, SpecError
 from confidential_summarizer.targets.derive import Derivation

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy import capabilities as caps
 from confidential_summarizer.policy.document import (
     ContainerRules,
@@ -17,7 +18,6 @@ from confidential_summarizer.policy.document import (
     UserRule,
 )
 from confidential_summarizer.policy.environment import env_rules
-from confidential_summarizer.policy.measurement import MeasuredImage
 from confidential_summarizer.policy.seccomp import profile_digest
 from confidential_summarizer.policy.settings import FRAMEWORK_VERSION, PolicySettings
 from confidential_summarizer.policy.text import API_VERSIONS, RULES_0_10, RULES_0_11, SIDECAR_PACKAGE

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.container import ContainerSpec, container_rules, is_sidecar, policy_document
 from confidential_summarizer.policy.document import EnvRule, ExecProcess, Fragment, MountRule, Policy, PolicyDocument
 from confidential_summarizer.policy.environment import INJECTED, wildcard
-from confidential_summarizer.policy.measurement import MeasuredImage
 from confidential_summarizer.policy.mounts import SOURCES, mount
 from confidential_summarizer.policy.settings import PolicySettings, parse_fragment
 from confidential_summarizer.policy.text import render

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from confidential_summarizer.errors import ImageError
+from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.policy.capabilities import PRIVILEGED
 from confidential_summarizer.policy.description import is_wildcard
 from confidential_summarizer.policy.document import ContainerRules, PolicyDocument
-from confidential_summarizer.policy.layers.measure import MeasuredLayer
 from confidential_summarizer.registry import ImageReference
 
 Severity = Literal["warning", "note"]

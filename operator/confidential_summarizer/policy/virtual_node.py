@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.container import ContainerSpec, container_rules, policy_document
 from confidential_summarizer.policy.document import EnvRule, ExecProcess, MountRule, Policy, PolicyDocument
 from confidential_summarizer.policy.environment import INJECTED, SERVICE_LINKS, WORKLOAD_IDENTITY
 from confidential_summarizer.policy.expansion import expand
-from confidential_summarizer.policy.measurement import MeasuredImage
 from confidential_summarizer.policy.mounts import mount
 from confidential_summarizer.policy.pod_environment import Sources, environment
 from confidential_summarizer.policy.settings import PolicySettings

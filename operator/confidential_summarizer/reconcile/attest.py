@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from confidential_summarizer.api import ConditionType
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.status import AttestationTrust
+from confidential_summarizer.api.status import AttestationTrust, ConditionType
 from confidential_summarizer.blueprint import is_debug
 from confidential_summarizer.evidence import Evidence, Expectation, check, new_nonce
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome

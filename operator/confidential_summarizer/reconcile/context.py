@@ -1,35 +1,27 @@
 """What a phase is given and what it returns: values only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self
 
-from confidential_summarizer.api import ConditionStatus, ConditionType, ConfidentialSummarizer
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.status import AttestationTrust, ImageTrust, KeyTrust
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import AttestationTrust, ConditionStatus, ConditionType, ImageTrust, KeyTrust
 from confidential_summarizer.azure.keys import Vault
 from confidential_summarizer.blueprint import SidecarImages
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
-from confidential_summarizer.policy import MeasuredImage
+from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.observation import Drift, Observation
 
+Vaults = Callable[[str], AbstractAsyncContextManager[Vault]]
+"""Opens the vault of a host name with the operator's identity."""
 
-class Measure(Protocol):
-    """Measures an image with the credentials of a pull secret, if there is one."""
-
-    async def __call__(self, reference: str, pull_secret: Mapping[str, Any] | None) -> MeasuredImage:
-        """See `targets.derive.Measurer`; `pull_secret` is the decoded `.dockerconfigjson`."""
-
-
-class Vaults(Protocol):
-    """Opens the vault of a host name with the operator's identity."""
-
-    def __call__(self, host: str) -> AbstractAsyncContextManager[Vault]:
-        """Return the vault as a context manager."""
+SigningKeys = Callable[[str], Awaitable[tuple[SigningKey, ...]]]
+"""Fetches the keys that an attestation service, given by its host name, signs with."""
 
 
 class Groups(Protocol):
@@ -48,13 +40,6 @@ class Groups(Protocol):
         """Start removing the groups; True once none is left."""
 
 
-class SigningKeys(Protocol):
-    """Fetches the keys that an attestation service signs with."""
-
-    async def __call__(self, authority: str) -> tuple[SigningKey, ...]:
-        """Return the keys of a service, by its host name."""
-
-
 class Pages(Protocol):
     """The pages inside the groups, asked over the network; everything they say is untrusted."""
 
@@ -67,10 +52,14 @@ class Pages(Protocol):
 
 @dataclass(frozen=True)
 class Clients:
-    """Every edge of the world that a phase may touch."""
+    """Every edge of the world that a phase may touch.
+
+    Attributes:
+        measurer: Returns what measures with a pull secret, a decoded `.dockerconfigjson`, or anonymously.
+    """
 
     kube: KubernetesAPI
-    measure: Measure
+    measurer: Callable[[Mapping[str, Any] | None], Measure]
     vaults: Vaults
     groups: Groups
     pages: Pages

@@ -1,8 +1,8 @@
 """Phases: deploy the derived manifest, watch it come up, and undo what somebody else changed."""
 
-from confidential_summarizer.api import ConditionType
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.spec import DriftPolicy
+from confidential_summarizer.api.status import ConditionType
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
 

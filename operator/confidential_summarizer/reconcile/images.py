@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from confidential_summarizer.api import ConditionStatus, ConditionType, ConfidentialSummarizer
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.status import ImageTrust
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import ConditionStatus, ConditionType, ImageTrust
 from confidential_summarizer.errors import SecretNotFound
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.reconcile.secrets import secret_value
@@ -20,10 +20,7 @@ DOCKER_CONFIG = ".dockerconfigjson"
 async def resolve_images(context: Context) -> Outcome:
     """Pin each container's image by digest and measure its layers."""
     pull_secret = await _pull_secret(context)
-
-    async def measure(reference: str) -> Any:
-        return await context.clients.measure(reference, pull_secret)
-
+    measure = context.clients.measurer(pull_secret)
     sidecars = context.clients.sidecars
     images = await measure_images(context.resource, measure, sidecars, pinned(context.resource))
     references = sidecars.by_container(context.resource.spec.image)

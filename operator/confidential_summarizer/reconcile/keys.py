@@ -5,10 +5,9 @@ from functools import partial
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from confidential_summarizer.api import ConditionType
 from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPolicy, KeyManagement, KeyType
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.status import KeyTrust
+from confidential_summarizer.api.status import ConditionType, KeyTrust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.blueprint import is_debug
 from confidential_summarizer.errors import SpecError

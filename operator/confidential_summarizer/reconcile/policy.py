@@ -2,9 +2,9 @@
 
 import hashlib
 
-from confidential_summarizer.api import ConditionType
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION, POLICY_CONFIG_MAP_SUFFIX
 from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.status import ConditionType
 from confidential_summarizer.errors import SecretNotFound, SpecError
 from confidential_summarizer.kube import CONFIG_MAP
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome

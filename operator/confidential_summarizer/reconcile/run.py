@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from confidential_summarizer.api import ConditionStatus, ConditionType, ConfidentialSummarizer, Metadata
 from confidential_summarizer.api.names import POLICY_CONFIG_MAP_SUFFIX
 from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.api.status import ConditionStatus, ConditionType
 from confidential_summarizer.errors import (
     AccessDenied,
     ImageError,

@@ -4,10 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from confidential_summarizer.api import Condition, ConditionStatus, ConditionType, ConfidentialSummarizer, Status
 from confidential_summarizer.api.names import POLICY_CONFIG_MAP_SUFFIX
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.status import PRESENT_ONLY_WHILE_TRUE, Trust
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import (
+    PRESENT_ONLY_WHILE_TRUE,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Status,
+    Trust,
+)
 from confidential_summarizer.reconcile.context import Context, Finding
 from confidential_summarizer.targets.virtual_node import labels_of
 

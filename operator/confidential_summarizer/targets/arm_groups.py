@@ -10,12 +10,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.target import ContainerGroup
 from confidential_summarizer.azure.container_groups import ContainerGroupsAPI, GroupBody, events, failure
 from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.errors import SpecError, TransientError
-from confidential_summarizer.policy import find_denial
+from confidential_summarizer.policy.denial import find_denial
 from confidential_summarizer.targets.container_group import HOST_DATA_TAG, OWNER_UID_TAG, group_name
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences

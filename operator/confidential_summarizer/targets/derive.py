@@ -6,32 +6,17 @@ same bytes as the operator did.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
 from confidential_summarizer.blueprint import SidecarImages, blueprint
-from confidential_summarizer.policy import (
-    MeasuredImage,
-    Policy,
-    PolicySettings,
-    container_group_policy,
-    virtual_node_policy,
-)
+from confidential_summarizer.measurement.image import Measure, MeasuredImage
+from confidential_summarizer.policy.container_group import container_group_policy
+from confidential_summarizer.policy.document import Policy
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from confidential_summarizer.targets import container_group, virtual_node
-
-
-class Measurer(Protocol):
-    """Whatever turns an image reference into a measured image: a registry with a cache, or a fake."""
-
-    async def __call__(self, reference: str) -> MeasuredImage:
-        """Resolve and measure one image.
-
-        Raises:
-            ImageError: The image cannot be used.
-            AccessDenied: The registry wants other credentials.
-            TransientError: The registry cannot answer now.
-        """
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class Derivation:
 
 
 async def measure_images(
-    resource: ConfidentialSummarizer, measure: Measurer, sidecars: SidecarImages, pinned: Mapping[str, str]
+    resource: ConfidentialSummarizer, measure: Measure, sidecars: SidecarImages, pinned: Mapping[str, str]
 ) -> dict[str, MeasuredImage]:
     """Measure the image of every container.
 

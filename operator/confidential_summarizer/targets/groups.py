@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.targets.arm_groups import ArmGroups
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.observation import Drift, Observation

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.names import GENERATION_ANNOTATION, HOST_DATA_ANNOTATION
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.kube import DEPLOYMENT, EVENT, POD, KubernetesAPI
-from confidential_summarizer.policy import Denial, explain, find_denial
+from confidential_summarizer.policy.denial import Denial, explain, find_denial
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation

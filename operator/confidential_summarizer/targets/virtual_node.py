@@ -7,7 +7,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from confidential_summarizer.api import ConfidentialSummarizer
 from confidential_summarizer.api.names import (
     API_VERSION,
     GENERATION_ANNOTATION,
@@ -18,8 +17,10 @@ from confidential_summarizer.api.names import (
     MANAGED_BY_LABEL,
     NAME_LABEL,
 )
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
-from confidential_summarizer.policy import POLICY_ANNOTATION, Policy
+from confidential_summarizer.policy.document import Policy
+from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 
 ANNOTATION_PREFIX = "microsoft.containerinstance.virtualnode."
 

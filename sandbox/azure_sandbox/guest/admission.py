@@ -14,7 +14,8 @@ from azure_sandbox.guest.root_file_system import Recipe, RootFileSystem
 from azure_sandbox.guest.users import resolve_user
 from azure_sandbox.guest.volumes import Volumes
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import Decision, Enforcer, parse_policy
+from confidential_summarizer.policy.enforcement import Decision, Enforcer
+from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.request import Request
 
 LAYER_TARGET = "/run/mounts/scsi/m{number}"

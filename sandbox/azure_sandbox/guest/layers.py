@@ -10,7 +10,7 @@ from pathlib import Path
 from azure_sandbox.guest.api import ImageInaccessible, ImagePullFailed
 from azure_sandbox.guest.machine import Machine, last_line
 from confidential_summarizer.errors import AccessDenied, ImageError, IntegrityError, SummarizerError
-from confidential_summarizer.policy.layers.measure import MeasuredLayer
+from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.registry import (
     Anonymous,
     Credential,
@@ -20,7 +20,7 @@ from confidential_summarizer.registry import (
     StaticCredentials,
 )
 
-MEASURE = "confidential_summarizer.policy.layers.worker"
+MEASURE = "confidential_summarizer.measurement.worker"
 
 
 @dataclass(frozen=True)

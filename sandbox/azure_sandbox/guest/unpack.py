@@ -16,12 +16,12 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from confidential_summarizer.policy.layers.compression import decompress
-from confidential_summarizer.policy.layers.ext4_writer import clean
-from confidential_summarizer.policy.layers.measure import Ahead
-from confidential_summarizer.policy.layers.pax import xattrs
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.tar_header import (
+from confidential_summarizer.measurement.compression import decompress
+from confidential_summarizer.measurement.ext4_writer import clean
+from confidential_summarizer.measurement.layer import Ahead
+from confidential_summarizer.measurement.pax import xattrs
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.tar_header import (
     BLOCK_DEVICE,
     CHARACTER,
     DIRECTORY,
@@ -31,7 +31,7 @@ from confidential_summarizer.policy.layers.tar_header import (
     Header,
     Time,
 )
-from confidential_summarizer.policy.layers.tar_reader import TarReader
+from confidential_summarizer.measurement.tar_reader import TarReader
 
 WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
 OPAQUE_ATTRIBUTE = b"trusted.overlay.opaque"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.errors import SpecError
 from tests.support.resources import document, resource
 

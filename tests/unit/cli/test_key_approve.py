@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import SidecarImages
-from confidential_summarizer.cli import key_approval, resources
+from confidential_summarizer.cli import resources
+from confidential_summarizer.cli.key import approval
 from confidential_summarizer.release import build
 from confidential_summarizer.sealing import create_key_file, new_key
 from confidential_summarizer.targets.derive import Derivation, derive
@@ -29,8 +30,8 @@ async def no_identity():
 @pytest.fixture
 def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeVault:
     vault = FakeVault()
-    monkeypatch.setattr(key_approval, "credential", no_identity)
-    monkeypatch.setattr(key_approval, "KeyVault", lambda host, _identity, retries: vault.opened(host))
+    monkeypatch.setattr(approval, "credential", no_identity)
+    monkeypatch.setattr(approval, "KeyVault", lambda host, _identity, retries: vault.opened(host))
     monkeypatch.setattr(resources, "derive_from_registry", derived_with("1"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return vault

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import PolicySettings, container_group_policy, parse_policy
 from confidential_summarizer.policy.arm_template import container_groups, existing_policies, set_policies
+from confidential_summarizer.policy.container_group import container_group_policy
 from confidential_summarizer.policy.document import EnvRule, PolicyDocument
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
 from tests.support.policy_scenarios import measured_image
 
 IMAGE = "x.io/app:1"

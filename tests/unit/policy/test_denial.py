@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from confidential_summarizer.policy import explain, find_denial
-from confidential_summarizer.policy.denial import _CAUSES, Denial
+from confidential_summarizer.policy.denial import _CAUSES, Denial, explain, find_denial
 
 
 def blob(document: object) -> str:

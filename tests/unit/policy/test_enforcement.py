@@ -2,10 +2,11 @@
 
 import pytest
 
-from confidential_summarizer.policy import Enforcer, find_denial, parse_policy
+from confidential_summarizer.policy.denial import find_denial
 from confidential_summarizer.policy.document import IdentityRule
-from confidential_summarizer.policy.enforcement import Identity
+from confidential_summarizer.policy.enforcement import Enforcer, Identity
 from confidential_summarizer.policy.matching import compile_pattern, identity_matches, pattern_matches
+from confidential_summarizer.policy.parsing import parse_policy
 from tests.support.policy_scenarios import (
     CHANGES,
     START,

@@ -1,11 +1,13 @@
 import json
 
-from confidential_summarizer.policy import PolicySettings, parse_policy, virtual_node_policy
+from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.policy.comparison import Difference, compare
 from confidential_summarizer.policy.description import describe, sentences
-from confidential_summarizer.policy.layers.measure import MeasuredLayer
 from confidential_summarizer.policy.lint import lint_capability_names, lint_layers, lint_policy, lint_references
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.text import render
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD, policy
 
 

@@ -1,8 +1,8 @@
 import pytest
 
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import POLICY_ANNOTATION
 from confidential_summarizer.policy.manifests import read_documents, workloads, write_documents
+from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 
 DEPLOYMENT = """\
 # who owns this

@@ -3,7 +3,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import PolicySettings, parse_policy, virtual_node_policy
 from confidential_summarizer.policy.document import (
     Capabilities,
     ContainerRules,
@@ -16,7 +15,10 @@ from confidential_summarizer.policy.document import (
     PolicyFlags,
     UserRule,
 )
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.text import RULES_0_11, render
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD
 
 text = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from confidential_summarizer.policy import (
-    Policy,
-    PolicySettings,
-    container_group_policy,
-    parse_policy,
-    virtual_node_policy,
-)
+from confidential_summarizer.policy.container_group import container_group_policy
+from confidential_summarizer.policy.document import Policy
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.text import RULES_0_10, RULES_0_11, render
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD, measured_image
 
 DATA = Path(__file__).parents[2] / "data" / "policy"
@@ -109,7 +107,8 @@ def test_text_outside_ascii_is_escaped() -> None:
 
 
 SCRIPT = """
-from confidential_summarizer.policy import PolicySettings, virtual_node_policy
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD
 print(virtual_node_policy(POD, IMAGES, PolicySettings()).host_data)
 """

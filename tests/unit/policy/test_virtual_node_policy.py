@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import PolicySettings, parse_policy, virtual_node_policy
 from confidential_summarizer.policy.document import ContainerRules, EnvRule, PolicyDocument
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import measured_image
 
 IMAGE = "x.io/app:1"

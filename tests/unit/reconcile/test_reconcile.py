@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.errors import ImageError, TransientError
 from confidential_summarizer.reconcile.context import Clients
 from confidential_summarizer.reconcile.run import RESYNC_SECONDS, STALLED_SECONDS, WAITING_SECONDS, Reconciler
@@ -64,12 +64,12 @@ class World:
 
     async def reconcile(self) -> float | None:
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, self.registry, self.vault.opened, self.groups, self.pages, keys)
+        clients = Clients(self.kube, self.registry.with_pull_secret, self.vault.opened, self.groups, self.pages, keys)
         return await Reconciler(clients, self._record, lambda: self.now).reconcile("legal", "contracts")
 
     async def remove(self) -> bool:
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, self.registry, self.vault.opened, self.groups, self.pages, keys)
+        clients = Clients(self.kube, self.registry.with_pull_secret, self.vault.opened, self.groups, self.pages, keys)
         return await Reconciler(clients, self._record, lambda: self.now).remove("legal", "contracts")
 
     def condition(self, kind: str) -> Mapping[str, Any] | None:
@@ -319,10 +319,7 @@ async def test_evidence_counts_for_an_hour_and_is_then_asked_for_again() -> None
 async def test_an_image_that_cannot_be_used_stalls_with_its_own_words() -> None:
     world = World().given()
 
-    async def refuse(reference: str, pull_secret: object) -> Any:
-        raise ImageError(f"{reference} does not exist: push it")
-
-    world.registry = refuse  # type: ignore[assignment]
+    world.registry.error = ImageError("party1/x does not exist: push it")
     assert await world.reconcile() == STALLED_SECONDS
     assert world.reason() == "ImageUnusable"
     assert world.condition("Stalled") is not None
@@ -331,10 +328,7 @@ async def test_an_image_that_cannot_be_used_stalls_with_its_own_words() -> None:
 async def test_a_service_that_cannot_answer_is_tried_again_when_it_asked_to() -> None:
     world = World().given()
 
-    async def fail(reference: str, pull_secret: object) -> Any:
-        raise TransientError("the registry answers 503", retry_after=7.0)
-
-    world.registry = fail  # type: ignore[assignment]
+    world.registry.error = TransientError("the registry answers 503", retry_after=7.0)
     assert await world.reconcile() == 7.0
     assert world.reason() == "ServiceUnavailable"
     assert world.condition("Stalled") is None
@@ -343,10 +337,7 @@ async def test_a_service_that_cannot_answer_is_tried_again_when_it_asked_to() ->
 async def test_a_bug_in_a_phase_is_said_and_does_not_end_the_loop() -> None:
     world = World().given()
 
-    async def fail(reference: str, pull_secret: object) -> Any:
-        raise ZeroDivisionError
-
-    world.registry = fail  # type: ignore[assignment]
+    world.registry.error = ZeroDivisionError()
     assert await world.reconcile() == WAITING_SECONDS
     assert world.reason() == "InternalError"
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from confidential_summarizer.errors import ImageError, IntegrityError
-from confidential_summarizer.policy import MemoryCache, measure
+from confidential_summarizer.measurement.cache import MemoryCache
+from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import ImageArchive
 from tests.support.images import root_hash
 from tests.support.tars import Entry, tar
@@ -71,7 +72,7 @@ def layout_files(*names: str) -> dict[str, bytes]:
 def measured(path: Path, reference: str = "") -> tuple[str, ...]:
     async def run() -> tuple[str, ...]:
         with ImageArchive(path) as archive:
-            return (await measure(archive, reference, MemoryCache())).layers
+            return (await Measurer(MemoryCache()).measure(archive, reference)).layers
 
     return asyncio.run(run())
 

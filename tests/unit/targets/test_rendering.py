@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from confidential_summarizer.api import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER, SidecarImages, blueprint
 from confidential_summarizer.errors import SpecError
-from confidential_summarizer.policy import POLICY_ANNOTATION
+from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets import container_group
 from confidential_summarizer.targets.derive import derive
 from tests.support.fakes import measured

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from confidential_summarizer.errors import SpecError
-from confidential_summarizer.policy import PolicyDocument, parse_policy
 from confidential_summarizer.policy.comparison import compare
 from confidential_summarizer.policy.description import is_wildcard, sentences
-from confidential_summarizer.policy.document import ContainerRules
+from confidential_summarizer.policy.document import ContainerRules, PolicyDocument
+from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.targets.derive import Derivation
 
 _LONGEST_VALUE = 200

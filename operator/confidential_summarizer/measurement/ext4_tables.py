@@ -4,9 +4,9 @@ import struct
 from collections.abc import Sequence
 
 from confidential_summarizer.errors import UnhashableLayer
-from confidential_summarizer.policy.layers import ext4_format as ext4
-from confidential_summarizer.policy.layers.ext4_format import BLOCK, BLOCKS_PER_GROUP
-from confidential_summarizer.policy.layers.verity import BlockSink
+from confidential_summarizer.measurement import ext4_format as ext4
+from confidential_summarizer.measurement.ext4_format import BLOCK, BLOCKS_PER_GROUP
+from confidential_summarizer.measurement.verity import BlockSink
 
 _DESCRIPTOR = struct.Struct("<IIIHHH14x")
 _COMPATIBLE = 0x208  # sparse_super2, ext_attr

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from confidential_summarizer.cli.approval import Approvals
 from confidential_summarizer.cli.console import emit, note, output_option, warn
-from confidential_summarizer.cli.key_approval import (
+from confidential_summarizer.cli.key.approval import (
     add,
     agree,
     document,
@@ -18,7 +17,8 @@ from confidential_summarizer.cli.key_approval import (
     report,
     wanted_approval,
 )
-from confidential_summarizer.cli.key_files import OCT, RSA, describe_file, key_material, write_new_key
+from confidential_summarizer.cli.key.files import OCT, RSA, describe_file, key_material, write_new_key
+from confidential_summarizer.cli.key.review import Approvals
 from confidential_summarizer.release import DEFAULT_LABEL, build, checked_host_data, weaknesses
 
 _path = click.Path(path_type=Path)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from confidential_summarizer.errors import ImageError
-from confidential_summarizer.policy.layers.measure import measure_layer
+from confidential_summarizer.measurement.layer import measure_layer
 from tests.support.images import file_system, root_hash
 from tests.support.tars import Entry, RandomTar, tar
 

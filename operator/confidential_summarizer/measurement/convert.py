@@ -6,14 +6,14 @@ a file, the attribute `trusted.overlay.opaque` hides what a directory held in lo
 
 from collections.abc import Callable
 
-from confidential_summarizer.policy.layers import ext4_format as ext4
-from confidential_summarizer.policy.layers.ext4_format import Node, encode_time
-from confidential_summarizer.policy.layers.ext4_writer import Ext4Writer, clean
-from confidential_summarizer.policy.layers.pax import xattrs
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.tar_header import HARD_LINK, Header
-from confidential_summarizer.policy.layers.tar_reader import TarReader
-from confidential_summarizer.policy.layers.verity import BlockSink
+from confidential_summarizer.measurement import ext4_format as ext4
+from confidential_summarizer.measurement.ext4_format import Node, encode_time
+from confidential_summarizer.measurement.ext4_writer import Ext4Writer, clean
+from confidential_summarizer.measurement.pax import xattrs
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.tar_header import HARD_LINK, Header
+from confidential_summarizer.measurement.tar_reader import TarReader
+from confidential_summarizer.measurement.verity import BlockSink
 
 _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
 _TYPES = {

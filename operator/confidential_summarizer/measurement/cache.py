@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from confidential_summarizer.policy.layers.measure import MeasuredLayer
+from confidential_summarizer.measurement.layer import MeasuredLayer
 
 _VERSION = 1
 """Raise it whenever the same tar would be measured differently."""

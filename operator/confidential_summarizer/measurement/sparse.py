@@ -6,8 +6,8 @@ Formats: GNU tar manual, "Storing Sparse Files": the old GNU type `S` and the PA
 from collections.abc import Callable
 
 from confidential_summarizer.errors import UnhashableLayer
-from confidential_summarizer.policy.layers.pax import SPARSE_MAP, Records, decimal
-from confidential_summarizer.policy.layers.tar_header import BLOCK, GNU, Header, malformed, number
+from confidential_summarizer.measurement.pax import SPARSE_MAP, Records, decimal
+from confidential_summarizer.measurement.tar_header import BLOCK, GNU, Header, malformed, number
 
 _MAX_MAP = 1 << 20
 """Bytes of a sparse map; Go's limit for every special file."""

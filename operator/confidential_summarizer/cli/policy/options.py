@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from confidential_summarizer.cli.console import emit, note
-from confidential_summarizer.cli.policy_images import measuring
-from confidential_summarizer.cli.policy_inputs import Input
-from confidential_summarizer.cli.policy_tables import differences_table
-from confidential_summarizer.policy import Policy, PolicySettings
+from confidential_summarizer.cli.policy.images import measuring
+from confidential_summarizer.cli.policy.inputs import Input
+from confidential_summarizer.cli.policy.tables import differences_table
 from confidential_summarizer.policy.comparison import Difference
+from confidential_summarizer.policy.document import Policy
+from confidential_summarizer.policy.settings import PolicySettings
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 archives_option = click.option(

@@ -2,7 +2,7 @@
 
 import re
 
-from confidential_summarizer.policy.layers.tar_header import Header, Time, malformed
+from confidential_summarizer.measurement.tar_header import Header, Time, malformed
 
 XATTR_PREFIX = b"SCHILY.xattr."
 SPARSE_MAP = b"GNU.sparse.map"

@@ -6,9 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from confidential_summarizer.cli.console import progress_bar
-from confidential_summarizer.cli.policy_inputs import Measure
-from confidential_summarizer.policy import DiskCache, LayerCache, MeasuredImage, MemoryCache, measure
-from confidential_summarizer.policy.measurement import LayerProgress
+from confidential_summarizer.measurement.cache import DiskCache, LayerCache, MemoryCache
+from confidential_summarizer.measurement.image import LayerProgress, Measure, MeasuredImage, Measurer
 from confidential_summarizer.registry import ImageArchive, ImageSource, RegistryClient, default_credentials
 
 _SHORT_DIGEST = 19
@@ -24,26 +23,24 @@ async def measuring(archives: Sequence[Path], *, use_cache: bool = True) -> Asyn
         if not sources:
             sources = [await stack.enter_async_context(RegistryClient(default_credentials()))]
         tell = stack.enter_context(progress_bar() if sys.stderr.isatty() else nullcontext(_silent))
-        shown = _progress(tell)
+        measurer = Measurer(cache, _progress(tell))
 
         async def one(reference: str) -> MeasuredImage:
-            return await _first(sources, reference, cache, shown)
+            return await _first(measurer, sources, reference)
 
         yield one
 
 
-async def _first(
-    sources: Sequence[ImageSource], reference: str, cache: LayerCache, progress: Callable[[LayerProgress], None]
-) -> MeasuredImage:
+async def _first(measurer: Measurer, sources: Sequence[ImageSource], reference: str) -> MeasuredImage:
     """The first source that holds the image; what the last one says if none does."""
     from confidential_summarizer.errors import ImageError
 
     for source in sources[:-1]:
         try:
-            return await measure(source, reference, cache, progress)
+            return await measurer.measure(source, reference)
         except ImageError:
             continue
-    return await measure(sources[-1], reference, cache, progress)
+    return await measurer.measure(sources[-1], reference)
 
 
 def _progress(tell: Callable[[str, int, int], None]) -> Callable[[LayerProgress], None]:

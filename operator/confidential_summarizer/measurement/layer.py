@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from queue import Queue
 from typing import Any, Self
 
-from confidential_summarizer.policy.layers.compression import decompress
-from confidential_summarizer.policy.layers.convert import convert
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.verity import VerityTree
+from confidential_summarizer.measurement.compression import decompress
+from confidential_summarizer.measurement.convert import convert
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.verity import VerityTree
 
 _SHOWN_PATHS = 5
 _QUEUED = 4

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confidential_summarizer.policy import DiskCache, MemoryCache
-from confidential_summarizer.policy.layers.cache import decode, encode
-from confidential_summarizer.policy.layers.measure import MeasuredLayer
+from confidential_summarizer.measurement.cache import DiskCache, MemoryCache, decode, encode
+from confidential_summarizer.measurement.layer import MeasuredLayer
 
 
 def layer(number: int = 1) -> MeasuredLayer:

@@ -13,7 +13,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from confidential_summarizer.cli.policy import policy
-from confidential_summarizer.policy import POLICY_ANNOTATION, parse_policy
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from tests.support.images import root_hash
 from tests.support.tars import Entry, tar
 

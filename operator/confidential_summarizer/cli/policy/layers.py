@@ -9,16 +9,16 @@ from typing import Any
 import click
 
 from confidential_summarizer.cli.console import emit, output_option
-from confidential_summarizer.cli.policy_images import measuring
-from confidential_summarizer.cli.policy_inputs import Input, read_input, read_policies
-from confidential_summarizer.cli.policy_options import archives_option, cache_option, existing_file
-from confidential_summarizer.cli.policy_tables import findings_table, layers_table
+from confidential_summarizer.cli.policy.images import measuring
+from confidential_summarizer.cli.policy.inputs import Input, read_input, read_policies
+from confidential_summarizer.cli.policy.options import archives_option, cache_option, existing_file
+from confidential_summarizer.cli.policy.tables import findings_table, layers_table
 from confidential_summarizer.errors import ImageError
-from confidential_summarizer.policy import PolicySettings
-from confidential_summarizer.policy.layers.measure import MeasuredLayer, measure_layer
-from confidential_summarizer.policy.layers.worker import chunks
+from confidential_summarizer.measurement.layer import MeasuredLayer, measure_layer
+from confidential_summarizer.measurement.worker import chunks
 from confidential_summarizer.policy.lint import Finding, lint_layers, lint_policy, lint_references
 from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.registry import ImageArchive
 
 _POLICY_STARTS = (b"package ", b"cGFja2FnZS")

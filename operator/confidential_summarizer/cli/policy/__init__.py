@@ -14,16 +14,18 @@ import click
 from rich.table import Table
 
 from confidential_summarizer.cli.console import emit, note, output_option
-from confidential_summarizer.cli.policy_generate import generate
-from confidential_summarizer.cli.policy_inputs import read_input, read_policies
-from confidential_summarizer.cli.policy_layers import layers, lint
-from confidential_summarizer.cli.policy_options import archives_option, cache_option, derive, existing_file, finish_diff
-from confidential_summarizer.cli.policy_tables import policy_table
+from confidential_summarizer.cli.policy.generate import generate
+from confidential_summarizer.cli.policy.inputs import read_input, read_policies
+from confidential_summarizer.cli.policy.layers import layers, lint
+from confidential_summarizer.cli.policy.options import archives_option, cache_option, derive, existing_file, finish_diff
+from confidential_summarizer.cli.policy.tables import policy_table
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import PolicyDocument, PolicySettings, explain, find_denial
 from confidential_summarizer.policy.comparison import compare
+from confidential_summarizer.policy.denial import explain, find_denial
 from confidential_summarizer.policy.description import describe, sentences
+from confidential_summarizer.policy.document import PolicyDocument
 from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
 
 
 @click.group(name="policy")

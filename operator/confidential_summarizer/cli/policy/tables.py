@@ -5,10 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from confidential_summarizer.policy import Policy, PolicyDocument
 from confidential_summarizer.policy.comparison import Difference
 from confidential_summarizer.policy.description import capability_words, is_wildcard
-from confidential_summarizer.policy.document import ContainerRules, EnvRule
+from confidential_summarizer.policy.document import ContainerRules, EnvRule, Policy, PolicyDocument
 from confidential_summarizer.policy.environment import INJECTED, SERVICE_LINKS, WORKLOAD_IDENTITY
 from confidential_summarizer.policy.lint import Finding
 

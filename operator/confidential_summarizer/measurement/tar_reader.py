@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from confidential_summarizer.errors import UnhashableLayer
-from confidential_summarizer.policy.layers import pax, sparse
-from confidential_summarizer.policy.layers.stream import ByteStream
-from confidential_summarizer.policy.layers.tar_header import (
+from confidential_summarizer.measurement import pax, sparse
+from confidential_summarizer.measurement.stream import ByteStream
+from confidential_summarizer.measurement.tar_header import (
     BLOCK,
     DIRECTORY,
     GNU_SPARSE,

@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from confidential_summarizer.cli.console import note
-from confidential_summarizer.cli.policy_inputs import Input, read_input, read_policy
-from confidential_summarizer.cli.policy_options import archives_option, cache_option, derive, existing_file, finish_diff
+from confidential_summarizer.cli.policy.inputs import Input, read_input, read_policy
+from confidential_summarizer.cli.policy.options import archives_option, cache_option, derive, existing_file, finish_diff
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import Policy, PolicySettings
 from confidential_summarizer.policy.comparison import Difference, compare
+from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.parsing import parse_policy
-from confidential_summarizer.policy.settings import ServiceConstants, parse_fragment, shipped_constants
+from confidential_summarizer.policy.settings import PolicySettings, ServiceConstants, parse_fragment, shipped_constants
 from confidential_summarizer.policy.text import render
 
 

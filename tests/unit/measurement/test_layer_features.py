@@ -8,9 +8,9 @@ import pytest
 import zstandard
 
 from confidential_summarizer.errors import ImageError, UnhashableLayer
-from confidential_summarizer.policy.layers.measure import measure_layer
-from confidential_summarizer.policy.layers.pax import decimal, parse_time
-from confidential_summarizer.policy.layers.tar_header import number
+from confidential_summarizer.measurement.layer import measure_layer
+from confidential_summarizer.measurement.pax import decimal, parse_time
+from confidential_summarizer.measurement.tar_header import number
 from tests.support.images import root_hash
 from tests.support.tars import END, Entry, pax, sparse_entry, tar
 

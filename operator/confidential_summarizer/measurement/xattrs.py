@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from confidential_summarizer.errors import UnhashableLayer
-from confidential_summarizer.policy.layers.ext4_format import BLOCK
+from confidential_summarizer.measurement.ext4_format import BLOCK
 
 IN_INODE_AREA = 104
 _MAGIC = 0xEA020000

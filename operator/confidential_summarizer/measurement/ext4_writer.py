@@ -3,11 +3,11 @@
 import struct
 
 from confidential_summarizer.errors import ImageError, UnhashableLayer
-from confidential_summarizer.policy.layers import ext4_format as ext4
-from confidential_summarizer.policy.layers import xattrs
-from confidential_summarizer.policy.layers.ext4_format import BLOCK, Node
-from confidential_summarizer.policy.layers.ext4_tables import write_tables
-from confidential_summarizer.policy.layers.verity import BlockSink
+from confidential_summarizer.measurement import ext4_format as ext4
+from confidential_summarizer.measurement import xattrs
+from confidential_summarizer.measurement.ext4_format import BLOCK, Node
+from confidential_summarizer.measurement.ext4_tables import write_tables
+from confidential_summarizer.measurement.verity import BlockSink
 
 _LINKS, _BLOCKS, _BLOCK_FIELD, _ACL, _AREA = 26, 28, 40, 104, 152
 _MOST_FILES = 1 << 21

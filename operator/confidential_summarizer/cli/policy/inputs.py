@@ -10,28 +10,20 @@ from typing import Any, Protocol
 
 from confidential_summarizer.api.names import KIND
 from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy import (
-    MeasuredImage,
-    Policy,
-    PolicyDocument,
-    PolicySettings,
-    container_group_policy,
-    parse_policy,
-    virtual_node_policy,
-)
+from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.policy.arm_template import container_groups, existing_policies, set_policies
-from confidential_summarizer.policy.container_group import container_image, get, group_containers
+from confidential_summarizer.policy.container_group import (
+    container_group_policy,
+    container_image,
+    get,
+    group_containers,
+)
+from confidential_summarizer.policy.document import Policy, PolicyDocument
 from confidential_summarizer.policy.lint import Finding, lint_capability_names
 from confidential_summarizer.policy.manifests import Workload, read_documents, workloads, write_documents
-from confidential_summarizer.policy.virtual_node import pod_containers
-
-
-class Measure(Protocol):
-    """Resolves and measures one image."""
-
-    async def __call__(self, reference: str) -> MeasuredImage:
-        """The image of a reference."""
-        ...
+from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.virtual_node import pod_containers, virtual_node_policy
 
 
 class Input(Protocol):

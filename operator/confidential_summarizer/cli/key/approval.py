@@ -8,8 +8,8 @@ import click
 
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyMaterial, KeyVault, VaultKey, amend_release_policy
-from confidential_summarizer.cli.approval import Approval, dangers, description, difference
 from confidential_summarizer.cli.console import emit, note, warn
+from confidential_summarizer.cli.key.review import Approval, dangers, description, difference
 from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
 from confidential_summarizer.errors import NotFound
 from confidential_summarizer.release import (

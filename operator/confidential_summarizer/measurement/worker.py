@@ -1,6 +1,6 @@
 """A process that measures one layer: the layer as stored on standard input, the answer as JSON on standard output.
 
-Run as `python -m confidential_summarizer.policy.layers.worker`. A process of its own has its own interpreter lock, so
+Run as `python -m confidential_summarizer.measurement.worker`. A process of its own has its own interpreter lock, so
 layers are measured on as many cores as there are, and its memory goes back to the system with it.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from confidential_summarizer.errors import ImageError, UnhashableLayer
-from confidential_summarizer.policy.layers.measure import measure_layer
+from confidential_summarizer.measurement.layer import measure_layer
 
 _CHUNK = 1 << 20
 

@@ -1,0 +1,48 @@
+"""One measurer for all resources of an operator, which shares nothing that a pull secret opened."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from confidential_summarizer.measurement.cache import LayerCache
+from confidential_summarizer.measurement.image import Measure, MeasuredImage, Measurer
+from confidential_summarizer.registry import ImageReference, RegistryClient, pull_secret
+
+_REMEMBERED = 4096
+"""Images; the oldest is forgotten first, so that rotated pull secrets do not fill the memory."""
+
+
+class SharedMeasurer:
+    """Measures images with the pull secret of whoever asks.
+
+    A reference with a digest is asked of the registry once while it is remembered, so a settled resource costs no
+    request. Nothing measured with one pull secret is given to a resource with another.
+    """
+
+    def __init__(self, cache: LayerCache) -> None:
+        self._measurer = Measurer(cache)
+        self._known: OrderedDict[tuple[str, str], MeasuredImage] = OrderedDict()
+
+    def with_pull_secret(self, secret: Mapping[str, Any] | None) -> Measure:
+        """Return what measures with a decoded `.dockerconfigjson`, or anonymously."""
+        identity = hashlib.sha256(json.dumps(secret, sort_keys=True).encode()).hexdigest()
+
+        async def measure(reference: str) -> MeasuredImage:
+            known = self._known.get((identity, reference))
+            if known is not None:
+                return known
+            async with RegistryClient(pull_secret(secret) if secret else None) as client:
+                measured = await self._measurer.measure(client, reference)
+            if ImageReference.parse(reference).digest is not None:
+                self._remember(identity, reference, measured)
+            self._remember(identity, measured.image.pinned, measured)
+            return measured
+
+        return measure
+
+    def _remember(self, identity: str, reference: str, measured: MeasuredImage) -> None:
+        self._known[(identity, reference)] = measured
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
