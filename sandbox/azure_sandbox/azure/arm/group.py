@@ -36,6 +36,7 @@ class ContainerGroup:
         platform_events: Events of the platform rather than of the guest.
         past: What was seen of a group that had ended before this process began; it hides the guest's own view.
         task: What is being done to it at the moment.
+        forgotten: Whether its folder is being removed: nothing is written there any more.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ContainerGroup:
     platform_events: tuple[Event, ...] = ()
     past: GroupView | None = None
     task: asyncio.Task[None] | None = None
+    forgotten: bool = False
     _saved_state: str | None = None
 
     @property
@@ -83,6 +85,8 @@ class ContainerGroup:
 
     def save(self) -> None:
         """Write the group down: its body holds secrets, so the file is closed to other users."""
+        if self.forgotten:
+            return
         view = self.past or self.guest.observe()
         self._saved_state = view.state
         content = {

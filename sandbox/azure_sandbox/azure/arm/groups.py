@@ -219,6 +219,7 @@ class ContainerGroups:
 
     async def _forget(self, group: ContainerGroup) -> None:
         await self.switchboard.close(group.name)
+        group.forgotten = True
         await asyncio.to_thread(shutil.rmtree, group.directory, ignore_errors=True)
         self._groups.pop(group.name.lower(), None)
 

@@ -1,4 +1,6 @@
 import asyncio
+import shutil
+import threading
 
 import pytest
 
@@ -242,3 +244,25 @@ async def test_there_is_no_way_into_a_running_container(azure):
     await put(azure, "one", body())
     answer, content = await azure.group("POST", "one", "/containers/app/exec", json={"command": "/bin/sh"})
     assert (answer.status, code(content)) == (501, "NotImplemented")
+
+
+async def test_a_group_can_be_looked_at_while_its_folder_is_removed_and_nothing_stays(azure, monkeypatch):
+    await put(azure, "one", body())
+    directory = azure.stand_ins.groups.get("one").directory
+    removed, seen = threading.Event(), threading.Event()
+    remove = shutil.rmtree
+
+    def slowly(path, **options):
+        remove(path, **options)
+        removed.set()
+        assert seen.wait(5)
+
+    monkeypatch.setattr(shutil, "rmtree", slowly)
+    await azure.group("DELETE", "one")
+    assert await asyncio.to_thread(removed.wait, 5)
+    answer, content = await azure.group("GET", "one")
+    seen.set()
+    await settle_deletion(azure, "one")
+
+    assert (answer.status, content["properties"]["provisioningState"]) == (200, "Deleting")
+    assert not directory.exists()
