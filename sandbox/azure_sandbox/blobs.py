@@ -65,6 +65,7 @@ class Blobs:
                 f"--key={leaf}",
                 "--oauth=basic",
                 "--skipApiVersionCheck",  # the SDKs are newer than any Azurite
+                "--loose",  # azmount names the encryption algorithm in Put Page, as the service allows
                 "--disableTelemetry",
                 "--silent",
             ],

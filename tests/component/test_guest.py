@@ -194,6 +194,14 @@ async def test_a_virtual_node_s_pod_runs_with_the_policy_of_its_kind(image: str,
     assert printed.splitlines()[:2] == ["web-0", "web-0"]
 
 
+async def test_a_group_of_resource_manager_knows_localhost_and_its_own_name(image: str, tmp_path: Path) -> None:
+    script = "cat /etc/hosts /etc/hostname; ls /dev"
+    group = await with_policy(group_of(shell(image, script)))
+    printed = (await output(group, tmp_path)).splitlines()
+    assert printed[:3] == ["127.0.0.1 localhost", f"{ADDRESS} tiny", "tiny"]
+    assert "termination-log" not in printed
+
+
 async def test_a_pod_with_arguments_alone_runs_the_image_s_entrypoint(host: str, tmp_path: Path) -> None:
     echo = push(host, "echo", [base_layer()], {"Entrypoint": ["/bin/sh", "-c", "echo $0 $1"], "Cmd": ["x"]})
     pod = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "page", "image": echo, "args": ["a", "b"]}]}}

@@ -32,8 +32,14 @@ VOLUMES = "tmp/atlas"
 READ_WRITE = ("rbind", "rshared", "rw")
 READ_ONLY = ("rbind", "rshared", "ro")
 
-PLATFORM_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/dev/termination-log")
-"""What a kubelet mounts into every container; a group made through Resource Manager has the first one only."""
+GUEST_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
+"""What the guest gives every container, whoever made the group (hcsshim); its own mounts pass every policy."""
+
+POD_FILES = (*GUEST_FILES, "/dev/termination-log")
+"""What a kubelet asks for in every container, so that the policy has to allow it."""
+
+GROUP_FILES = GUEST_FILES[:1]
+"""What Resource Manager asks for in every container of a group, so that the policy has to allow it."""
 
 SOURCES = {"emptyDir": "emptydir", "secret": "secretsVolume"}
 """The platform's folder for each kind of volume that the sandbox has."""
@@ -132,7 +138,7 @@ class GroupPlan:
     @property
     def platform_files(self) -> tuple[str, ...]:
         """Paths of the files that the platform mounts into every container."""
-        return PLATFORM_FILES if self.on_virtual_node else PLATFORM_FILES[:1]
+        return POD_FILES if self.on_virtual_node else GUEST_FILES
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -150,9 +156,8 @@ class GroupPlan:
             )
             for mount in container.mounts
         ]
-        files = [
-            MountRule(path, self._source(kind, path.rsplit("/", 1)[1]), READ_WRITE) for path in self.platform_files
-        ]
+        asked = POD_FILES if self.on_virtual_node else GROUP_FILES
+        files = [MountRule(path, self._source(kind, path.rsplit("/", 1)[1]), READ_WRITE) for path in asked]
         return (*volumes, *files)
 
     def _source(self, kind: str, name: str) -> str:

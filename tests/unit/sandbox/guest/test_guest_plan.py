@@ -79,6 +79,7 @@ def test_a_group_of_resource_manager_gets_the_resolver_s_file_from_its_own_folde
     assert rule.destination == "/etc/resolv.conf"
     assert rule.source == "/run/gcs/c/group/sandboxMounts/tmp/atlas/resolvconf/resolv.conf"
     assert set(rule.options) == {"rbind", "rshared", "rw"}
+    assert group.platform_files == ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
 
 
 def test_a_pod_gets_what_a_kubelet_mounts_from_the_folder_for_empty_volumes() -> None:
