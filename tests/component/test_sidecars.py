@@ -37,9 +37,10 @@ from azure_sandbox.names import ATTESTATION, BLOB_HOST, VAULT
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.release import KeyDerivation, derive_key
 from confidential_summarizer.sealing import seal
+from encfs import mounting
 from encfs.arguments import parse_arguments
 from encfs.mounting import open_all
-from skr.service import Sidecar, create_server
+from skr.service import HELP, Sidecar, create_server
 from tests.support.report_device import report_device
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,7 @@ HOST_DATA = hashlib.sha256(POLICY).digest()
 KEY = bytes(range(32))
 SALT = "00ff"
 TEXT = b"The tenant pays on the first day of each month.\n"
+PAGES = 512 << 10
 START_SECONDS = 60
 
 
@@ -113,6 +115,25 @@ class Sandbox:
             assert answer.status == 201
 
 
+    def upload_pages(self, name, content):
+        """Write a page blob with the requests that azmount sends (4 MiB at most for each)."""
+        headers = {
+            "Authorization": f"Bearer {self.token(OWNER, 'https://storage.azure.com')}",
+            "x-ms-version": "2020-10-02",
+        }
+        url = f"https://{BLOB_HOST}/{name}"
+        made = {**headers, "x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(len(content))}
+        with urllib.request.urlopen(urllib.request.Request(url, b"", made, method="PUT"), timeout=60) as answer:
+            assert answer.status == 201
+        for first in range(0, len(content), PAGES):
+            part = content[first : first + PAGES]
+            span = {"Range": f"bytes={first}-{first + len(part) - 1}", "x-ms-page-write": "update"}
+            written = {**headers, **span, "x-ms-encryption-algorithm": "AES256"}
+            put = urllib.request.Request(f"{url}?comp=page", part, written, method="PUT")
+            with urllib.request.urlopen(put, timeout=60) as answer:
+                assert answer.status == 201
+
+
 def serve_metadata(sandbox, ready, ended):
     """The group's metadata service on a port of its own; in a group it is at 169.254.169.254."""
 
@@ -154,6 +175,15 @@ def sandbox():
             Blobs(sandbox.state).down()
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
+
+
+@pytest.fixture(autouse=True)
+def privileged(monkeypatch, tmp_path_factory):
+    """What a privileged container has."""
+    device = tmp_path_factory.mktemp("devices") / "fuse"
+    device.touch()
+    monkeypatch.setattr(mounting, "FUSE", device)
+    return device
 
 
 def wait_for(port, process):
@@ -261,21 +291,47 @@ def test_a_sealed_image_is_opened_behind_a_relative_link(sandbox, launch, image,
     assert said == [f"file system 0 is open at {mount_point}"]
 
 
-def test_a_file_system_is_opened_again_after_a_restart(sandbox, launch, image, tmp_path):
+def test_a_restart_in_the_same_machine_finds_the_device_of_the_first_run(sandbox, launch, image, tmp_path):
     sandbox.upload("sealed/contracts.img", image.read_bytes())
     mount_point, guest = tmp_path / "remote" / "contracts", launch()
+    open_all(arguments(mount_point), guest, sandbox.identity(), print)
 
-    for _ in range(2):
+    with pytest.raises(ReleaseError, match=r"cryptsetup open failed: .*Device remote-crypt-0 already exists"):
         open_all(arguments(mount_point), guest, sandbox.identity(), print)
-
     assert (mount_point / "latest").read_bytes() == TEXT
 
 
-def test_a_read_write_file_system_can_be_changed(sandbox, launch, image, tmp_path):
+def test_a_mount_point_that_is_there_already_is_refused(sandbox, launch, image, tmp_path):
+    sandbox.upload("sealed/contracts.img", image.read_bytes())
+    mount_point = tmp_path / "remote" / "contracts"
+    mount_point.mkdir(parents=True)
+
+    with pytest.raises(ReleaseError, match=r"failed to symlink filesystem-0: .*file exists"):
+        open_all(arguments(mount_point), launch(), sandbox.identity(), print)
+
+
+def test_a_sidecar_without_privileges_opens_nothing(sandbox, launch, image, tmp_path, privileged):
+    sandbox.upload("sealed/contracts.img", image.read_bytes())
+    privileged.unlink()
+
+    with pytest.raises(ReleaseError, match="timed out while waiting .* not privileged"):
+        open_all(arguments(tmp_path / "remote" / "contracts"), launch(), sandbox.identity(), print)
+
+
+def test_a_block_blob_cannot_be_opened_for_writing(sandbox, launch, image, tmp_path):
     sandbox.upload("sealed/contracts.img", image.read_bytes())
     mount_point = tmp_path / "remote" / "contracts"
 
-    open_all(arguments(mount_point, read_write=True), launch(), sandbox.identity(), print)
+    with pytest.raises(ReleaseError, match=r"failed to mount filesystem: .*input/output error.* BlockBlob"):
+        open_all(arguments(mount_point, read_write=True), launch(), sandbox.identity(), print)
+    assert not mount_point.is_symlink()
+
+
+def test_a_read_write_file_system_in_a_page_blob_can_be_changed(sandbox, launch, image, tmp_path):
+    sandbox.upload_pages("sealed/pages.img", image.read_bytes())
+    mount_point = tmp_path / "remote" / "contracts"
+
+    open_all(arguments(mount_point, blob="pages.img", read_write=True), launch(), sandbox.identity(), print)
     (mount_point / "2024" / "lease.txt").write_bytes(b"changed")
 
     assert (mount_point / "latest").read_bytes() == b"changed"
@@ -403,6 +459,7 @@ def test_a_failed_attestation_answers_two_objects_as_the_real_sidecar_does(skr):
 
     error, end = json.JSONDecoder().raw_decode(body.decode())
     assert status == 403
+    assert error["error"].startswith(f"attestation failed\n{HELP}: ")
     assert ATTESTATION in error["error"]
     assert json.loads(body.decode()[end:]) == {"token": ""}
 
@@ -410,9 +467,19 @@ def test_a_failed_attestation_answers_two_objects_as_the_real_sidecar_does(skr):
 @pytest.mark.parametrize(
     ("path", "document", "expected"),
     [
-        ("/attest/maa", {"maa_endpoint": ATTESTATION}, "runtime_data is missing"),
-        ("/attest/raw", {"runtime_data": "_-"}, "runtime_data is not padded standard base64"),
-        ("/attest/combined", b"no JSON", "the request's body is no JSON object"),
+        (
+            "/attest/maa",
+            {"maa_endpoint": ATTESTATION},
+            f"invalid request format\n{HELP}: Key: 'MAAAttestData.RuntimeData' Error:Field validation for "
+            "'RuntimeData' failed on the 'required' tag",
+        ),
+        (
+            "/attest/raw",
+            {"runtime_data": "_-"},
+            "decoding base64-encoded runtime data of request failed\n"
+            f"{HELP}: illegal base64 data at input byte 0",
+        ),
+        ("/attest/combined", b"no JSON", f"invalid request format\n{HELP}: the body is no JSON object"),
         ("/key/release", {"kid": "contracts-key"}, {}),
     ],
 )
@@ -420,6 +487,14 @@ def test_a_request_that_cannot_be_used_is_refused(skr, path, document, expected)
     status, body = post(f"{skr}{path}", document)
 
     assert (status, json.loads(body)) == (400, {"error": expected})
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_unknown_path_is_not_found_as_plain_text(skr, method):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(f"{skr}/nothing", method=method), timeout=60)
+    with caught.value as answer:
+        assert (answer.code, answer.headers["Content-Type"], answer.read()) == (404, "text/plain", b"404 page not found")
 
 
 def test_the_whole_sidecar_fails_with_one_line_and_stays_until_it_is_told_to_end(sandbox, tmp_path):
@@ -438,7 +513,7 @@ def test_the_whole_sidecar_fails_with_one_line_and_stays_until_it_is_told_to_end
             }
         ).encode()
     ).decode()
-    script = f"import encfs.__main__ as m, pathlib; m.RESULT = pathlib.Path({str(tmp_path / 'result')!r}); m.main()"
+    script = f"import encfs.mounting as n, encfs.__main__ as m, pathlib; n.FUSE = pathlib.Path('/dev/null'); m.RESULT = pathlib.Path({str(tmp_path / 'result')!r}); m.main()"
     environment = {
         **os.environ,
         **sandbox.context_directory(tmp_path / "context"),

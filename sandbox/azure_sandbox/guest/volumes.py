@@ -9,6 +9,9 @@ from azure_sandbox.guest.secure_processor import REPORT_DEVICE
 
 REPORT_SOCKET = "report.sock"
 
+FUSE = "/dev/fuse"
+"""A device of the machine that only privileged containers see; here it shows who is privileged, and does nothing."""
+
 
 class Volumes:
     """The volumes of one group, in its machine's memory.
@@ -46,6 +49,8 @@ class Volumes:
             Bind(self._machine.file(files / path.rsplit("/", 1)[1], self._contents[path].encode()), path, is_file=True)
             for path in self._plan.platform_files
         ]
+        if container.privileged:
+            platform.append(Bind(self._machine.file(files / "fuse", b""), FUSE, is_file=True))
         return (
             *(Bind(self._source(mount), mount.path, mount.read_only) for mount in container.mounts),
             *platform,

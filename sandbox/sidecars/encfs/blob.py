@@ -19,6 +19,9 @@ WAIT_SECONDS = 60.0
 
 RETRY_SECONDS = 3.0
 
+PAGE_BLOB = "PageBlob"
+"""The only kind that azmount can write to."""
+
 T = TypeVar("T")
 
 CAUSES = {
@@ -48,8 +51,8 @@ class Blob:
         self._sleep = sleep
         self._deadline = time.monotonic() + WAIT_SECONDS
 
-    def download(self, path: Path) -> None:
-        """Write the blob into a new file.
+    def download(self, path: Path) -> str:
+        """Write the blob into a new file and return its kind.
 
         Raises:
             ReleaseError: It is not there or not handed out, or did not arrive in time.
@@ -66,6 +69,7 @@ class Blob:
                 if len(part) != last - first + 1:
                     raise ReleaseError(f"{self.shown_url}: the blob service sent {len(part)} bytes for a range")
                 file.write(part)
+        return answer.headers.get("x-ms-blob-type", "")
 
     def _range(self, headers: dict[str, str], first: int, last: int) -> bytes:
         wanted = {**headers, "Range": f"bytes={first}-{last}"}

@@ -1,5 +1,6 @@
 """The sidecar's one job: open every file system of its arguments, in order; the first failure ends it."""
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,13 @@ from attested_release.guest import Guest
 from attested_release.identity import Identity
 from attested_release.release import release_key
 from encfs.arguments import FileSystem
-from encfs.blob import Blob
-from encfs.opening import open_image, publish, withdraw
+from encfs.blob import PAGE_BLOB, Blob
+from encfs.opening import open_image, publish, refuse_leftovers
 
 Say = Callable[[str], None]
+
+FUSE = Path("/dev/fuse")
+"""Only a privileged container has it; without it the real sidecar sees no image and gives up after a minute."""
 
 
 def open_all(file_systems: tuple[FileSystem, ...], guest: Guest, identity: Identity, say: Say) -> None:
@@ -44,15 +48,23 @@ def open_one(index: int, file_system: FileSystem, guest: Guest, identity: Identi
     Raises:
         ReleaseError: It cannot be opened.
     """
+    if not FUSE.exists():
+        raise ReleaseError(
+            f"timed out while waiting for encrypted filesystem image: there is no {FUSE}, the sidecar is not privileged"
+        )
     mount_point = Path(file_system.mount_point)
     folder = mount_point.parent / f".filesystem-{index}"
     with tempfile.TemporaryDirectory(prefix="remotefs") as private:
         image = Path(private) / "data"
         blob = Blob(file_system.url, file_system.shown_url, identity if file_system.private else None)
-        blob.download(image)
+        kind = blob.download(image)
         released = release_key(guest, identity, file_system.key)
         mount_point.parent.mkdir(parents=True, exist_ok=True)
-        withdraw(folder, mount_point)
+        refuse_leftovers(index, folder, mount_point)
         key = file_system_key(released, file_system.salt, file_system.label)
         open_image(image, key, folder, read_write=file_system.read_write)
+        if file_system.read_write and kind != PAGE_BLOB:
+            shutil.rmtree(folder)  # nothing is mounted there
+            device = f"/dev/mapper/remote-crypt-{index}"
+            raise ReleaseError(f"failed to mount filesystem: {device}: input/output error: the image is a {kind}")
     publish(folder, mount_point)

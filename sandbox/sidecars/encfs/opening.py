@@ -4,7 +4,6 @@ cryptsetup decrypts the downloaded copy in place (offline reencryption), debugfs
 """
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -60,16 +59,17 @@ def publish(folder: Path, mount_point: Path) -> None:
         link.replace(mount_point)
 
 
-def withdraw(folder: Path, mount_point: Path) -> None:
-    """Remove what an earlier run in the same volume left, the link first."""
-    if mount_point.is_symlink():
-        mount_point.unlink()
-    elif mount_point.exists():
-        raise ReleaseError(f"{mount_point} exists and is no link: the volume has to be mounted at its parent")
+def refuse_leftovers(index: int, folder: Path, mount_point: Path) -> None:
+    """Fail as the real sidecar does in a machine where one of its kind ran before: it takes nothing down.
+
+    Raises:
+        ReleaseError: The device or the link is there already.
+    """
+    device = f"remote-crypt-{index}"
     if folder.exists():
-        for parent, _, _ in os.walk(folder):
-            Path(parent).chmod(0o700)
-        shutil.rmtree(folder)
+        raise ReleaseError(f"cryptsetup open failed: {device}: Device {device} already exists.")
+    if mount_point.is_symlink() or mount_point.exists():
+        raise ReleaseError(f"failed to symlink filesystem-{index}: {mount_point}: file exists")
 
 
 def _decrypt(image: Path, key: bytes) -> None:

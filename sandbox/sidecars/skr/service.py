@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,11 +21,29 @@ MAX_REQUEST = 1 << 20
 
 READ_SECONDS = 30.0
 
+HELP = """ERROR: Please refer to the documentation for more information on how to use this sidecar.
+ACI: https://github.com/microsoft/confidential-sidecar-containers/blob/main/examples/skr/aci/README.md
+KATA: https://github.com/microsoft/confidential-sidecar-containers/blob/main/examples/skr/aks/README.md
+Troubleshooting: https://github.com/microsoft/confidential-sidecar-containers/blob/main/examples/skr/TROUBLESHOOTING.md"""
+"""What the real sidecar puts between what failed and why (pkg/skr/skr.go)."""
+
+BAD_FORMAT = "invalid request format"
+BAD_RUNTIME_DATA = "decoding base64-encoded runtime data of request failed"
+NOT_FOUND = b"404 page not found"
+
 log = logging.getLogger("skr")
 
 
 class BadRequest(Exception):
-    """The request's body cannot be used."""
+    """The request's body cannot be used: what failed, and why."""
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(explained(what, cause))
+
+
+def explained(what: str, cause: object) -> str:
+    """Return an error as the real sidecar words it, help included."""
+    return f"{what}\n{HELP}: {cause}"
 
 
 @dataclass(frozen=True)
@@ -57,15 +76,15 @@ class Sidecar:
 
     def maa(self, body: Mapping[str, Any]) -> dict[str, str]:
         """`/attest/maa`: a token of the attestation service."""
-        authority = _text(body, "maa_endpoint")
+        authority = str(body["maa_endpoint"])
         return {"token": attest(self.guest, authority, _runtime_data(body), self.user_agent)}
 
     def release(self, body: Mapping[str, Any]) -> dict[str, str]:
         """`/key/release`: a key as the text of a JSON web key."""
         key = KeyReference(
-            kid=_text(body, "kid"),
-            vault=_text(body, "akv_endpoint"),
-            authority=_text(body, "maa_endpoint"),
+            kid=str(body["kid"]),
+            vault=str(body["akv_endpoint"]),
+            authority=str(body["maa_endpoint"]),
             access_token=str(body.get("access_token") or ""),
         )
         return {"key": json.dumps(release_key(self.guest, self.identity, key, self.user_agent).jwk())}
@@ -77,22 +96,51 @@ class _Call:
 
     Attributes:
         method: What it does.
+        document: The real handler's name for the request's body.
+        required: The body's required texts, by their names in the real handler.
+        failed: How the real handler calls a failure.
         refused: Status of a failure.
         after_error: What follows the error's object: where the real handlers go on after an error, they write twice.
         bad_request: Body for a request that cannot be used; None tells the cause.
     """
 
     method: Callable[[Sidecar, Mapping[str, Any]], dict[str, str]]
+    document: str
+    required: Mapping[str, str]
+    failed: str
     refused: HTTPStatus = HTTPStatus.FORBIDDEN
     after_error: Mapping[str, str] | None = None
     bad_request: Mapping[str, object] | None = None
 
 
+RUNTIME_DATA = {"RuntimeData": "runtime_data"}
+MAA_ENDPOINT = {"MAAEndpoint": "maa_endpoint"}
+
 CALLS = {
-    "/attest/raw": _Call(Sidecar.raw, after_error={"report": ""}),
-    "/attest/combined": _Call(Sidecar.combined, refused=HTTPStatus.INTERNAL_SERVER_ERROR),
-    "/attest/maa": _Call(Sidecar.maa, after_error={"token": ""}),
-    "/key/release": _Call(Sidecar.release, bad_request={"error": {}}),
+    "/attest/raw": _Call(
+        Sidecar.raw,
+        "RawAttestData",
+        RUNTIME_DATA,
+        "failure to fetch attestation report hex",
+        after_error={"report": ""},
+    ),
+    "/attest/combined": _Call(
+        Sidecar.combined,
+        "RawAttestData",
+        RUNTIME_DATA,
+        "failure to fetch attestation report bytes",
+        refused=HTTPStatus.INTERNAL_SERVER_ERROR,
+    ),
+    "/attest/maa": _Call(
+        Sidecar.maa, "MAAAttestData", MAA_ENDPOINT | RUNTIME_DATA, "attestation failed", after_error={"token": ""}
+    ),
+    "/key/release": _Call(
+        Sidecar.release,
+        "KeyReleaseData",
+        MAA_ENDPOINT | {"AKVEndpoint": "akv_endpoint", "KID": "kid"},
+        "secure key release failed",
+        bad_request={"error": {}},
+    ),
 }
 
 
@@ -124,21 +172,21 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/status":
             self._answer(HTTPStatus.OK, {"message": "Status OK"})
         else:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": "no such path"})
+            self._not_found()
 
     def do_POST(self) -> None:
         """POST one of `CALLS`."""
         call = CALLS.get(self.path)
         if call is None:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": "no such path"})
+            self._not_found()
             return
         try:
-            answer = call.method(self.served, self._body())
+            answer = call.method(self.served, self._body(call))
         except BadRequest as error:
             self._answer(HTTPStatus.BAD_REQUEST, call.bad_request or {"error": str(error)})
         except ReleaseError as error:
             log.error("%s: %s", self.path, error)
-            documents = [{"error": str(error)}] + ([call.after_error] if call.after_error else [])
+            documents = [{"error": explained(call.failed, error)}] + ([call.after_error] if call.after_error else [])
             self._answer(call.refused, *documents)
         else:
             self._answer(HTTPStatus.OK, answer)
@@ -146,34 +194,43 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002
         """Write no access log: `POST` lines of a readiness probe would be all there is."""
 
-    def _body(self) -> dict[str, Any]:
+    def _body(self, call: _Call) -> dict[str, Any]:
         try:
             length = int(self.headers.get("Content-Length", "0"))
             document = json.loads(self.rfile.read(length)) if 0 < length <= MAX_REQUEST else None
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise BadRequest("the request's body is no JSON object")
+            raise BadRequest(BAD_FORMAT, "the body is no JSON object")
+        missing = [
+            f"Key: '{call.document}.{name}' Error:Field validation for '{name}' failed on the 'required' tag"
+            for name, field in call.required.items()
+            if not isinstance(document.get(field), str) or not document[field]
+        ]
+        if missing:
+            raise BadRequest(BAD_FORMAT, "\n".join(missing))
         return document
+
+    def _not_found(self) -> None:
+        self._send(HTTPStatus.NOT_FOUND, "text/plain", NOT_FOUND)
 
     def _answer(self, status: HTTPStatus, *documents: Mapping[str, object]) -> None:
         body = b"".join(json.dumps(document, separators=(",", ":")).encode() for document in documents)
+        self._send(status, "application/json; charset=utf-8", body)
+
+    def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
 
-def _text(body: Mapping[str, Any], field: str) -> str:
-    value = body.get(field)
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"{field} is missing")
-    return value
-
-
 def _runtime_data(body: Mapping[str, Any]) -> bytes:
+    text = str(body["runtime_data"])
     try:
-        return from_standard_base64(_text(body, "runtime_data"))
+        return from_standard_base64(text)
     except ValueError:
-        raise BadRequest("runtime_data is not padded standard base64") from None
+        wrong = re.search(r"[^A-Za-z0-9+/]", text)
+        cause = f"illegal base64 data at input byte {wrong.start() if wrong else len(text) // 4 * 4}"
+        raise BadRequest(BAD_RUNTIME_DATA, cause) from None
