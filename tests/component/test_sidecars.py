@@ -114,7 +114,6 @@ class Sandbox:
         with urllib.request.urlopen(upload, timeout=60) as answer:
             assert answer.status == 201
 
-
     def upload_pages(self, name, content):
         """Write a page blob with the requests that azmount sends (4 MiB at most for each)."""
         headers = {
@@ -314,7 +313,7 @@ def test_a_sidecar_without_privileges_opens_nothing(sandbox, launch, image, tmp_
     sandbox.upload("sealed/contracts.img", image.read_bytes())
     privileged.unlink()
 
-    with pytest.raises(ReleaseError, match="timed out while waiting .* not privileged"):
+    with pytest.raises(ReleaseError, match=r"timed out while waiting .* not privileged"):
         open_all(arguments(tmp_path / "remote" / "contracts"), launch(), sandbox.identity(), print)
 
 
@@ -476,8 +475,7 @@ def test_a_failed_attestation_answers_two_objects_as_the_real_sidecar_does(skr):
         (
             "/attest/raw",
             {"runtime_data": "_-"},
-            "decoding base64-encoded runtime data of request failed\n"
-            f"{HELP}: illegal base64 data at input byte 0",
+            f"decoding base64-encoded runtime data of request failed\n{HELP}: illegal base64 data at input byte 0",
         ),
         ("/attest/combined", b"no JSON", f"invalid request format\n{HELP}: the body is no JSON object"),
         ("/key/release", {"kid": "contracts-key"}, {}),
@@ -494,7 +492,11 @@ def test_an_unknown_path_is_not_found_as_plain_text(skr, method):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(f"{skr}/nothing", method=method), timeout=60)
     with caught.value as answer:
-        assert (answer.code, answer.headers["Content-Type"], answer.read()) == (404, "text/plain", b"404 page not found")
+        assert (answer.code, answer.headers["Content-Type"], answer.read()) == (
+            404,
+            "text/plain",
+            b"404 page not found",
+        )
 
 
 def test_the_whole_sidecar_fails_with_one_line_and_stays_until_it_is_told_to_end(sandbox, tmp_path):

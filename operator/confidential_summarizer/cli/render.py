@@ -15,6 +15,7 @@ from confidential_summarizer.blueprint import SidecarImages
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import RegistryClient, default_credentials
+from confidential_summarizer.targets.container_group import group_name
 from confidential_summarizer.targets.derive import Derivation, derive, measure_images
 
 
@@ -41,12 +42,49 @@ async def derive_from_registry(resource: ConfidentialSummarizer, *, token_sha256
     return derive(resource, images, token_sha256=token_sha256)
 
 
+def arm_template(resource: ConfidentialSummarizer, group: dict[str, Any]) -> dict[str, Any]:
+    """Return a deployment template with the groups of all replicas.
+
+    Raises:
+        SpecError: The resource's target is no container group.
+    """
+    if resource.spec.target.container_group is None:
+        raise SpecError(
+            f"{resource.key}: an ARM template needs target.containerGroup; this resource's target is a virtual node"
+        )
+    names = [group_name(resource, replica) for replica in range(resource.spec.replicas)]
+    literal = {key: _literal(value) for key, value in group.items()}
+    return {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "resources": [{**literal, "name": name} for name in names],
+    }
+
+
+def _literal(value: Any) -> Any:
+    """Keep a template's reader from taking a text in brackets for an expression: `[[` stands for `[`."""
+    if isinstance(value, dict):
+        return {key: _literal(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_literal(one) for one in value]
+    return f"[{value}" if isinstance(value, str) and value.startswith("[") and value.endswith("]") else value
+
+
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@click.option(
+    "--output",
+    type=click.Choice(["yaml", "json", "arm-template"]),
+    default="yaml",
+    show_default=True,
+    help="arm-template: for `az deployment group create --template-file`, one resource for each replica.",
+)
 def render(file: Path, output: str) -> None:
     """Print what the operator would deploy for the resource in FILE, policy included."""
-    derivation = asyncio.run(derive_from_registry(read_resource(file)))
+    resource = read_resource(file)
+    derivation = asyncio.run(derive_from_registry(resource))
     manifest: Any = json.loads(json.dumps(derivation.manifest))
+    if output == "arm-template":
+        manifest, output = arm_template(resource, manifest), "json"
     click.echo(json.dumps(manifest, indent=2) if output == "json" else yaml.safe_dump(manifest, sort_keys=False))
     click.echo(f"host-data {derivation.policy.host_data}", err=True)

@@ -8,6 +8,7 @@ from azure_sandbox.names import RESOURCE_GROUP, SUBSCRIPTION
 CONTAINER_INSTANCE = "microsoft.containerinstance"
 MANAGED_IDENTITY = "microsoft.managedidentity"
 ATTESTATION = "microsoft.attestation"
+RESOURCES = "microsoft.resources"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class ResourcePath:
     Attributes:
         in_group: Whether it names the sandbox's resource group; else the subscription.
         provider: Lower-case name of the resource provider, or None.
-        segments: What follows the provider: types in lower case and names as given, alternating.
+        segments: What follows the provider: types in lower case and names as given, alternating. Without a provider:
+            the list of the subscription that is asked for.
     """
 
     in_group: bool
@@ -37,6 +39,8 @@ def parse_path(path: str) -> ResourcePath:
     if parts[1].lower() != SUBSCRIPTION:
         raise ServiceError(404, "SubscriptionNotFound", f"The subscription '{parts[1]}' could not be found.")
     rest = parts[2:]
+    if len(rest) == 1:
+        return ResourcePath(False, None, (rest[0].lower(),))
     in_group = len(rest) >= 2 and rest[0].lower() == "resourcegroups"
     if in_group:
         if rest[1].lower() != RESOURCE_GROUP:

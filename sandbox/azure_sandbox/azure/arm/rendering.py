@@ -57,7 +57,10 @@ def render(
     properties = shown["properties"]
     properties["provisioningState"] = provisioning_state
     properties.setdefault("restartPolicy", "Always")
-    properties["ipAddress"] = _ip_address(properties, shown["location"], address)
+    for container in properties["containers"]:
+        container["properties"].setdefault("ports", [])
+    if properties.get("ipAddress") or properties.get("subnetIds"):
+        properties["ipAddress"] = _ip_address(properties, shown["location"], address)
     return shown
 
 
@@ -74,11 +77,8 @@ def add_views(shown: dict[str, Any], view: GroupView) -> dict[str, Any]:
 
 
 def _ip_address(properties: Json, location: str, address: str) -> dict[str, Any]:
-    """Return the address; a group that asked for none is reached by its private one, as in a subnet."""
-    asked = dict(properties.get("ipAddress") or {})
-    if not asked:
-        ports = [port for container in properties["containers"] for port in container["properties"].get("ports") or ()]
-        asked = {"type": "Private", "ports": ports}
+    """Return the address; a group in a subnet has a private one without asking."""
+    asked = dict(properties.get("ipAddress") or {"type": "Private", "ports": []})
     asked["ip"] = address
     if label := asked.get("dnsNameLabel"):
         asked["fqdn"] = f"{label}.{location.replace(' ', '').lower()}.azurecontainer.io"

@@ -8,13 +8,22 @@ from typing import Any
 from aiohttp import web
 
 from azure_sandbox.azure.arm import subscription
+from azure_sandbox.azure.arm.deployments import ENDED, Deployment, Deployments
 from azure_sandbox.azure.arm.faults import AFTER_WRITE, REFUSALS
 from azure_sandbox.azure.arm.group import ContainerGroup
 from azure_sandbox.azure.arm.groups import ContainerGroups
 from azure_sandbox.azure.arm.limits import Limits
 from azure_sandbox.azure.arm.operations import Operation
-from azure_sandbox.azure.arm.paths import ATTESTATION, CONTAINER_INSTANCE, MANAGED_IDENTITY, ResourcePath, parse_path
+from azure_sandbox.azure.arm.paths import (
+    ATTESTATION,
+    CONTAINER_INSTANCE,
+    MANAGED_IDENTITY,
+    RESOURCES,
+    ResourcePath,
+    parse_path,
+)
 from azure_sandbox.azure.arm.rendering import add_views, render
+from azure_sandbox.azure.arm.template import read_jsonc
 from azure_sandbox.azure.arm.validation import LOCATIONS
 from azure_sandbox.azure.errors import ServiceError, json_object
 from azure_sandbox.azure.tokens import bearer
@@ -36,6 +45,13 @@ CONTAINER_VERSIONS = frozenset(
 )
 ANY_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 
+PROVIDERS = {
+    CONTAINER_INSTANCE: ("Microsoft.ContainerInstance", {"containerGroups": CONTAINER_VERSIONS}),
+    MANAGED_IDENTITY: ("Microsoft.ManagedIdentity", {"userAssignedIdentities": ("2023-01-31",)}),
+    RESOURCES: ("Microsoft.Resources", {"deployments": ("2024-07-01",)}),
+}
+"""What `az provider show` finds: name, and versions by type."""
+
 POLL_MILLISECONDS = 250
 """How long a client waits between two polls of an operation; the service says 10 to 20 s."""
 
@@ -52,6 +68,7 @@ class ResourceManager:
         self.groups = groups
         self.faults = groups.provisioner.faults
         self.limits = limits
+        self.deployments = Deployments(self._put_for_deployment)
 
     def application(self, control: web.Application) -> web.Application:
         """Return the host's application, with the sandbox's own controls below /sandbox."""
@@ -72,6 +89,9 @@ class ResourceManager:
                 challenge = f'Bearer authorization_uri="https://{LOGIN}/{TENANT}"'
                 raise ServiceError(401, "AuthenticationFailed", text, headers={"WWW-Authenticate": challenge})
             identifiers |= self.limits.admit(request.method)
+            _check_version_form(request)
+            if (listed := _directory(request)) is not None:
+                return web.json_response({"value": listed}, headers=identifiers)
             path = parse_path(request.path)
             _check_version(path, request)
             response = await self._dispatch(request, path)
@@ -96,6 +116,16 @@ class ResourceManager:
                 return web.json_response(subscription.attestation_provider())
             case "GET", True, None, ():
                 return web.json_response(subscription.resource_group())
+            case "GET", False, None, ():
+                return web.json_response(subscription.subscription())
+            case "GET", False, None, ("resourcegroups",):
+                return web.json_response({"value": [subscription.resource_group()]})
+            case "GET", False, None, ("locations",):
+                return web.json_response({"value": subscription.locations()})
+            case "GET", False, str(namespace), () if namespace in PROVIDERS:
+                return web.json_response(subscription.provider(*PROVIDERS[namespace]))
+            case _, True, "microsoft.resources", ("deployments", *rest):
+                return await self._deployment(request, tuple(rest))
         text = f"The sandbox does not know {request.method} {request.path}."
         raise ServiceError(404, "InvalidResourceType", text)
 
@@ -125,6 +155,35 @@ class ResourceManager:
                 return web.json_response([])
         text = f"The sandbox does not know {request.method} {request.path}."
         raise ServiceError(404, "InvalidResourceType", text)
+
+    async def _deployment(self, request: web.Request, path: tuple[str, ...]) -> web.Response:
+        match request.method, path:
+            case "GET", ():
+                return web.json_response({"value": self.deployments.all()})
+            case "PUT", (name,):
+                deployment = self.deployments.begin(name, read_jsonc(await request.text()))
+                return _deploying(request, deployment)
+            case "POST", (name, "validate"):
+                deployment = self.deployments.check(name, read_jsonc(await request.text()))
+                deployment.state = "Succeeded"
+                return web.json_response(deployment.body())
+            case "GET", (name,):
+                return web.json_response(self.deployments.get(name).body())
+            case "GET", (name, "operationstatuses", _):
+                deployment = self.deployments.get(name)
+                headers = {} if deployment.state in ENDED else {"retry-after-ms": str(POLL_MILLISECONDS)}
+                return web.json_response(deployment.status(), headers=headers)
+            case "DELETE", (name,):
+                return web.Response(status=204 if not self.deployments.forget(name) else 202)
+        text = f"The sandbox does not know {request.method} {request.path}."
+        raise ServiceError(404, "InvalidResourceType", text)
+
+    async def _put_for_deployment(self, name: str, body: Mapping[str, Any]) -> Operation:
+        self._refuse_by_fault("PUT", name, body)
+        if self.groups.find(name) is None:
+            self.limits.admit_change("PUT")
+        _, _, operation = await self.groups.put(name, body)
+        return operation
 
     async def _put(self, request: web.Request, name: str) -> web.Response:
         body = await json_object(request)
@@ -193,13 +252,34 @@ class ResourceManager:
             raise fault.refusal()
 
 
-def _check_version(path: ResourcePath, request: web.Request) -> None:
+def _directory(request: web.Request) -> list[dict[str, Any]] | None:
+    """Return what there is above the subscriptions, or None for a path within one."""
+    match request.method, request.path.rstrip("/").lower():
+        case "GET", "/subscriptions":
+            return [subscription.subscription()]
+        case "GET", "/tenants":
+            return [subscription.tenant()]
+    return None
+
+
+def _deploying(request: web.Request, deployment: Deployment) -> web.Response:
+    version = request.query["api-version"]
+    address = f"{request.scheme}://{request.host}{deployment.id}/operationStatuses/1?api-version={version}"
+    headers = {"Azure-AsyncOperation": address, "retry-after-ms": str(POLL_MILLISECONDS)}
+    return web.json_response(deployment.body(), status=201, headers=headers)
+
+
+def _check_version_form(request: web.Request) -> None:
     version = request.query.get("api-version", "").lower()
     if not version:
         text = "The api-version query parameter (?api-version=) is required for all requests."
         raise ServiceError(400, "MissingApiVersionParameter", text)
     if not ANY_VERSION.fullmatch(version):
         raise ServiceError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
+
+
+def _check_version(path: ResourcePath, request: web.Request) -> None:
+    version = request.query["api-version"].lower()
     if path.provider == CONTAINER_INSTANCE and version not in CONTAINER_VERSIONS:
         text = (
             "No registered resource provider found for location and API version "
@@ -207,7 +287,7 @@ def _check_version(path: ResourcePath, request: web.Request) -> None:
             f"'{', '.join(sorted(CONTAINER_VERSIONS))}'."
         )
         raise ServiceError(400, "NoRegisteredProviderFound", text)
-    if path.provider not in (None, CONTAINER_INSTANCE, MANAGED_IDENTITY, ATTESTATION):
+    if path.provider not in (None, CONTAINER_INSTANCE, MANAGED_IDENTITY, ATTESTATION, RESOURCES):
         text = f"The resource namespace '{path.provider}' is invalid: the sandbox does not have it."
         raise ServiceError(404, "InvalidResourceNamespace", text)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from azure_sandbox.azure.arm.validation import MAX_CPU, MAX_MEMORY_GB
+from azure_sandbox.azure.arm.validation import LOCATIONS, MAX_CPU, MAX_MEMORY_GB
 from azure_sandbox.azure.errors import ServiceError
 from azure_sandbox.azure.principals import Principals, identity_resource_id
 from azure_sandbox.names import ATTESTATION, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, TENANT
@@ -58,6 +58,59 @@ def attestation_provider() -> dict[str, Any]:
         "type": "Microsoft.Attestation/attestationProviders",
         "location": LOCATION,
         "properties": properties,
+    }
+
+
+def subscription() -> dict[str, Any]:
+    """Return the one subscription."""
+    return {
+        "id": f"/subscriptions/{SUBSCRIPTION}",
+        "subscriptionId": SUBSCRIPTION,
+        "tenantId": TENANT,
+        "displayName": "Sandbox",
+        "state": "Enabled",
+        "subscriptionPolicies": {"spendingLimit": "Off"},
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+    }
+
+
+def tenant() -> dict[str, Any]:
+    """Return the one tenant."""
+    return {"id": f"/tenants/{TENANT}", "tenantId": TENANT, "displayName": "Sandbox", "tenantCategory": "Home"}
+
+
+def locations() -> list[dict[str, Any]]:
+    """Return the regions that container groups can be in."""
+    return [
+        {
+            "id": f"/subscriptions/{SUBSCRIPTION}/locations/{name}",
+            "name": name,
+            "type": "Region",
+            "displayName": name,
+            "regionalDisplayName": name,
+            "metadata": {"regionType": "Physical", "regionCategory": "Other"},
+        }
+        for name in LOCATIONS
+    ]
+
+
+def provider(namespace: str, types: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """Return a registered resource provider.
+
+    Args:
+        namespace: Its name.
+        types: Versions by resource type.
+    """
+    return {
+        "id": f"/subscriptions/{SUBSCRIPTION}/providers/{namespace}",
+        "namespace": namespace,
+        "registrationState": "Registered",
+        "registrationPolicy": "RegistrationRequired",
+        "resourceTypes": [
+            {"resourceType": name, "locations": list(LOCATIONS), "apiVersions": sorted(versions, reverse=True)}
+            for name, versions in types.items()
+        ],
     }
 
 

@@ -223,8 +223,9 @@ class _Scope:
             try:
                 value = value[key]
             except (KeyError, IndexError, TypeError):
-                raise invalid_template(f"'{key}' does not exist in the template language expression '{tokens.raw}'") \
-                    from None
+                raise invalid_template(
+                    f"'{key}' does not exist in the template language expression '{tokens.raw}'"
+                ) from None
         return value
 
     def _call(self, name: str, tokens: "_Tokens") -> Any:
