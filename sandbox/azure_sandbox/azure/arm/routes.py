@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -45,7 +45,7 @@ CONTAINER_VERSIONS = frozenset(
 )
 ANY_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 
-PROVIDERS = {
+PROVIDERS: Mapping[str, tuple[str, Mapping[str, Iterable[str]]]] = {
     CONTAINER_INSTANCE: ("Microsoft.ContainerInstance", {"containerGroups": CONTAINER_VERSIONS}),
     MANAGED_IDENTITY: ("Microsoft.ManagedIdentity", {"userAssignedIdentities": ("2023-01-31",)}),
     RESOURCES: ("Microsoft.Resources", {"deployments": ("2024-07-01",)}),
