@@ -80,7 +80,7 @@ def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path, mo
     assert deployed["properties"]["provisioningState"] == "Succeeded"
     name = rendered.data["resources"][0]["name"]
     assert name in az.text("container", "list", *GROUP, "-o", "table")
-    assert "Succeeded" in az.text("container", "show", *GROUP, "-n", name, "-o", "table")
+    assert "Running" in az.text("container", "show", *GROUP, "-n", name, "-o", "table")
     shown = az.json("container", "show", *GROUP, "-n", name)
     assert shown["confidentialComputeProperties"]["ccePolicy"]
     assert az.text("container", "logs", *GROUP, "-n", name, "--container-name", "summarizer").startswith("one\ntwo")

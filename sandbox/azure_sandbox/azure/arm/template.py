@@ -20,9 +20,9 @@ Json = Mapping[str, Any]
 
 TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[()\[\],.]))")
 
-COMMENT_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-BARE_TEMPLATE = re.compile(r",\s*template:(?=\s*\{)")
-"""azure-cli sends the template's file as it is, comments included, after a key without quotes."""
+NOT_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|(?P<key>,\s*template:)', re.DOTALL)
+"""azure-cli sends the template's file as it is, comments included, after a key without quotes. Texts come first, so
+that what is in them stays."""
 
 TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str,
@@ -48,12 +48,13 @@ def read_jsonc(text: str) -> dict[str, Any]:
         ServiceError: 400 InvalidRequestContent.
     """
 
-    def keep(found: re.Match[str]) -> str:
+    def clean(found: re.Match[str]) -> str:
+        if found["key"]:
+            return ', "template":'
         return found[0] if found[0].startswith('"') else " "
 
-    quoted = BARE_TEMPLATE.sub(', "template":', text, count=1)
     try:
-        body = json.loads(COMMENT_OR_STRING.sub(keep, quoted), strict=False)
+        body = json.loads(NOT_JSON.sub(clean, text), strict=False)
     except ValueError as error:
         text = f"The request content was invalid and could not be deserialized: '{error}'."
         raise ServiceError(400, "InvalidRequestContent", text) from error

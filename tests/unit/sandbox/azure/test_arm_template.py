@@ -67,8 +67,10 @@ def test_a_secure_parameter_is_used_and_not_shown():
 
 
 def test_the_body_of_azure_cli_is_read_with_its_comments():
-    text = '{"properties": {"mode": "Incremental", template:{ // why\n "a": "http://x", /* b */ "b": "c\nd"}}}'
-    assert read_jsonc(text)["properties"]["template"] == {"a": "http://x", "b": "c\nd"}
+    text = (
+        '{"properties": {"mode": "Incremental", template:// why\n{ "a": "http://x, template:", /* b */ "b": "c\nd"}}}'
+    )
+    assert read_jsonc(text)["properties"]["template"] == {"a": "http://x, template:", "b": "c\nd"}
 
 
 def test_a_body_that_is_no_json_is_refused():
