@@ -131,6 +131,7 @@ def group_body(tag="runs", policy=POLICY):
         "properties": {
             "sku": "Confidential",
             "osType": "Linux",
+            "ipAddress": {"type": "Private", "ports": [{"port": 8501, "protocol": "TCP"}]},
             "restartPolicy": "Never",
             "confidentialComputeProperties": {"ccePolicy": base64.b64encode(policy).decode()},
             "containers": [
