@@ -9,6 +9,7 @@ from typing import Any
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.policy.capabilities import PRIVILEGED, UNPRIVILEGED
+from confidential_summarizer.policy.contracts import CONTRACTS
 from confidential_summarizer.policy.decision import Decision
 from confidential_summarizer.policy.document import Capabilities, ContainerRules, MountRule, Policy
 from confidential_summarizer.policy.enforcement import (
@@ -238,7 +239,7 @@ def scenarios() -> Iterator[Scenario]:
         "usual": {},
         "strict": {"require_environment": True, "drop_unknown_environment": False, "allow_stdio_access": False},
         "debug": {"debug": True},
-        "older contract": {"contract": "0.10"},
+        "older contract": {"contract": CONTRACTS["0.10"]},
     }.items():
         text = policy(**settings)
         for name in ("app", "encfs"):

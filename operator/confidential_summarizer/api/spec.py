@@ -45,8 +45,10 @@ class PolicySpec(Ruled):
         description="Restricted: no exec, no logs, nothing to look into. Debug: exec of a shell and container output "
         "are allowed; never for real text.",
     )
-    contract: Literal["0.10", "0.11"] = Field(
-        default="0.11", description="Version of the policy text: 0.11 (current) or 0.10 (older regions)."
+    contract: Literal["0.10", "0.11", "0.12"] = Field(
+        default="0.11",
+        description="Version of the policy text: 0.11 (current), 0.10 (older regions), or 0.12 (announced; guests that "
+        "do not know it yet refuse everything).",
     )
 
 

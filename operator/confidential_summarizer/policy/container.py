@@ -19,11 +19,9 @@ from confidential_summarizer.policy.document import (
 )
 from confidential_summarizer.policy.environment import env_rules
 from confidential_summarizer.policy.seccomp import profile_digest
-from confidential_summarizer.policy.settings import FRAMEWORK_VERSION, PolicySettings
-from confidential_summarizer.policy.text import API_VERSIONS, RULES_0_10, RULES_0_11, SIDECAR_PACKAGE
+from confidential_summarizer.policy.settings import PolicySettings
+from confidential_summarizer.policy.text import SIDECAR_PACKAGE
 
-_KILL_AND_TERMINATE = (9, 15)
-"""Signals that contract 0.11 lets every container be sent, so that it can be stopped."""
 _DEBUG_SHELLS = (ExecProcess(("/bin/sh",)), ExecProcess(("/bin/bash",)))
 _SIGNAL_NAMES = """
 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ
@@ -70,10 +68,12 @@ def container_rules(
     sidecar = is_sidecar(spec.image, settings)
     privileged = _boolean(spec.security, "privileged", default=False)
     changes = spec.security.get("capabilities") or {}
-    processes = tuple(dict.fromkeys(spec.exec_processes)) if settings.contract == "0.11" else spec.exec_processes
+    processes = spec.exec_processes
+    if not settings.contract.repeats_exec_processes:
+        processes = tuple(dict.fromkeys(processes))
     command = spec.command
-    if command is None and not sidecar:
-        command = image_command(measured)
+    if command is None:
+        command = settings.contract.sidecar_command if sidecar else image_command(measured)
     own = spec.env
     if settings.require_environment:
         own = tuple(replace(rule, required=rule.strategy == "string") for rule in own)
@@ -123,16 +123,17 @@ def policy_document(
     if settings.infrastructure_svn and defaults:
         defaults = (replace(defaults[0], minimum_svn=settings.infrastructure_svn), *defaults[1:])
     return PolicyDocument(
-        api_version=API_VERSIONS[settings.contract],
-        framework_version=FRAMEWORK_VERSION,
+        api_version=settings.contract.api_version,
+        framework_version=settings.contract.framework_version,
         fragments=(*defaults, *settings.fragments, *fragments),
         containers=(*containers, *own),
         flags=PolicyFlags(
             allow_dump_stacks=settings.debug,
             allow_runtime_logging=settings.debug,
             allow_environment_variable_dropping=settings.drop_unknown_environment,
+            **dict.fromkeys(settings.contract.flags, False),
         ),
-        rules=RULES_0_11 if settings.contract == "0.11" else RULES_0_10,
+        rules=settings.contract.rules,
         package=SIDECAR_PACKAGE if sidecars[:1] == [True] else "policy",
     )
 
@@ -163,9 +164,8 @@ def _signals(stop_signal: str, settings: PolicySettings) -> tuple[int | str, ...
     own: tuple[int | str, ...] = ()
     if stop_signal:
         own = (_SIGNALS.get(stop_signal.upper(), stop_signal),)
-    if settings.contract == "0.10":
-        return own
-    return _KILL_AND_TERMINATE + tuple(signal for signal in own if signal not in _KILL_AND_TERMINATE)
+    always = settings.contract.stop_signals
+    return always + tuple(signal for signal in own if signal not in always)
 
 
 def _user(spec: ContainerSpec, image_user: str) -> UserRule:

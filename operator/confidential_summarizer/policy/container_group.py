@@ -1,6 +1,7 @@
 """The policy of a container group as ARM takes it (`Microsoft.ContainerInstance/containerGroups`)."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from confidential_summarizer.errors import PolicyError
@@ -14,6 +15,9 @@ from confidential_summarizer.policy.text import render
 
 _SERVICE_VALUE = ("THIM_ENDPOINT", "===CONFIDENTIAL.THIM.ENDPOINT===")
 """A value that the service replaces by an address of its own."""
+
+_NO_FRAGMENTS = "Annotate-zero-sidecar"
+"""A tag that tells the service, and so the policy, to leave its own fragment out."""
 
 Json = Mapping[str, Any]
 
@@ -41,6 +45,8 @@ def container_group_document(
     volumes = {str(get(volume, "name")): volume for volume in get(properties, "volumes") or ()}
     specs = [_container(container, volumes, settings) for container in group_containers(group)]
     rules = [container_rules(spec, images, settings) for spec in specs]
+    if str(get(get(group, "tags") or {}, _NO_FRAGMENTS)).lower() == "true":
+        settings = replace(settings, exclude_default_fragments=True, infrastructure_svn=None)
     confidential = get(properties, "confidentialComputeProperties") or {}
     fragments = [_fragment(entry) for entry in get(confidential, "standaloneFragments") or ()]
     return policy_document(rules, settings, [spec.image for spec in specs], fragments)
@@ -122,7 +128,7 @@ def _environment(container: str, entries: Iterable[Json], settings: PolicySettin
                 )
             yield wildcard(name)
         else:
-            yield EnvRule(f"{name}={_text(value)}")
+            yield EnvRule(f"{name}={value}")  # a boolean parameter becomes Python's True, as in the Azure tooling
 
 
 class UnknownParameter(str):
@@ -156,9 +162,3 @@ def _exec_processes(properties: Json) -> Iterable[ExecProcess]:
 
 def _fragment(entry: Json) -> Fragment:
     return parse_fragment({key: get(entry, key) for key in ("feed", "issuer", "minimum_svn", "includes")})
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -143,7 +143,7 @@ class Fragment:
 
 @dataclass(frozen=True)
 class PolicyFlags:
-    """What the policy allows for the group as a whole."""
+    """What the policy allows for the group as a whole; a flag of None is not part of the policy's contract."""
 
     allow_properties_access: bool = True
     allow_dump_stacks: bool = False
@@ -151,6 +151,7 @@ class PolicyFlags:
     allow_environment_variable_dropping: bool = True
     allow_unencrypted_scratch: bool = False
     allow_capability_dropping: bool = True
+    allow_host_network: bool | None = None
 
 
 @dataclass(frozen=True)

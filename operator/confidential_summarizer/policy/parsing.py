@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy.contracts import KNOWN_RULES
 from confidential_summarizer.policy.document import (
     Capabilities,
     ContainerRules,
@@ -24,9 +25,8 @@ from confidential_summarizer.policy.document import (
     UserRule,
 )
 from confidential_summarizer.policy.settings import parse_fragment
-from confidential_summarizer.policy.text import RULES_0_10, SIDECAR_PACKAGE
+from confidential_summarizer.policy.text import SIDECAR_PACKAGE
 
-KNOWN_RULES = frozenset({*RULES_0_10, "rw_mount_device", "rw_unmount_device"})
 _PACKAGE = re.compile(r"package ([A-Za-z_][A-Za-z0-9_]*)\s*\n")
 _IMPORT = re.compile(r"import future\.keywords\.(?:every|in)\s*\n")
 _ASSIGNMENT = re.compile(r"([a-z_][a-z0-9_]*) := ")

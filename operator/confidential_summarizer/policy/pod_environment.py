@@ -14,7 +14,7 @@ from confidential_summarizer.policy.expansion import expand
 
 Json = Mapping[str, Any]
 _SERVICE_VALUE = re.compile(r"===VIRTUALNODE2\.CC\.THIM\.(.+)===")
-"""Values that the service replaces by an address of its own."""
+"""Values that the service replaces by an address of its own; inside a longer value the text stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _variable(container: Json, entry: Json, sources: Sources, before: Sequence[E
     if not reference:
         value = entry.get("value")
         text = "" if value is None else str(value)
-        return wildcard(name) if _SERVICE_VALUE.search(text) else EnvRule(f"{name}={expand(text, before, subject)}")
+        return wildcard(name) if _SERVICE_VALUE.fullmatch(text) else EnvRule(f"{name}={expand(text, before, subject)}")
     if "fieldRef" in reference:
         return wildcard(name)
     if "resourceFieldRef" in reference:

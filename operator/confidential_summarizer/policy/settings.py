@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy.contracts import CONTRACTS, DEFAULT_CONTRACT, Contract
 from confidential_summarizer.policy.document import Fragment
-
-Contract = Literal["0.10", "0.11"]
-FRAMEWORK_VERSION = "0.2.3"
-"""Never newer: a utility VM with an older framework denies everything that asks for a newer one."""
 
 _INCLUDES = frozenset({"containers", "fragments", "namespace", "external_processes"})
 
@@ -94,7 +91,7 @@ class PolicySettings:
     """How to write a policy.
 
     Attributes:
-        contract: The text's form: `0.10` as confcom 1.3.1 writes it, `0.11` as 2.3 does.
+        contract: The text's form.
         debug: Opens shells, stack dumps and guest logs.
         allow_stdio_access: Whether the containers' output can be read from outside. The default is that of `az
             confcom`.
@@ -110,7 +107,7 @@ class PolicySettings:
         constants: The service's constants.
     """
 
-    contract: Contract = "0.11"
+    contract: Contract = CONTRACTS[DEFAULT_CONTRACT]
     debug: bool = False
     allow_stdio_access: bool = True
     infrastructure_svn: str | None = None

@@ -1,6 +1,6 @@
 """The text of a policy, to the byte as the Azure tooling writes it.
 
-Two contracts: `0.10` (api_version "0.10.0", confcom 1.x) and `0.11` (api_version "0.11.0", confcom 2.2 and later).
+What differs between the releases of that tooling is in `contracts`.
 """
 
 import json
@@ -9,28 +9,6 @@ from typing import Any
 
 from confidential_summarizer.policy.document import ContainerRules, Fragment, Policy, PolicyDocument
 
-API_VERSIONS = {"0.10": "0.10.0", "0.11": "0.11.0"}
-RULES_0_10 = (
-    "mount_device",
-    "unmount_device",
-    "mount_overlay",
-    "unmount_overlay",
-    "create_container",
-    "exec_in_container",
-    "exec_external",
-    "shutdown_container",
-    "signal_container_process",
-    "plan9_mount",
-    "plan9_unmount",
-    "get_properties",
-    "dump_stacks",
-    "runtime_logging",
-    "load_fragment",
-    "scratch_mount",
-    "scratch_unmount",
-)
-RULES_0_11 = (*RULES_0_10, "rw_mount_device")
-"""Contract 0.11 hands one more enforcement point to the framework."""
 SIDECAR_PACKAGE = "microsoftcontainerinstance"
 
 
@@ -40,7 +18,9 @@ def render(document: PolicyDocument, *, pretty: bool = False) -> Policy:
     versions = f'api_version := "{document.api_version}"\nframework_version := "{document.framework_version}"\n'
     if document.package == SIDECAR_PACKAGE:
         return Policy(f"package {SIDECAR_PACKAGE}\n\n{versions}\ncontainers := {containers}")
-    flags = "".join(f"{name} := {str(value).lower()}\n" for name, value in asdict(document.flags).items())
+    flags = "".join(
+        f"{name} := {str(value).lower()}\n" for name, value in asdict(document.flags).items() if value is not None
+    )
     bindings = "".join(f"{rule} := data.framework.{rule}\n" for rule in document.rules)
     return Policy(
         f"package {document.package}\n\n"

@@ -17,7 +17,17 @@ from confidential_summarizer.policy.text import render
 POLICY_ANNOTATION = "microsoft.containerinstance.virtualnode.ccepolicy"
 """Pod annotation that carries the policy in base64; its presence makes the pod confidential."""
 
-_IDENTITY_LABEL = "azure.workload.identity/use"
+NODE_MOUNTS = (
+    mount("emptyDir", "/etc/resolv.conf"),
+    mount("emptyDir", "/var/run/secrets/kubernetes.io/serviceaccount", read_only=True),
+    *(mount("emptyDir", path) for path in ("/etc/hosts", "/dev/termination-log", "/etc/hostname")),
+)
+"""What the virtual node mounts into every container."""
+
+IDENTITY_MOUNT = mount("emptyDir", "/var/run/secrets/azure/tokens", read_only=True)
+"""What the workload identity webhook mounts."""
+
+IDENTITY_LABEL = "azure.workload.identity/use"
 _READ_ONLY_KINDS = frozenset({"configMap", "secret", "downwardAPI", "projected"})
 
 Json = Mapping[str, Any]
@@ -73,7 +83,7 @@ def pod_containers(pod: Json) -> list[Json]:
 def _container(pod: Json, container: Json, images: Mapping[str, MeasuredImage], sources: Sources) -> ContainerSpec:
     spec = pod["spec"]
     security = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
-    identity = str(((pod.get("metadata") or {}).get("labels") or {}).get(_IDENTITY_LABEL)).lower() == "true"
+    identity = str(((pod.get("metadata") or {}).get("labels") or {}).get(IDENTITY_LABEL)).lower() == "true"
     env = environment(container, sources)
     return ContainerSpec(
         name=container["name"],
@@ -104,15 +114,13 @@ def _command(container: Json, images: Mapping[str, MeasuredImage], env: Sequence
 
 
 def _mounts(pod: Json, container: Json, *, identity: bool, privileged: bool) -> tuple[MountRule, ...]:
-    rules = [mount("emptyDir", "/var/run/secrets/azure/tokens", read_only=True)] if identity else []
+    rules = [IDENTITY_MOUNT] if identity else []
     for entry in container.get("volumeMounts") or ():
         read_only = bool(entry.get("readOnly")) or _is_read_only(pod, str(entry.get("name")))
         rules.append(mount("emptyDir", str(entry.get("mountPath")), read_only=read_only))
     if privileged:
         rules += [mount("emptyDir", "/sys/fs/cgroup"), mount("emptyDir", "/sys")]
-    rules.append(mount("emptyDir", "/etc/resolv.conf"))
-    rules.append(mount("emptyDir", "/var/run/secrets/kubernetes.io/serviceaccount", read_only=True))
-    return (*rules, *(mount("emptyDir", path) for path in ("/etc/hosts", "/dev/termination-log", "/etc/hostname")))
+    return (*rules, *NODE_MOUNTS)
 
 
 def _is_read_only(pod: Json, name: str) -> bool:

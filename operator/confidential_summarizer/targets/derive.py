@@ -13,6 +13,7 @@ from confidential_summarizer.api.spec import Profile
 from confidential_summarizer.blueprint import SidecarImages, blueprint
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.policy.container_group import container_group_policy
+from confidential_summarizer.policy.contracts import CONTRACTS
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
@@ -75,7 +76,7 @@ def policy_settings(resource: ConfidentialSummarizer) -> PolicySettings:
     """Return the policy's settings: nothing can be looked into unless the profile is Debug."""
     debug = resource.spec.policy.profile is Profile.DEBUG
     return PolicySettings(
-        contract=resource.spec.policy.contract,
+        contract=CONTRACTS[resource.spec.policy.contract],
         debug=debug,
         allow_stdio_access=debug,
         # Without this the host could leave a variable out, say that of the readers' token, and the guest would start.

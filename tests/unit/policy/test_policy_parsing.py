@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy.contracts import CONTRACTS
 from confidential_summarizer.policy.document import (
     Capabilities,
     ContainerRules,
@@ -17,7 +18,7 @@ from confidential_summarizer.policy.document import (
 )
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings
-from confidential_summarizer.policy.text import RULES_0_11, render
+from confidential_summarizer.policy.text import render
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD
 
@@ -52,7 +53,7 @@ documents = st.builds(
     fragments=st.lists(fragments, max_size=2).map(tuple),
     containers=st.lists(containers, max_size=3).map(tuple),
     flags=st.builds(PolicyFlags, *[st.booleans()] * 6),
-    rules=st.just(RULES_0_11),
+    rules=st.just(CONTRACTS["0.11"].rules),
 )
 
 

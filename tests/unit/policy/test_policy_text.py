@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from confidential_summarizer.policy.container_group import container_group_policy
+from confidential_summarizer.policy.contracts import CONTRACTS
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings
-from confidential_summarizer.policy.text import RULES_0_10, RULES_0_11, render
+from confidential_summarizer.policy.text import render
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD, measured_image
 
@@ -46,7 +47,7 @@ def handler(*command: str) -> dict[str, object]:
 
 
 def written() -> dict[str, Policy]:
-    older = PolicySettings(contract="0.10")
+    older = PolicySettings(contract=CONTRACTS["0.10"])
     hooks = pod(
         command=["/bin/sh"], args=["-c", "sleep 3600"], livenessProbe=handler("cat", "/tmp/healthy"),
         readinessProbe=handler("cat", "/tmp/ready"), startupProbe=handler("cat", "/tmp/started"),
@@ -60,7 +61,7 @@ def written() -> dict[str, Policy]:
         "group with a variable": container_group_policy(
             group(environmentVariables=[{"name": "MY_VAR", "value": "MY_VAL"}]),
             BASE_IMAGE,
-            PolicySettings(contract="0.10", infrastructure_svn="1"),
+            PolicySettings(contract=CONTRACTS["0.10"], infrastructure_svn="1"),
         ),
         "privileged pod": indented(virtual_node_policy(pod(securityContext={"privileged": True}), BASE_IMAGE, older)),
         "pod with hooks": indented(virtual_node_policy(hooks, BASE_IMAGE, PolicySettings())),
@@ -89,11 +90,11 @@ def test_the_host_data_is_the_digest_of_the_very_bytes() -> None:
 
 def test_contracts_differ_in_version_signals_and_one_rule() -> None:
     older, newer = (
-        parse_policy(virtual_node_policy(POD, IMAGES, PolicySettings(contract=contract)).text)
+        parse_policy(virtual_node_policy(POD, IMAGES, PolicySettings(contract=CONTRACTS[contract])).text)
         for contract in ("0.10", "0.11")
     )
     assert (older.api_version, newer.api_version) == ("0.10.0", "0.11.0")
-    assert (older.rules, newer.rules) == (RULES_0_10, RULES_0_11)
+    assert (older.rules, newer.rules) == (CONTRACTS["0.10"].rules, CONTRACTS["0.11"].rules)
     assert {container.signals for container in older.containers} == {()}
     assert {container.signals for container in newer.containers} == {(9, 15)}
 

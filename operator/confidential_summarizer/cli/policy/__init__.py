@@ -21,6 +21,7 @@ from confidential_summarizer.cli.policy.options import archives_option, cache_op
 from confidential_summarizer.cli.policy.tables import policy_table
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.policy.comparison import compare
+from confidential_summarizer.policy.contracts import CONTRACTS, DEFAULT_CONTRACT, contract_of
 from confidential_summarizer.policy.denial import explain, find_denial
 from confidential_summarizer.policy.description import describe, sentences
 from confidential_summarizer.policy.document import PolicyDocument
@@ -115,7 +116,7 @@ def settings_of(document: PolicyDocument) -> PolicySettings:
     """The settings that a policy was written with, as far as its text tells."""
     own = [container for container in document.containers if container.name != "pause-container"]
     return PolicySettings(
-        contract="0.10" if document.api_version.startswith("0.10") else "0.11",
+        contract=contract_of(document.api_version) or CONTRACTS[DEFAULT_CONTRACT],
         debug=document.allows_debugging,
         allow_stdio_access=any(container.allow_stdio_access for container in document.containers),
         require_environment=any(rule.required for container in own for rule in container.env_rules),

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from confidential_summarizer.cli.console import note
-from confidential_summarizer.cli.policy.inputs import Input, read_input, read_policy
+from confidential_summarizer.cli.policy.inputs import DefinitionsInput, Input, read_definitions, read_input, read_policy
 from confidential_summarizer.cli.policy.options import archives_option, cache_option, derive, existing_file, finish_diff
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.policy.comparison import Difference, compare
+from confidential_summarizer.policy.contracts import CONTRACTS, DEFAULT_CONTRACT
+from confidential_summarizer.policy.definitions import Definitions
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings, ServiceConstants, parse_fragment, shipped_constants
@@ -31,6 +33,8 @@ from confidential_summarizer.policy.text import render
     type=existing_file,
     help="ARM template to write policies for.",
 )
+@click.option("-i", "--input", "definitions", type=existing_file, help="JSON of containers described by themselves.")
+@click.option("--image", "images", multiple=True, help="An image alone, as its config starts it.")
 @click.option("-p", "--parameters", type=existing_file, help="Parameter file of the ARM template.")
 @click.option("--virtual-node-yaml", type=existing_file, help="Kubernetes manifest to write policies for.")
 @click.option("--print-policy", is_flag=True, help="Print the policies in base64; change no file.")
@@ -41,7 +45,11 @@ from confidential_summarizer.policy.text import render
 )
 @click.option("-d", "--diff", "diff_only", is_flag=True, help="Compare with the policies that the file carries.")
 @click.option(
-    "--contract", type=click.Choice(["0.10", "0.11"]), default="0.11", show_default=True, help="Form of the text."
+    "--contract",
+    type=click.Choice(list(CONTRACTS)),
+    default=DEFAULT_CONTRACT,
+    show_default=True,
+    help="Form of the text.",
 )
 @click.option("--debug-mode", is_flag=True, help="Open shells, stack dumps and guest logs.")
 @click.option("--disable-stdio/--enable-stdio", default=False, help="Whether output can be read from outside.")
@@ -59,8 +67,7 @@ def generate(context: click.Context, /, **given: Any) -> None:
 
     FILE is a ConfidentialSummarizer, an ARM template or container group in JSON, or a Kubernetes manifest.
     """
-    path = _one_of(given["file"], given["arm_template"], given["virtual_node_yaml"])
-    subject = read_input(path, given["parameters"])
+    path, subject = _subject(given)
     policies = asyncio.run(derive(subject, given, _settings(given)))
     if given["diff_only"]:
         finish_diff(context, _against_existing(subject, policies), "table")
@@ -72,11 +79,16 @@ def generate(context: click.Context, /, **given: Any) -> None:
         _write(subject, policies, given["target"] or path)
 
 
-def _one_of(*paths: Path | None) -> Path:
-    given = [path for path in paths if path is not None]
-    if len(given) != 1:
-        raise click.UsageError("give exactly one of FILE, --arm-template and --virtual-node-yaml")
-    return given[0]
+def _subject(given: dict[str, Any]) -> tuple[Path, Input]:
+    """What policies are written for, and the file that they go to unless another is named."""
+    files = [given[name] for name in ("file", "arm_template", "virtual_node_yaml") if given[name] is not None]
+    if len(files) + bool(given["definitions"]) + bool(given["images"]) != 1:
+        raise click.UsageError("give exactly one of FILE, --arm-template, --virtual-node-yaml, --input and --image")
+    if given["definitions"]:
+        return Path("-"), read_definitions(given["definitions"])
+    if given["images"]:
+        return Path("-"), DefinitionsInput(Definitions.of_images(given["images"]))
+    return files[0], read_input(files[0], given["parameters"])
 
 
 def _settings(given: dict[str, Any]) -> PolicySettings:
@@ -91,7 +103,7 @@ def _settings(given: dict[str, Any]) -> PolicySettings:
         )
         fragments = document if isinstance(document, list) else [item for part in lists for item in part or ()]
     return PolicySettings(
-        contract=given["contract"],
+        contract=CONTRACTS[given["contract"]],
         debug=given["debug_mode"],
         allow_stdio_access=not given["disable_stdio"],
         infrastructure_svn=given["infrastructure_svn"],

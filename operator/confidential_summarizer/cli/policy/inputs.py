@@ -18,6 +18,7 @@ from confidential_summarizer.policy.container_group import (
     get,
     group_containers,
 )
+from confidential_summarizer.policy.definitions import Definitions
 from confidential_summarizer.policy.document import Policy, PolicyDocument
 from confidential_summarizer.policy.lint import Finding, lint_capability_names
 from confidential_summarizer.policy.manifests import Workload, read_documents, workloads, write_documents
@@ -93,6 +94,52 @@ class ArmInput:
 
     def _groups(self) -> list[dict[str, Any]]:
         return container_groups(self.template, self.parameters)
+
+
+@dataclass(frozen=True)
+class DefinitionsInput:
+    """Containers described by themselves, or images alone: there is nothing to put a policy into."""
+
+    definitions: Definitions
+
+    def names(self) -> list[str]:
+        """One group without a name."""
+        return ["containers"]
+
+    def references(self) -> list[str]:
+        """Every image reference."""
+        return self.definitions.references
+
+    def existing(self) -> list[str]:
+        """None."""
+        return [""]
+
+    def findings(self) -> Iterable[Finding]:
+        """Nothing."""
+        return ()
+
+    async def policies(self, measure: Measure, settings: PolicySettings) -> list[Policy]:
+        """Write the one policy."""
+        return [self.definitions.policy(await _measured(self.references(), measure), settings)]
+
+    def with_policies(self, policies: Sequence[Policy]) -> str:
+        """The policy in base64: that is all there is to write."""
+        return "".join(f"{policy.base64}\n" for policy in policies)
+
+
+def read_definitions(path: Path) -> DefinitionsInput:
+    """Read what `--input` names.
+
+    Raises:
+        PolicyError: It is no JSON object with containers.
+    """
+    try:
+        document = json.loads(_text(path))
+    except ValueError as error:
+        raise PolicyError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise PolicyError(f"{path} is no JSON object")
+    return DefinitionsInput(Definitions.parse(document))
 
 
 @dataclass(frozen=True)
