@@ -21,10 +21,7 @@ class Metadata(BaseModel):
     namespace: str = "default"
     uid: str = ""
     generation: int = 0
-    resource_version: str = ""
-    deletion_timestamp: str | None = None
     annotations: dict[str, str] = Field(default_factory=dict)
-    finalizers: list[str] = Field(default_factory=list)
 
 
 class ConfidentialSummarizer(BaseModel):

@@ -34,7 +34,7 @@ class LayerCache(Protocol):
 
 
 class MemoryCache:
-    """Keeps measurements in memory; `data` and `load` carry them through a ConfigMap."""
+    """Keeps measurements in memory."""
 
     def __init__(self) -> None:
         self._layers: dict[str, MeasuredLayer] = {}
@@ -46,17 +46,6 @@ class MemoryCache:
     def put(self, layer: MeasuredLayer) -> None:
         """Remember a measurement made here."""
         self._layers[layer.diff_id] = layer
-
-    def data(self) -> dict[str, str]:
-        """All entries as a ConfigMap's `data`: the diff_id's hex digits and the entry's text."""
-        return {diff_id.removeprefix("sha256:"): encode(layer) for diff_id, layer in sorted(self._layers.items())}
-
-    def load(self, data: Mapping[str, str]) -> None:
-        """Take over a ConfigMap's `data`, leaving out whatever is damaged."""
-        for key, text in data.items():
-            layer = decode(text, f"sha256:{key}")
-            if layer:
-                self._layers[layer.diff_id] = layer
 
 
 class DiskCache:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confidential_summarizer.measurement.cache import DiskCache, MemoryCache, decode, encode
+from confidential_summarizer.measurement.cache import DiskCache, decode, encode
 from confidential_summarizer.measurement.layer import MeasuredLayer
 
 
@@ -76,17 +76,6 @@ def test_several_processes_write_the_same_entries_without_harm(tmp_path: Path) -
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert all(DiskCache(tmp_path).get(layer(number).diff_id) == layer(number) for number in range(50))
     assert not list(tmp_path.rglob(".new-*"))
-
-
-def test_a_memory_cache_travels_through_a_config_map() -> None:
-    cache, other = MemoryCache(), MemoryCache()
-    for number in range(3):
-        cache.put(layer(number))
-    data = cache.data()
-    data["0" * 63 + "9"] = "damaged"
-    other.load(data)
-    assert [other.get(layer(number).diff_id) for number in range(3)] == [layer(number) for number in range(3)]
-    assert len(other.data()) == 3
 
 
 @given(st.text(max_size=300), st.text(max_size=80))

@@ -1,0 +1,18 @@
+"""The operator and the summarizer are two distributions that meet in names: here they are held against each other."""
+
+from confidential_summarizer.blueprint import summarizer_environment
+from confidential_summarizer.reconcile.deploy import PAGE_STATES
+from summarizer.progress import State
+from summarizer.settings import Settings
+from tests.support.resources import resource
+
+
+def test_the_summarizer_understands_every_setting_that_the_operator_gives() -> None:
+    # A variable that the summarizer does not know is an error there.
+    settings = Settings.from_environment(summarizer_environment(resource(), token_sha256="a" * 64))
+    assert settings.token_sha256 == "a" * 64
+    assert str(settings.documents) == "/mnt/remote/documents"
+
+
+def test_the_operator_knows_every_state_of_the_summarizer() -> None:
+    assert set(PAGE_STATES) == {state.value for state in State} - {State.READY.value}
