@@ -7,10 +7,13 @@ SummarizerError
 │   │   └── UnhashableLayer   the reference tool cannot turn this layer into a file system either
 │   ├── PolicyError           a policy cannot be made from, or does not describe, what was given
 │   ├── ReleasePolicyError    a key release policy is malformed or would never let the key out
-│   └── SealingError          a directory cannot be sealed, or an image not be opened
+│   ├── SealingError          a directory cannot be sealed, or an image not be opened
+│   └── NameTaken             an object that is not of the resource holds a name that it needs
 ├── WaitingError              the input is fine, but somebody else has to act first (Reconciling)
 │   ├── KeyDeleted            the key is soft-deleted: recover it, purge it, or take another name
+│   ├── KeyNotOwned           a key carries no tag of the resource that wants to change it
 │   ├── SecretNotFound        a Secret of the cluster, or a key in it, is missing
+│   ├── SecretNotAllowed      a Secret of the cluster is not labelled for what the resource wants from it
 │   ├── NotFound              a vault, key, blob, container or group is not there (yet)
 │   ├── QuotaExceeded         the subscription's quota has to be raised
 │   └── AccessDenied          an identity lacks a role or a credential
@@ -52,6 +55,10 @@ class SealingError(SpecError):
     """A directory cannot be sealed, or an image cannot be opened with the given key."""
 
 
+class NameTaken(SpecError):
+    """An object of another owner holds a name that the resource needs; it is neither changed nor deleted."""
+
+
 class WaitingError(SummarizerError):
     """The input is fine, but somebody else has to act; the message says who has to do what."""
 
@@ -60,8 +67,16 @@ class KeyDeleted(WaitingError):
     """A soft-deleted key holds the name: it has to be recovered or purged first."""
 
 
+class KeyNotOwned(WaitingError):
+    """The key was not imported for this resource, so its release policy is not this resource's to change."""
+
+
 class SecretNotFound(WaitingError):
     """A Secret that the resource names, or a key in it, is missing."""
+
+
+class SecretNotAllowed(WaitingError):
+    """Nobody who may write the Secret has labelled it for this use."""
 
 
 class NotFound(WaitingError):

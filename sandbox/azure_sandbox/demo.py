@@ -87,6 +87,10 @@ class Demo:
             "kubectl", "-n", NAMESPACE, "create", "secret", "generic", "models-key",
             f"--from-file=key={work / 'models.key'}", allow_failure=True, quiet=True,
         )  # fmt: skip
+        self.admin(
+            "kubectl", "-n", NAMESPACE, "label", "--overwrite", "secret", "models-key",
+            "confidential.summarizer.dev/use=key", quiet=True,
+        )  # fmt: skip
         resource = RESOURCE.read_text().replace("party1.azurecr.io/summarizer:demo", image)
         if model is not None:
             resource = resource.replace("model: bart-demo", f"model: {model}")

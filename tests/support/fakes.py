@@ -46,7 +46,7 @@ class FakeKube:
         self.put(manifest)
         return manifest
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         self.writes.append(f"delete {kind.kind}")
         self.objects.pop((kind.kind, namespace, name), None)
 
@@ -74,15 +74,26 @@ class FakeVault:
     async def get(self, name: str) -> VaultKey | None:
         return self.keys.get(name)
 
-    async def import_key(self, name: str, material: Any, policy: ReleasePolicy, *, immutable: bool = False) -> VaultKey:
+    async def import_key(
+        self,
+        name: str,
+        material: Any,
+        policy: ReleasePolicy,
+        *,
+        immutable: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> VaultKey:
         self.calls.append(f"import {name}")
         self.material[name] = material
-        self.add(name, policy, immutable=immutable)
+        self.add(name, policy, immutable=immutable, tags=dict(tags or {}))
         return self.keys[name]
 
-    async def update_release_policy(self, name: str, policy: ReleasePolicy) -> VaultKey:
+    async def update_release_policy(
+        self, name: str, policy: ReleasePolicy, *, tags: Mapping[str, str] | None = None
+    ) -> VaultKey:
         self.calls.append(f"update {name}")
-        self.keys[name] = replace(self.keys[name], release_policy=policy)
+        known = self.keys[name]
+        self.keys[name] = replace(known, release_policy=policy, tags=known.tags if tags is None else dict(tags))
         return self.keys[name]
 
     async def disable(self, name: str) -> None:

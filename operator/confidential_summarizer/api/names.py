@@ -27,3 +27,9 @@ GENERATION_ANNOTATION = f"{GROUP}/generation"
 
 POLICY_CONFIG_MAP_SUFFIX = "-policy"
 """ConfigMap `<name>-policy` holds the policy text, for people and for `csum policy`; nothing reads it back."""
+
+USE_LABEL = f"{GROUP}/use"
+"""On Secrets: what the operator may read them for. Who may not write a Secret cannot let the operator read it."""
+
+ADOPT_KEY_ANNOTATION = f"{GROUP}/adopt-key"
+"""On the resource: `<vault>/<name>` of a key that it did not import and wants to manage from now on."""

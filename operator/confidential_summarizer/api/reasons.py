@@ -24,9 +24,11 @@ class Reason(StrEnum):
 
     # What somebody has to do
     KEY_NOT_FOUND = "KeyNotFound"
+    KEY_NOT_OWNED = "KeyNotOwned"
     AWAITING_APPROVAL = "AwaitingApproval"
     DEBUG_PROFILE_REFUSED = "DebugProfileRefused"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105 - a reason, not a secret
     ACCESS_DENIED = "AccessDenied"
     NOT_FOUND = "NotFound"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -34,6 +36,7 @@ class Reason(StrEnum):
 
     # What cannot work
     INVALID_SPEC = "InvalidSpec"
+    NAME_TAKEN = "NameTaken"
     IMAGE_UNUSABLE = "ImageUnusable"
     POLICY_INVALID = "PolicyInvalid"
     RELEASE_POLICY_INVALID = "ReleasePolicyInvalid"

@@ -3,8 +3,8 @@
 Source: Key Vault REST API through azure-keyvault-keys.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -38,6 +38,7 @@ class VaultKey:
         immutable: Whether the release policy can never change.
         enabled: Whether the key can be used.
         deleted: Whether the key is soft-deleted; it lets nothing out until it is recovered.
+        tags: The latest version's tags; a new version begins with its own.
     """
 
     id: str
@@ -48,6 +49,7 @@ class VaultKey:
     immutable: bool = False
     enabled: bool = True
     deleted: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Vault(Protocol):
@@ -61,12 +63,20 @@ class Vault(Protocol):
         """Return the key's latest version, or None where the vault has none of that name."""
 
     async def import_key(
-        self, name: str, material: KeyMaterial, policy: ReleasePolicy, *, immutable: bool = False
+        self,
+        name: str,
+        material: KeyMaterial,
+        policy: ReleasePolicy,
+        *,
+        immutable: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> VaultKey:
         """Import key material under a release policy."""
 
-    async def update_release_policy(self, name: str, policy: ReleasePolicy) -> VaultKey:
-        """Replace the key's release policy."""
+    async def update_release_policy(
+        self, name: str, policy: ReleasePolicy, *, tags: Mapping[str, str] | None = None
+    ) -> VaultKey:
+        """Replace the key's release policy, and all of its tags where some are given."""
 
     async def disable(self, name: str) -> None:
         """Let nobody use the key until it is enabled again."""
@@ -118,7 +128,13 @@ class KeyVault:
                 return await self._deleted(name)
 
     async def import_key(
-        self, name: str, material: KeyMaterial, policy: ReleasePolicy, *, immutable: bool = False
+        self,
+        name: str,
+        material: KeyMaterial,
+        policy: ReleasePolicy,
+        *,
+        immutable: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> VaultKey:
         """Import key material as an exportable hardware key.
 
@@ -127,6 +143,7 @@ class KeyVault:
             material: The key itself; it goes nowhere but into this one request.
             policy: To whom the key may be released.
             immutable: Fix the policy for ever: no later hash can be approved.
+            tags: At most 15, names and values of at most 256 characters.
 
         Raises:
             KeyDeleted: A soft-deleted key holds the name.
@@ -139,11 +156,14 @@ class KeyVault:
                 hardware_protected=True,
                 exportable=True,
                 release_policy=_encoded(policy, immutable=immutable),
+                tags=None if tags is None else dict(tags),
             )
         return self._vault_key(key)
 
-    async def update_release_policy(self, name: str, policy: ReleasePolicy) -> VaultKey:
-        """Replace the key's release policy; the key's versions share it.
+    async def update_release_policy(
+        self, name: str, policy: ReleasePolicy, *, tags: Mapping[str, str] | None = None
+    ) -> VaultKey:
+        """Replace the key's release policy, which its versions share, and all of its tags where some are given.
 
         Raises:
             NotFound: There is no such key.
@@ -151,8 +171,11 @@ class KeyVault:
             SummarizerError: The vault refused or failed.
         """
         with converted(self._subject(name)):
+            encoded = _encoded(policy, immutable=False)
             return self._vault_key(
-                await self._client.update_key_properties(name, release_policy=_encoded(policy, immutable=False))
+                await self._client.update_key_properties(
+                    name, release_policy=encoded, tags=None if tags is None else dict(tags)
+                )
             )
 
     async def disable(self, name: str) -> None:
@@ -213,18 +236,29 @@ class KeyVault:
             immutable=bool(policy and policy.immutable),
             enabled=properties.enabled is not False,
             deleted=deleted,
+            tags=dict(properties.tags or {}),
         )
 
 
 async def amend_release_policy(
-    vault: Vault, name: str, change: Callable[[ReleasePolicy], ReleasePolicy]
+    vault: Vault,
+    name: str,
+    change: Callable[[ReleasePolicy], ReleasePolicy],
+    *,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[ReleasePolicy, ReleasePolicy]:
     """Read a key's release policy, change it, write it, and read it back.
 
     Vaults have no conditional writes; reading back is how a change by somebody else in between is noticed.
 
+    Args:
+        vault: The open vault.
+        name: The key's name.
+        change: Makes the new policy from the present one.
+        tags: All tags that the key is to have; None leaves them.
+
     Returns:
-        The policy before and after. Nothing is written if they are equal.
+        The policy before and after. Nothing is written if nothing changes.
 
     Raises:
         NotFound: There is no such key.
@@ -232,11 +266,11 @@ async def amend_release_policy(
         ReleasePolicyError: The key has no policy, or an immutable one.
         IntegrityError: The vault has another policy than the one written.
     """
-    before = await _changeable_policy(vault, name)
+    key, before = await _changeable(vault, name)
     after = change(before)
-    if after == before:
+    if after == before and (tags is None or tags == key.tags):
         return before, after
-    await vault.update_release_policy(name, after)
+    await vault.update_release_policy(name, after, tags=tags)
     stored = await vault.get(name)
     if stored is None or stored.release_policy is None or compare(after, stored.release_policy):
         raise IntegrityError(
@@ -246,7 +280,7 @@ async def amend_release_policy(
     return before, after
 
 
-async def _changeable_policy(vault: Vault, name: str) -> ReleasePolicy:
+async def _changeable(vault: Vault, name: str) -> tuple[VaultKey, ReleasePolicy]:
     subject = f"Key {name} in {vault.host}"
     key = await vault.get(name)
     if key is None:
@@ -259,7 +293,7 @@ async def _changeable_policy(vault: Vault, name: str) -> ReleasePolicy:
         raise ReleasePolicyError(
             f"{subject}: the release policy is immutable. Import the key under another name for another policy."
         )
-    return key.release_policy
+    return key, key.release_policy
 
 
 def _encoded(policy: ReleasePolicy, *, immutable: bool) -> KeyReleasePolicy:

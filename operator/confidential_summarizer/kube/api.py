@@ -43,8 +43,11 @@ class KubernetesAPI(Protocol):
     async def apply(self, manifest: Object) -> Object:
         """Create or update an object by server-side apply, as our field manager; conflicts are ours to win."""
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """Delete an object and, before it, what it owns; one that is gone already is no error."""
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
+        """Delete an object and, before it, what it owns; one that is gone already is no error.
+
+        With a UID only the object of that UID is deleted: another one of the same name is a TransientError.
+        """
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Merge into the status subresource; None removes a field. An object that is gone is no error."""

@@ -68,9 +68,11 @@ class KubernetesClient(KubernetesAPI):
             raise TransientError(f"{_label(manifest)}: its namespace is going away; nothing was applied")
         return applied
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `KubernetesAPI.delete`."""
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
         await self._call("delete", kind, name=name, namespace=namespace, body=options)
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import ConditionStatus, ConditionType, ImageTrust
 from confidential_summarizer.errors import SecretNotFound
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
-from confidential_summarizer.reconcile.secrets import secret_value
+from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
 from confidential_summarizer.registry import ImageReference
 from confidential_summarizer.targets.derive import measure_images
 
@@ -61,7 +61,7 @@ async def _pull_secret(context: Context) -> Mapping[str, Any] | None:
     if credentials is None or credentials.secret_ref is None:
         return None
     name = credentials.secret_ref.name
-    content = await secret_value(context, name, DOCKER_CONFIG)
+    content = await secret_value(context, name, DOCKER_CONFIG, SecretUse.PULL)
     if content is None:
         raise SecretNotFound(
             f"Secret {context.resource.metadata.namespace}/{name} of type kubernetes.io/dockerconfigjson is missing: "

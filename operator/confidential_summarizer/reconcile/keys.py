@@ -1,18 +1,21 @@
 """Phases: see to it that every key admits the group's policy before the rollout, and only that one after it."""
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPolicy, KeyManagement, KeyType
+from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION, USE_LABEL
 from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import ConditionType, KeyTrust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.blueprint import is_debug
-from confidential_summarizer.errors import SpecError
+from confidential_summarizer.errors import KeyNotOwned, SpecError
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
-from confidential_summarizer.reconcile.secrets import secret_value
+from confidential_summarizer.reconcile.key_tags import CONSENT_TAG, added, adoptable, owned, shared, with_added, without
+from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
 from confidential_summarizer.release import ReleasePolicy, add_host_data, admits, build, remove_host_data
 
 KEY_BYTES = 32
@@ -38,15 +41,20 @@ async def release_keys(context: Context) -> Outcome:
 
 
 async def retire_policies(context: Context) -> Outcome:
-    """After the rollout, take every older policy out of the keys that the operator manages."""
+    """After the rollout, take the older policies that were added for this resource out of its keys again."""
     trust = list(context.keys)
     for index, file_system in enumerate(context.resource.spec.file_systems):
-        older = [h for h in trust[index].admits if h != context.host_data]
-        if file_system.key.management is not KeyManagement.IMPORT or not older:
+        if file_system.key.management is not KeyManagement.IMPORT:
             continue
         async with context.clients.vaults(file_system.key.vault) as vault:
-            for host_data in older:
-                await amend_release_policy(vault, file_system.key.name, partial(remove_host_data, host_data=host_data))
+            key = await vault.get(file_system.key.name)
+            if key is None or not owned(key, context.resource):
+                continue
+            ours = added(key, context.resource)
+            if all(hash_ == context.host_data for hash_ in ours):
+                continue
+            tags = with_added(key.tags, context.resource, [h for h in ours if h == context.host_data])
+            await _retire(vault, key, [h for h in ours if h != context.host_data], tags)
             key = await vault.get(file_system.key.name)
         if key is not None:
             trust[index] = _trust(file_system, key)
@@ -54,48 +62,85 @@ async def retire_policies(context: Context) -> Outcome:
 
 
 async def dispose_of_keys(context: Context) -> None:
-    """Do with the imported keys what their deletion policy says; External keys belong to the data owner."""
+    """Do with this resource's imported keys what their deletion policy says; no other key is touched."""
     for file_system in context.resource.spec.file_systems:
         key = file_system.key
         if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
             continue
         async with context.clients.vaults(key.vault) as vault:
             found = await vault.get(key.name)
-            if found is None or found.deleted:
+            if found is None or found.deleted or not owned(found, context.resource):
                 continue
-            if key.deletion_policy is KeyDeletionPolicy.DELETE:
+            if shared(found, context.resource):
+                ours = added(found, context.resource)
+                await _retire(vault, found, ours, without(found.tags, context.resource))
+            elif key.deletion_policy is KeyDeletionPolicy.DELETE:
                 await vault.delete(key.name)
             elif found.enabled:
                 await vault.disable(key.name)
 
 
+async def _retire(vault: Vault, key: VaultKey, hashes: Sequence[str], tags: Mapping[str, str]) -> None:
+    def change(policy: ReleasePolicy) -> ReleasePolicy:
+        for host_data in hashes:
+            policy = remove_host_data(policy, host_data)
+        return policy
+
+    await amend_release_policy(vault, key.name, change, tags=tags)
+
+
 async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
-    """Return the key as it is after the operator has done its part."""
-    key = await vault.get(file_system.key.name)
+    """Return the key as it is after the operator has done its part.
+
+    Raises:
+        KeyNotOwned: The key has to be amended, and is not this resource's.
+    """
+    resource, name = context.resource, file_system.key.name
+    key = await vault.get(name)
     if file_system.key.management is KeyManagement.EXTERNAL:
         return key
     if key is None:
         return await _imported(context, vault, file_system)
-    if key.deleted or key.release_policy is None or context.host_data in key.release_policy.host_data:
+    if (
+        key.deleted
+        or not key.enabled
+        or key.release_policy is None
+        or context.host_data in key.release_policy.host_data
+    ):
         return key
+    if not owned(key, resource) and not adoptable(key, resource, file_system.key.vault):
+        raise KeyNotOwned(_not_owned(resource, file_system))
+    tags = with_added(key.tags, resource, [*added(key, resource), context.host_data])
     await amend_release_policy(
         vault,
-        file_system.key.name,
+        name,
         lambda policy: add_host_data(policy, context.host_data, [file_system.key.attestation]),
+        tags=tags,
     )
-    return await vault.get(file_system.key.name)
+    return await vault.get(name)
+
+
+def _not_owned(resource: ConfidentialSummarizer, file_system: FileSystem) -> str:
+    name, vault = file_system.key.name, file_system.key.vault
+    return (
+        f"key {name} in {vault} was not imported for {resource.key}, so it is not changed: name another key, or use "
+        f"management External. To adopt it: tag it in the vault {CONSENT_TAG}={resource.key}, and "
+        f"`kubectl -n {resource.metadata.namespace} annotate csum {resource.metadata.name} "
+        f"{ADOPT_KEY_ANNOTATION}={vault}/{name}`"
+    )
 
 
 async def _imported(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
     reference = file_system.key.secret_ref
     assert reference is not None  # noqa: S101 - a rule of the spec
-    content = await secret_value(context, reference.name, reference.key)
+    content = await secret_value(context, reference.name, reference.key, SecretUse.KEY)
     if content is None:
         return None
     subject = f"Secret {context.resource.metadata.namespace}/{reference.name}, key {reference.key}"
     material = _material(file_system.key.type, content, subject)
     policy = build([context.host_data], [file_system.key.attestation])
-    return await vault.import_key(file_system.key.name, material, policy)
+    tags = with_added({}, context.resource, [context.host_data])
+    return await vault.import_key(file_system.key.name, material, policy, tags=tags)
 
 
 def _material(kind: KeyType, content: bytes, subject: str) -> KeyMaterial:
@@ -125,7 +170,7 @@ def _refusal(context: Context, file_system: FileSystem, key: VaultKey | None) ->
         return _no(
             Reason.SECRET_NOT_FOUND,
             f"key {name} is not in {vault}, and Secret {secret} to import it from is missing: create it with "
-            "`kubectl create secret generic … --from-file`",
+            f"`kubectl create secret generic … --from-file`, and label it {USE_LABEL}={SecretUse.KEY}",
         )
     if key is None or key.deleted:
         state = "is deleted" if key else "does not exist"

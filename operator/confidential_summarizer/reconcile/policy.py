@@ -7,10 +7,10 @@ from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.status import ConditionType
 from confidential_summarizer.errors import SecretNotFound, SpecError
 from confidential_summarizer.kube import CONFIG_MAP
+from confidential_summarizer.kube.ownership import get_ours, labels_of, owner_reference
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
-from confidential_summarizer.reconcile.secrets import secret_value
+from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
 from confidential_summarizer.targets.derive import Derivation, derive
-from confidential_summarizer.targets.virtual_node import labels_of, owner_reference
 
 MIN_TOKEN_LENGTH = 32
 """Characters of a readers' token: its SHA-256 is public, so the token must be beyond guessing."""
@@ -33,7 +33,7 @@ async def _token_sha256(context: Context) -> str | None:
     if reference is None:
         return None
     namespace = context.resource.metadata.namespace
-    token = await secret_value(context, reference.name, reference.key)
+    token = await secret_value(context, reference.name, reference.key, SecretUse.TOKEN)
     if token is None:
         raise SecretNotFound(
             f"Secret {namespace}/{reference.name} with key {reference.key} is missing: create it with the readers' "
@@ -51,7 +51,7 @@ async def _publish(context: Context, derivation: Derivation) -> None:
     meta = context.resource.metadata
     name = meta.name + POLICY_CONFIG_MAP_SUFFIX
     data = {"policy.rego": derivation.policy.text}
-    existing = await context.clients.kube.get(CONFIG_MAP, meta.namespace, name)
+    existing = await get_ours(context.clients.kube, context.resource, CONFIG_MAP, name)
     if existing is not None and existing.get("data") == data:
         return
     await context.clients.kube.apply(

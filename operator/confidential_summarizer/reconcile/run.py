@@ -14,10 +14,13 @@ from confidential_summarizer.errors import (
     AccessDenied,
     ImageError,
     IntegrityError,
+    KeyNotOwned,
+    NameTaken,
     NotFound,
     PolicyError,
     QuotaExceeded,
     ReleasePolicyError,
+    SecretNotAllowed,
     SecretNotFound,
     SpecError,
     SummarizerError,
@@ -25,6 +28,7 @@ from confidential_summarizer.errors import (
     WaitingError,
 )
 from confidential_summarizer.kube import CONFIG_MAP, SUMMARIZER
+from confidential_summarizer.kube.ownership import delete_ours
 from confidential_summarizer.reconcile.attest import attest
 from confidential_summarizer.reconcile.context import Clients, Context, Finding, Outcome
 from confidential_summarizer.reconcile.deploy import deploy, observe
@@ -111,7 +115,7 @@ class Reconciler:
         if not await self.clients.groups.remove(resource):
             return False
         await dispose_of_keys(Context(resource, self.clients, self.now()))
-        await self.clients.kube.delete(CONFIG_MAP, namespace, name + POLICY_CONFIG_MAP_SUFFIX)
+        await delete_ours(self.clients.kube, resource, CONFIG_MAP, name + POLICY_CONFIG_MAP_SUFFIX)
         return True
 
     async def _run(self, context: Context) -> tuple[Context, list[Finding], Outcome | None]:
@@ -161,8 +165,11 @@ _REASONS: tuple[tuple[type[SummarizerError], Reason], ...] = (
     (ImageError, Reason.IMAGE_UNUSABLE),
     (PolicyError, Reason.POLICY_INVALID),
     (ReleasePolicyError, Reason.RELEASE_POLICY_INVALID),
+    (NameTaken, Reason.NAME_TAKEN),
     (SpecError, Reason.INVALID_SPEC),
     (AccessDenied, Reason.ACCESS_DENIED),
+    (KeyNotOwned, Reason.KEY_NOT_OWNED),
+    (SecretNotAllowed, Reason.SECRET_NOT_ALLOWED),
     (SecretNotFound, Reason.SECRET_NOT_FOUND),
     (QuotaExceeded, Reason.QUOTA_EXCEEDED),
     (NotFound, Reason.NOT_FOUND),

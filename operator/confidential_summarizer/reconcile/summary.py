@@ -15,8 +15,8 @@ from confidential_summarizer.api.status import (
     Status,
     Trust,
 )
+from confidential_summarizer.kube.ownership import labels_of
 from confidential_summarizer.reconcile.context import Context, Finding
-from confidential_summarizer.targets.virtual_node import labels_of
 
 ASPECTS = (
     ConditionType.IMAGES_RESOLVED,

@@ -14,7 +14,7 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.target import ContainerGroup
 from confidential_summarizer.azure.container_groups import ContainerGroupsAPI, GroupBody, events, failure
 from confidential_summarizer.blueprint import PAGE_PORT
-from confidential_summarizer.errors import SpecError, TransientError
+from confidential_summarizer.errors import NameTaken, SpecError, TransientError
 from confidential_summarizer.policy.denial import find_denial
 from confidential_summarizer.targets.container_group import HOST_DATA_TAG, OWNER_UID_TAG, group_name
 from confidential_summarizer.targets.derive import Derivation
@@ -63,7 +63,7 @@ class ArmGroups:
                 if standing is None:
                     await groups.put(target.resource_group, name, derivation.manifest)
                 elif not _is_ours(standing, resource):
-                    raise SpecError(
+                    raise NameTaken(
                         f"container group {target.resource_group}/{name} exists and is not of {resource.key}: delete "
                         "or rename it"
                     )

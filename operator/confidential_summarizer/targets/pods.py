@@ -8,11 +8,11 @@ from confidential_summarizer.api.names import GENERATION_ANNOTATION, HOST_DATA_A
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.kube import DEPLOYMENT, EVENT, POD, KubernetesAPI
+from confidential_summarizer.kube.ownership import delete_ours, get_ours, labels_of
 from confidential_summarizer.policy.denial import Denial, explain, find_denial
 from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
-from confidential_summarizer.targets.virtual_node import labels_of
 
 ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing", "Creating", "Waiting", "Pending"})
 """Reasons of a waiting container that say nothing but that it takes time."""
@@ -26,11 +26,12 @@ class PodGroups:
 
     async def apply(self, resource: ConfidentialSummarizer, derivation: Derivation) -> None:
         """Create or update the Deployment; Kubernetes rolls its pods."""
+        await get_ours(self.kube, resource, DEPLOYMENT, resource.metadata.name)
         await self.kube.apply(derivation.manifest)
 
     async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
         """Return the fields that differ from the manifest; None without a Deployment."""
-        live = await self.kube.get(DEPLOYMENT, resource.metadata.namespace, resource.metadata.name)
+        live = await get_ours(self.kube, resource, DEPLOYMENT, resource.metadata.name)
         if live is None:
             return None
         applied_for = live["metadata"].get("annotations", {}).get(GENERATION_ANNOTATION)
@@ -49,8 +50,7 @@ class PodGroups:
     async def remove(self, resource: ConfidentialSummarizer) -> bool:
         """Delete the Deployment; True once no pod is left, so that no group is left behind it."""
         namespace = resource.metadata.namespace
-        if await self.kube.get(DEPLOYMENT, namespace, resource.metadata.name) is not None:
-            await self.kube.delete(DEPLOYMENT, namespace, resource.metadata.name)
+        await delete_ours(self.kube, resource, DEPLOYMENT, resource.metadata.name)
         return not await self.kube.list(POD, namespace, labels=labels_of(resource))
 
     async def _group(self, pod: Mapping[str, Any]) -> Group:

@@ -7,18 +7,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from confidential_summarizer.api.names import (
-    API_VERSION,
-    GENERATION_ANNOTATION,
-    HOST_DATA_ANNOTATION,
-    INSTANCE_LABEL,
-    KIND,
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
-    NAME_LABEL,
-)
+from confidential_summarizer.api.names import GENERATION_ANNOTATION, HOST_DATA_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
+from confidential_summarizer.kube.ownership import labels_of, owner_reference
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 
@@ -62,27 +54,6 @@ def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     annotations[POLICY_ANNOTATION] = policy.base64
     annotations[HOST_DATA_ANNOTATION] = policy.host_data
     return deployment
-
-
-def labels_of(resource: ConfidentialSummarizer) -> dict[str, str]:
-    """Return the labels that select everything deployed for a resource."""
-    return {
-        NAME_LABEL: "confidential-summarizer",
-        INSTANCE_LABEL: resource.metadata.name,
-        MANAGED_BY_LABEL: MANAGED_BY,
-    }
-
-
-def owner_reference(resource: ConfidentialSummarizer) -> dict[str, Any]:
-    """Return the reference by which Kubernetes removes children together with their resource."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "name": resource.metadata.name,
-        "uid": resource.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _annotations(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, str]:

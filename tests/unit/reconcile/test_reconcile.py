@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from confidential_summarizer.api.names import USE_LABEL
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.errors import ImageError, TransientError
 from confidential_summarizer.reconcile.context import Clients
@@ -174,7 +175,8 @@ IMPORTED = [
 
 def material(world: World, content: bytes = b"k" * 32) -> None:
     data = {"key": base64.b64encode(content).decode()}
-    world.kube.put({"kind": "Secret", "metadata": {"name": "material", "namespace": "legal"}, "data": data})
+    meta = {"name": "material", "namespace": "legal", "labels": {USE_LABEL: "key"}}
+    world.kube.put({"kind": "Secret", "metadata": meta, "data": data})
 
 
 async def test_an_import_key_is_imported_for_exactly_the_derived_policy() -> None:
