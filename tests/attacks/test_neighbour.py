@@ -1,0 +1,255 @@
+"""A neighbour with rights in one namespace tries to get at keys, objects and Secrets that are not theirs."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from confidential_summarizer.reconcile.context import Clients
+from confidential_summarizer.reconcile.run import Reconciler
+from confidential_summarizer.release import build
+from confidential_summarizer.targets.pods import PodGroups
+from tests.support.attested import Attested
+from tests.support.fakes import FakeGroups, FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeVault
+from tests.support.resources import ATTESTATION, IMAGE, VAULT, document
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ATTESTED = Attested(NOW)
+OWNERS_HASH = "ab" * 32
+EVIL_IMAGE = IMAGE.replace("a" * 64, "e" * 64)
+ADOPT = "confidential.summarizer.dev/adopt-key"
+USE = "confidential.summarizer.dev/use"
+
+
+def file_systems(
+    management: str = "Import", deletion: str = "Delete", source: str = "material"
+) -> list[dict[str, Any]]:
+    key = {"name": "shared-key", "vault": VAULT, "attestation": ATTESTATION, "management": management}
+    if management == "Import":
+        key |= {"secretRef": {"name": source, "key": "key"}}
+    if deletion != "Retain":
+        key["deletionPolicy"] = deletion
+    blob = "https://party2.blob.core.windows.net/sealed/contracts.img"
+    return [{"name": "documents", "role": "Documents", "blobURL": blob, "key": key}]
+
+
+@dataclass
+class Cluster:
+    """Two namespaces, one vault; each resource has groups of its own."""
+
+    kube: FakeKube = field(default_factory=FakeKube)
+    vault: FakeVault = field(default_factory=FakeVault)
+    groups: dict[str, Any] = field(default_factory=dict)
+
+    def put(self, namespace: str, *, annotations: Mapping[str, str] | None = None, **changes: Any) -> None:
+        resource = document(**changes)
+        resource["metadata"] |= {
+            "namespace": namespace,
+            "uid": f"uid-{namespace}",
+            "annotations": dict(annotations or {}),
+        }
+        known = self.kube.objects.get(("ConfidentialSummarizer", namespace, "contracts"))
+        if known is not None:
+            resource["status"] = known["status"]
+            resource["metadata"]["generation"] = known["metadata"]["generation"] + 1
+        self.kube.put(resource)
+
+    def secret(self, namespace: str, labels: Mapping[str, str] | None = None) -> None:
+        meta = {"name": "material", "namespace": namespace, "labels": dict(labels or {})}
+        self.kube.put({"kind": "Secret", "metadata": meta, "data": {"key": base64.b64encode(b"k" * 32).decode()}})
+
+    def reconciler(self, namespace: str) -> Reconciler:
+        groups = self.groups.setdefault(namespace, FakeGroups())
+        pages = FakePages()
+        if isinstance(groups, FakeGroups):
+            pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, groups.deployed.policy.host_data)
+        keys = FakeSigningKeys(ATTESTED.keys)
+        clients = Clients(self.kube, FakeRegistry().with_pull_secret, self.vault.opened, groups, pages, keys)
+        return Reconciler(clients, lambda *_, **__: None, lambda: NOW)
+
+    async def reconcile(self, namespace: str) -> str:
+        await self.reconciler(namespace).reconcile(namespace, "contracts")
+        return str(self.ready(namespace)["reason"])
+
+    async def remove(self, namespace: str) -> None:
+        for _ in range(3):
+            if await self.reconciler(namespace).remove(namespace, "contracts"):
+                return
+        raise AssertionError("it is never gone")
+
+    def ready(self, namespace: str) -> Mapping[str, Any]:
+        conditions = self.kube.objects["ConfidentialSummarizer", namespace, "contracts"]["status"]["conditions"]
+        return next(c for c in conditions if c["type"] == "Ready")
+
+    def host_data(self, namespace: str) -> str:
+        return str(self.kube.objects["ConfidentialSummarizer", namespace, "contracts"]["status"]["trust"]["hostData"])
+
+    def admits(self) -> set[str]:
+        policy = self.vault.keys["shared-key"].release_policy
+        assert policy is not None
+        return set(policy.host_data)
+
+
+async def victim() -> Cluster:
+    """Return a cluster in which namespace `legal` has a key that the operator imported for it."""
+    cluster = Cluster()
+    cluster.secret("legal", {USE: "key"})
+    cluster.put("legal", fileSystems=file_systems())
+    assert await cluster.reconcile("legal") == "Ready"
+    return cluster
+
+
+async def test_a_neighbour_can_neither_rebind_nor_delete_a_key_imported_for_another_resource() -> None:
+    cluster = await victim()
+    before = cluster.vault.keys["shared-key"]
+    cluster.put("mallory", image=EVIL_IMAGE, fileSystems=file_systems(source="does-not-exist"))
+    assert await cluster.reconcile("mallory") == "KeyNotOwned"
+    assert "csum-adoptable-by=mallory/contracts" in cluster.ready("mallory")["message"]
+    await cluster.remove("mallory")
+    assert cluster.vault.keys["shared-key"] == before
+    assert cluster.groups["mallory"].deployed is None
+
+
+async def test_a_neighbour_can_neither_rebind_nor_delete_the_data_owners_key_by_calling_it_import() -> None:
+    cluster = Cluster()
+    cluster.vault.add("shared-key", build([OWNERS_HASH], [ATTESTATION]))
+    cluster.put("mallory", image=EVIL_IMAGE, fileSystems=file_systems())
+    assert await cluster.reconcile("mallory") == "KeyNotOwned"
+    await cluster.remove("mallory")
+    assert cluster.vault.calls == []
+
+
+async def test_a_neighbour_cannot_adopt_a_key_by_an_annotation_that_they_write_themselves() -> None:
+    cluster = await victim()
+    before = cluster.vault.keys["shared-key"]
+    cluster.put("mallory", image=EVIL_IMAGE, annotations={ADOPT: f"{VAULT}/shared-key"}, fileSystems=file_systems())
+    assert await cluster.reconcile("mallory") == "KeyNotOwned"
+    assert cluster.vault.keys["shared-key"] == before
+
+
+async def test_a_resource_made_again_under_the_same_name_does_not_inherit_the_key() -> None:
+    cluster = await victim()
+    cluster.put("legal", image=EVIL_IMAGE, fileSystems=file_systems())
+    cluster.kube.objects["ConfidentialSummarizer", "legal", "contracts"]["metadata"]["uid"] = "another"
+    del cluster.kube.objects["ConfigMap", "legal", "contracts-policy"]  # collected with its owner
+    assert await cluster.reconcile("legal") == "KeyNotOwned"
+
+
+async def sharing() -> Cluster:
+    """Return a cluster in which a second resource adopted the key, with the consent of who runs the vault."""
+    cluster = await victim()
+    key = cluster.vault.keys["shared-key"]
+    cluster.vault.add("shared-key", key.release_policy, tags={**key.tags, "csum-adoptable-by": "finance/contracts"})
+    cluster.put("finance", image=EVIL_IMAGE, annotations={ADOPT: f"{VAULT}/shared-key"}, fileSystems=file_systems())
+    assert await cluster.reconcile("finance") == "Ready"
+    return cluster
+
+
+async def test_two_resources_that_share_a_key_do_not_evict_each_other() -> None:
+    cluster = await sharing()
+    both = {cluster.host_data("legal"), cluster.host_data("finance")}
+    assert cluster.admits() == both
+    cluster.vault.calls.clear()
+    for namespace in ("legal", "finance", "legal"):
+        assert await cluster.reconcile(namespace) == "Ready"
+    assert cluster.admits() == both
+    assert cluster.vault.calls == []
+
+
+async def test_a_resource_that_goes_takes_only_its_own_policy_out_of_a_shared_key() -> None:
+    cluster = await sharing()
+    await cluster.remove("finance")
+    assert cluster.admits() == {cluster.host_data("legal")}
+    assert cluster.vault.keys["shared-key"].enabled
+    await cluster.remove("legal")
+    assert "shared-key" not in cluster.vault.keys
+
+
+async def test_a_policy_that_the_owner_approved_by_hand_stays_when_the_operator_retires_its_own() -> None:
+    cluster = await victim()
+    old = cluster.host_data("legal")
+    key = cluster.vault.keys["shared-key"]
+    cluster.vault.add("shared-key", build([old, OWNERS_HASH], [ATTESTATION]), tags=key.tags)
+    cluster.put("legal", fileSystems=file_systems(), summarizer={"maxWords": 50})
+    assert await cluster.reconcile("legal") == "Ready"
+    assert cluster.host_data("legal") != old
+    assert cluster.admits() == {cluster.host_data("legal"), OWNERS_HASH}
+
+
+async def test_an_external_key_is_never_written_not_even_to_take_out_an_older_policy() -> None:
+    cluster = Cluster()
+    cluster.put("legal", fileSystems=file_systems("External", "Retain"))
+    await cluster.reconcile("legal")
+    cluster.vault.add("shared-key", build([OWNERS_HASH, cluster.host_data("legal")], [ATTESTATION]))
+    assert await cluster.reconcile("legal") == "Ready"
+    assert cluster.vault.calls == []
+
+
+@pytest.mark.parametrize("deletion", ["Disable", "Delete"])
+async def test_an_external_key_is_neither_disabled_nor_deleted_with_its_resource(deletion: str) -> None:
+    cluster = Cluster()
+    cluster.vault.add("shared-key", build([OWNERS_HASH], [ATTESTATION]))
+    cluster.put("legal", fileSystems=file_systems("External", deletion))
+    await cluster.remove("legal")
+    assert cluster.vault.calls == []
+
+
+@pytest.mark.parametrize("management", ["External", "Import"])
+@pytest.mark.parametrize("broken", [{"deleted": True}, {"enabled": False}, {"release_policy": None}])
+async def test_a_key_that_cannot_come_out_is_not_touched_and_nothing_is_deployed(
+    management: str, broken: dict[str, Any]
+) -> None:
+    cluster = Cluster()
+    cluster.vault.add("shared-key", build([OWNERS_HASH], [ATTESTATION]), **broken)
+    cluster.put("legal", fileSystems=file_systems(management, "Retain"))
+    assert await cluster.reconcile("legal") == "KeyNotFound"
+    assert cluster.vault.calls == []
+    assert cluster.groups["legal"].calls == []
+
+
+async def test_removing_twice_deletes_the_key_once() -> None:
+    cluster = await victim()
+    cluster.vault.calls.clear()
+    await cluster.remove("legal")
+    await cluster.remove("legal")
+    assert cluster.vault.calls == ["delete shared-key"]
+
+
+FOREIGN: dict[str, dict[str, Any]] = {
+    "Deployment": {"kind": "Deployment", "metadata": {"name": "contracts", "namespace": "legal", "uid": "x"}, "spec": {}},
+    "ConfigMap": {"kind": "ConfigMap", "metadata": {"name": "contracts-policy", "namespace": "legal", "uid": "y"}, "data": {"a": "b"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+async def test_an_object_of_the_same_name_that_is_not_ours_is_neither_changed_nor_deleted(kind: str) -> None:
+    cluster = Cluster()
+    foreign = FOREIGN[kind]
+    cluster.kube.put(foreign)
+    cluster.groups["legal"] = PodGroups(cluster.kube)
+    cluster.secret("legal", {USE: "key"})
+    cluster.put("legal", fileSystems=file_systems(deletion="Retain"))
+    assert await cluster.reconcile("legal") == "NameTaken"
+    assert f"{kind} legal/{foreign['metadata']['name']}" in cluster.ready("legal")["message"]
+    await cluster.remove("legal")
+    assert cluster.kube.objects[kind, "legal", foreign["metadata"]["name"]] == foreign
+
+
+async def test_a_secret_without_the_label_is_not_imported_as_a_key() -> None:
+    cluster = Cluster()
+    cluster.secret("legal")
+    cluster.put("legal", fileSystems=file_systems())
+    assert await cluster.reconcile("legal") == "SecretNotAllowed"
+    assert f"kubectl -n legal label secret material {USE}=key" in cluster.ready("legal")["message"]
+    assert cluster.vault.calls == []
+
+
+async def test_a_secret_labelled_for_a_key_does_not_become_a_token() -> None:
+    cluster = Cluster()
+    cluster.secret("legal", {USE: "key"})
+    cluster.put("legal", access={"tokenSecretRef": {"name": "material", "key": "key"}})
+    assert await cluster.reconcile("legal") == "SecretNotAllowed"
+    assert ("ConfigMap", "legal", "contracts-policy") not in cluster.kube.objects
