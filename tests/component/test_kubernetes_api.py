@@ -11,7 +11,7 @@ import yaml
 from azure_sandbox.control_plane import ControlPlane
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import FIELD_MANAGER
-from confidential_summarizer.errors import SpecError
+from confidential_summarizer.errors import SpecError, TransientError
 from confidential_summarizer.kube import CONFIG_MAP, DEPLOYMENT, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 from confidential_summarizer.targets.derive import derive
@@ -115,6 +115,15 @@ async def test_what_the_server_fills_into_our_deployment_is_no_drift(client: Kub
 async def test_missing_objects_are_none_and_deleting_them_is_no_error(client: KubernetesClient) -> None:
     assert await client.get(CONFIG_MAP, "legal", "missing") is None
     await client.delete(CONFIG_MAP, "legal", "missing")
+
+
+async def test_a_deletion_by_uid_spares_another_object_of_the_same_name(client: KubernetesClient) -> None:
+    await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "spared", "namespace": "legal"}})
+    with pytest.raises(TransientError, match="409"):
+        await client.delete(CONFIG_MAP, "legal", "spared", uid="11111111-2222-4333-8444-555555555555")
+    found = await client.get(CONFIG_MAP, "legal", "spared")
+    assert found is not None
+    await client.delete(CONFIG_MAP, "legal", "spared", uid=found["metadata"]["uid"])
 
 
 def test_every_field_explains_itself(kubectl: Kubectl) -> None:

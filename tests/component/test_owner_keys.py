@@ -264,3 +264,14 @@ def test_a_process_needs_nothing_but_two_variables_and_its_identity(azure, key_f
 
     del environment["SSL_CERT_FILE"]
     assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode in (4, 5)
+
+
+def test_tags_of_a_key_travel_both_ways_and_outlive_a_change_of_its_policy():
+    async def work(vault):
+        await vault.import_key("tagged", os.urandom(32), build([OLD], [ATTESTATION]), tags={"csum-owner-1": "legal/a"})
+        await amend_release_policy(vault, "tagged", lambda policy: build([OLD, NEW], [ATTESTATION]))
+        kept = (await vault.get("tagged")).tags
+        await amend_release_policy(vault, "tagged", lambda policy: policy, tags={"csum-owner-2": "legal/b"})
+        return kept, (await vault.get("tagged")).tags
+
+    assert asyncio.run(with_vault(work)) == ({"csum-owner-1": "legal/a"}, {"csum-owner-2": "legal/b"})
