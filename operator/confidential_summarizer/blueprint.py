@@ -145,8 +145,11 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
     }
     for output in spec.file_systems_with(Role.OUTPUT):
         environment["SUMMARIZER_OUTPUT"] = mount_point(output)
-    if spec.summarizer.model_sha256 is not None:
-        environment["SUMMARIZER_MODEL_SHA256"] = spec.summarizer.model_sha256
+    if documents.content_sha256 is not None:
+        environment["SUMMARIZER_DOCUMENTS_SHA256"] = documents.content_sha256
+    for file_system in models:
+        environment["SUMMARIZER_MODELS"] = mount_point(file_system)
+        environment["SUMMARIZER_MODELS_SHA256"] = str(file_system.content_sha256)
     if token_sha256 is not None:
         environment["SUMMARIZER_TOKEN_SHA256"] = token_sha256
     return environment

@@ -25,6 +25,7 @@ from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, TENANT, VAULT
 from azure_sandbox.state import SandboxState
 from azure_sandbox.workload_image import build_images
 from confidential_summarizer.errors import SummarizerError, TransientError
+from confidential_summarizer.sealing import read_manifest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -60,6 +61,7 @@ class Demo:
         models, name = EXAMPLES / "models", None
         if model is not None:
             models, name = prepare_model(model, work, self.progress)
+        (work / "models.pin").write_text(read_manifest(models).sha256)
         for image_name, folder in (("contracts", EXAMPLES / "documents"), ("models", models)):
             image, key = work / f"{image_name}.img", work / f"{image_name}.key"
             if not image.exists() or _newest(folder) > image.stat().st_mtime:
@@ -94,6 +96,8 @@ class Demo:
         resource = RESOURCE.read_text().replace("party1.azurecr.io/summarizer:demo", image)
         if model is not None:
             resource = resource.replace("model: bart-demo", f"model: {model}")
+            pin = read_manifest(EXAMPLES / "models").sha256
+            resource = resource.replace(pin, (work / "models.pin").read_text())
         (work / "contracts.yaml").write_text(resource)
 
     def deploy(self) -> bool:

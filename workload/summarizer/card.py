@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
 
+from summarizer.content import ModelFiles
 from summarizer.errors import ModelError
 
 CARD_NAME: Final = "MODEL.md"
@@ -21,40 +21,36 @@ class ModelCard:
 
     Attributes:
         name: What to call it.
-        guard: What the disclosure guard does with long verbatim runs, unless the configuration says otherwise.
         notice: One sentence of plain warning for readers of the summaries; empty if there is none.
         facts: Further pairs of label and value, in order.
     """
 
     name: str
-    guard: GuardMode = "withhold"
     notice: str = ""
     facts: tuple[tuple[str, str], ...] = ()
 
 
-def read_card(model: Path) -> ModelCard:
-    """Return the card of a model directory; one without `MODEL.md` gets its folder's name and a withholding guard.
+def read_card(name: str, files: ModelFiles) -> ModelCard:
+    """Return the card among a model's files; without `MODEL.md` it has only the folder's `name`.
 
     Raises:
-        ModelError: The front matter does not parse, or names an unknown guard mode.
+        ModelError: The front matter does not parse.
     """
-    path = model / CARD_NAME
-    if not path.is_file():
-        return ModelCard(name=model.name)
-    match = _FRONT_MATTER.match(path.read_text(encoding="utf-8"))
+    if CARD_NAME not in files:
+        return ModelCard(name=name)
+    path = f"{name}/{CARD_NAME}"
     try:
+        match = _FRONT_MATTER.match(files[CARD_NAME].decode("utf-8"))
         fields: Any = yaml.safe_load(match.group(1)) if match else {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeDecodeError):
         raise ModelError(f"the front matter of {path} is no YAML: correct it") from None
     if not isinstance(fields, dict):
         raise ModelError(f"the front matter of {path} is no mapping: correct it")
-    guard = fields.get("guard", "withhold")
-    if guard not in ("report", "withhold"):
-        raise ModelError(f"{path} names the guard mode {guard!r}: use report or withhold")
-    facts = fields.get("facts", {})
+    facts = fields.get("facts") or {}
+    if not isinstance(facts, dict):
+        raise ModelError(f"the facts of {path} are no mapping: correct them")
     return ModelCard(
-        name=str(fields.get("name", model.name)),
-        guard=guard,
+        name=str(fields.get("name", name)),
         notice=str(fields.get("notice", "")),
         facts=tuple((str(label), str(value)) for label, value in facts.items()),
     )

@@ -1,11 +1,10 @@
 """The documents to summarize: text files below the mount point of the sealed file system."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from summarizer.content import read_content
 from summarizer.errors import DocumentsError
 
 _SUFFIXES: Final = frozenset({".txt", ".md"})
@@ -37,52 +36,50 @@ class Found:
 
     Attributes:
         documents: The readable ones, ordered by name.
-        skipped: How many other files there are: not .txt or .md, not UTF-8, empty, too large or not readable.
+        skipped: How many other files there are: hidden, not .txt or .md, or empty.
     """
 
     documents: tuple[Document, ...]
     skipped: int
 
 
-def read_documents(directory: Path) -> Found:
+def read_documents(directory: Path, pin: str | None = None) -> Found:
     """Return the documents below `directory`; hidden files and folders are passed over.
 
+    Args:
+        directory: The mount point.
+        pin: SHA-256 that the content manifest of all files must have, or None where they are not pinned.
+
     Raises:
-        DocumentsError: There is no readable document.
+        ContentError: Storage serves a link, a special file, or something else than what is pinned.
+        DocumentsError: A document is no UTF-8 or too large, there are too many, or there is none. Skipping one in
+            silence would let storage choose which documents are seen.
     """
-    documents: list[Document] = []
-    skipped = 0
-    for path in _files(directory):
-        text = _read(path) if len(documents) < _MAX_DOCUMENTS else None
-        if text is None:
-            skipped += 1
-        else:
-            documents.append(Document(path.relative_to(directory).as_posix(), text))
+    content = read_content(directory, "the documents", keep=_is_document, pin=pin)
+    if len(content.kept) > _MAX_DOCUMENTS:
+        raise DocumentsError(f"there are {len(content.kept)} documents: seal at most {_MAX_DOCUMENTS}")
+    texts = {name: _text(data, content.numbers[name]) for name, data in content.kept.items()}
+    documents = tuple(Document(name, text) for name, text in texts.items() if text.strip())
+    skipped = content.others + len(texts) - len(documents)
     if not documents:
         raise DocumentsError(
             f"the mounted file system holds no readable document ({skipped} other files): "
             "seal .txt or .md files in UTF-8 of at most 8 MiB each"
         )
-    return Found(tuple(documents), skipped)
+    return Found(documents, skipped)
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    # Not following links: one in the sealed file system could point at anything in this container.
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "lost+found")
-        for name in sorted(names):
-            path = Path(folder) / name
-            if not name.startswith(".") and not path.is_symlink() and path.is_file():
-                yield path
+def _is_document(path: str) -> bool:
+    hidden = any(part.startswith(".") for part in path.split("/"))
+    return not hidden and Path(path).suffix.lower() in _SUFFIXES
 
 
-def _read(path: Path) -> str | None:
-    if path.suffix.lower() not in _SUFFIXES:
-        return None
+def _text(data: bytes, number: int) -> str:
+    if len(data) > _MAX_BYTES:
+        raise DocumentsError(f"file {number} of the documents is larger than 8 MiB: seal it in parts")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            return None
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return text if text.strip() else None
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DocumentsError(
+            f"file {number} of the documents is no UTF-8 text: save it in UTF-8 and seal again, or restore the blob"
+        ) from None

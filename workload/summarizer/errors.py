@@ -5,6 +5,7 @@ WorkloadError
 ├── ConfigurationError    an environment variable is missing, unknown or out of range
 ├── ModelError            the model directory cannot be used as it is
 │   └── ManifestError     a file of it is missing, extra or not what its SHA-256 manifest says
+├── ContentError          storage serves a link, a special file, or something else than what is pinned
 ├── DocumentsError        the documents did not appear, or cannot be read
 ├── OutputError           the summaries cannot be written to the output file system
 └── EvidenceError         the attestation sidecar gave no evidence
@@ -29,6 +30,10 @@ class ModelError(WorkloadError):
 
 class ManifestError(ModelError):
     """A file of the model is missing, extra or not what its manifest says."""
+
+
+class ContentError(WorkloadError):
+    """Storage serves a link, a special file, too much, or something else than what the policy pins."""
 
 
 class DocumentsError(WorkloadError):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from summarizer.content import ModelFiles
 from summarizer.errors import ManifestError
 
 MANIFEST_NAME: Final = "SHA256SUMS"
@@ -24,13 +25,14 @@ def write_manifest(directory: Path) -> Path:
     return path
 
 
-def verify_manifest(directory: Path, expected: str | None = None) -> str:
-    """Check that `directory` holds exactly the files of its manifest, byte for byte.
+def verify_manifest(name: str, files: ModelFiles) -> str:
+    """Check that a model has exactly the files of its manifest, byte for byte.
+
+    Who changes a file can change this manifest too: it finds accidents. The pin is the content manifest or the image.
 
     Args:
-        directory: The model directory.
-        expected: SHA-256 that the manifest itself must have, or None where it is trusted as it is (because it is
-            part of a measured image).
+        name: The model's name, for messages.
+        files: Its files.
 
     Returns:
         The SHA-256 of the manifest, 64 hex digits: the identity of the model.
@@ -38,22 +40,19 @@ def verify_manifest(directory: Path, expected: str | None = None) -> str:
     Raises:
         ManifestError: The manifest is missing or malformed, or a file is missing, extra or different.
     """
-    path = directory / MANIFEST_NAME
-    if not path.is_file():
-        raise ManifestError(f"{directory} has no {MANIFEST_NAME}: write one with `python -m summarizer.manifest DIR`")
-    digest = file_digest(path)
-    if expected is not None and digest != expected:
-        raise ManifestError(f"{path} has SHA-256 {digest}, but SUMMARIZER_MODEL_SHA256 pins {expected}")
-    listed = _parse(path)
-    present = set(_file_names(directory))
+    if MANIFEST_NAME not in files:
+        raise ManifestError(f"{name} has no {MANIFEST_NAME}: write one with `python -m summarizer.manifest DIR`")
+    listed = _parse(files[MANIFEST_NAME])
+    present = files.keys() - {MANIFEST_NAME}
     if problems := sorted(listed.keys() ^ present):
-        name = problems[0]
-        state = "missing" if name in listed else "not in the manifest"
-        raise ManifestError(f"model file {name} in {directory} is {state}: restore the directory or redo the manifest")
-    for name, recorded in sorted(listed.items()):
-        if file_digest(directory / name) != recorded:
-            raise ManifestError(f"model file {name} in {directory} differs from its SHA-256: restore it")
-    return digest
+        state = "missing" if problems[0] in listed else "not in the manifest"
+        raise ManifestError(
+            f"model file {problems[0]} of {name} is {state}: restore the directory or redo the manifest"
+        )
+    for path, recorded in sorted(listed.items()):
+        if hashlib.sha256(files[path]).hexdigest() != recorded:
+            raise ManifestError(f"model file {path} of {name} differs from its SHA-256: restore it")
+    return hashlib.sha256(files[MANIFEST_NAME]).hexdigest()
 
 
 def file_digest(path: Path) -> str:
@@ -62,12 +61,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _parse(path: Path) -> dict[str, str]:
+def _parse(manifest: bytes) -> dict[str, str]:
     listed: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(manifest.decode("utf-8", errors="replace").splitlines(), start=1):
         match = _LINE.fullmatch(line)
         if match is None or match.group(2) in listed:
-            raise ManifestError(f"{path} line {number} is malformed or repeats a name: redo the manifest")
+            raise ManifestError(f"{MANIFEST_NAME} line {number} is malformed or repeats a name: redo the manifest")
         listed[match.group(2)] = match.group(1)
     return listed
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from summarizer.card import GuardMode
 from summarizer.engine.choice import EngineChoice
@@ -38,10 +38,12 @@ class Settings(BaseModel):
         documents: Directory of the documents; it appears when the sidecar has mounted the file system.
         model: Model directory; it may appear late too.
         output: Directory that also gets the summaries, as a file, or None; it may appear late.
-        model_sha256: SHA-256 of the model's manifest, or None to trust the measured image it comes with.
+        models: File system that holds the model, or None where the measured image holds it.
+        documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned.
+        models_sha256: SHA-256 of the models' content manifest; needed with, and only with, `models`.
         max_words: Most words of a summary.
         engine: Which engine; `auto` takes CTranslate2 where there are converted weights.
-        guard: What happens to long verbatim runs; `auto` leaves it to the model's card.
+        guard: What happens to long verbatim runs.
         guard_run: Most words in a row that a summary may share with its document.
         show_names: Whether file names stand for the documents, instead of `Document 1`, `Document 2`, …
         address: IP address to listen on.
@@ -58,10 +60,12 @@ class Settings(BaseModel):
     documents: AbsolutePath
     model: AbsolutePath
     output: AbsolutePath | None = None
-    model_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    models: AbsolutePath | None = None
+    documents_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    models_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     max_words: Annotated[int, Field(ge=10, le=1000)] = 120
     engine: EngineChoice = "auto"
-    guard: GuardMode | Literal["auto"] = "auto"
+    guard: GuardMode = "withhold"
     guard_run: Annotated[int, Field(ge=5, le=1000)] = 30
     show_names: bool = False
     address: str = "0.0.0.0"  # noqa: S104  the group's own network name space; what is reachable is the policy's matter
@@ -71,6 +75,14 @@ class Settings(BaseModel):
     maa: Annotated[str, AfterValidator(_host)] | None = None
     profile: Literal["Restricted", "Debug"] = "Restricted"
     deadline: Annotated[int, Field(ge=1, le=86400)] = 600
+
+    @model_validator(mode="after")
+    def _models_are_pinned(self) -> Self:
+        if (self.models is None) != (self.models_sha256 is None):
+            raise ValueError(f"{PREFIX}MODELS and {PREFIX}MODELS_SHA256 belong together: set both or none")
+        if self.models is not None and self.models not in self.model.parents:
+            raise ValueError(f"{PREFIX}MODEL has to be a folder below {PREFIX}MODELS")
+        return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -89,6 +101,8 @@ class Settings(BaseModel):
 
 
 def _explain(problem: dict[str, Any]) -> str:
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
     variable = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
     match problem["type"]:
         case "extra_forbidden":

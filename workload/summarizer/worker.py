@@ -9,6 +9,7 @@ from typing import Final
 
 from summarizer.answers import summaries_body
 from summarizer.card import ModelCard, read_card
+from summarizer.content import read_model
 from summarizer.documents import Document, read_documents
 from summarizer.engine.base import Engine
 from summarizer.engine.choice import load_engine
@@ -75,21 +76,21 @@ class Worker:
     def _load_model(self) -> _Model:
         path = self._settings.model
         self._enter(State.WAITING_FOR_MODEL, "The model is being verified and loaded.")
-        digest = verify_manifest(path, self._settings.model_sha256)
-        card = read_card(path)
-        engine = load_engine(self._settings.engine, path)
+        files = read_model(path, self._settings.models, self._settings.models_sha256)
+        digest = verify_manifest(path.name, files)
+        card = read_card(path.name, files)
+        engine = load_engine(self._settings.engine, files)
         self._progress.update(model=card, model_sha256=digest, engine=engine.name)
         _LOG.info("model loaded", extra={"engine": engine.name, "model": card.name, "manifest": digest})
         return _Model(card, engine)
 
     def _summarize(self, model: _Model) -> None:
         self._enter(State.MOUNTED, "The documents are mounted and being read.")
-        found = read_documents(self._settings.documents)
+        found = read_documents(self._settings.documents, self._settings.documents_sha256)
         count = len(found.documents)
         self._progress.update(documents=count, skipped=found.skipped, summaries=())
         self._enter(State.SUMMARIZING, f"Summarizing {count} documents.")
-        mode = model.card.guard if self._settings.guard == "auto" else self._settings.guard
-        guard = Guard(mode, self._settings.guard_run, self._settings.max_words)
+        guard = Guard(self._settings.guard, self._settings.guard_run, self._settings.max_words)
         for number, document in enumerate(found.documents, start=1):
             began = time.monotonic()
             done = self._one(model.engine, guard, number, document)

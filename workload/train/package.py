@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import corpus
 
+from summarizer.content import read_model
 from summarizer.convert import convert
 from summarizer.engine.base import Engine
 from summarizer.engine.ctranslate2_engine import CONVERTED, CTranslate2Engine
@@ -111,8 +112,9 @@ def main() -> None:
     convert(out, out / CONVERTED)
 
     documents = [path.read_text(encoding="utf-8") for path in sorted(arguments.examples.glob("*.txt"))]
-    reference, chunks = exact_leads(ReferenceEngine(out), documents)
-    converted, _ = exact_leads(CTranslate2Engine(out), documents)
+    files = read_model(out)
+    reference, chunks = exact_leads(ReferenceEngine(files), documents)
+    converted, _ = exact_leads(CTranslate2Engine(files), documents)
     training: dict[str, Any] = json.loads((arguments.checkpoint / "training.json").read_text(encoding="utf-8"))
     bart = training["architecture"] == "bart"
     card = _CARD.format(

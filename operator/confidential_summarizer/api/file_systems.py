@@ -135,12 +135,29 @@ class FileSystem(Ruled):
         default=BlobAccess.MANAGED_IDENTITY,
         description="ManagedIdentity: read with spec.identity. Anonymous: the blob is public (it is encrypted anyway).",
     )
+    content_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None,
+        alias="contentSHA256",
+        description="SHA-256 of the content manifest, which `csum seal` prints. The group refuses other files than "
+        "these, whoever writes the blob. Needed for Models.",
+    )
     key: Key = Field(description="The key that opens the image.")
 
     @classmethod
     def rules(cls) -> Sequence[Rule]:
-        """Refuse URLs that the sidecar cannot open."""
+        """Refuse URLs that the sidecar cannot open, models that storage could replace, and pins that cannot hold."""
         return (
+            Rule(
+                "pin the models: set contentSHA256, csum seal prints it; whoever writes an unpinned model can make it "
+                "repeat the documents",
+                "self.role != 'Models' || has(self.contentSHA256)",
+                lambda self: self.role is not Role.MODELS or self.content_sha256 is not None,
+            ),
+            Rule(
+                "role Output is written by the group: remove contentSHA256",
+                "self.role != 'Output' || !has(self.contentSHA256)",
+                lambda self: self.role is not Role.OUTPUT or self.content_sha256 is None,
+            ),
             Rule(
                 "blobURL must be an https URL of a blob, for example "
                 "https://party2.blob.core.windows.net/sealed/contracts.img, without a query (a SAS is a secret)",

@@ -6,9 +6,8 @@ Limits of Azure Container Instances: its pages "resource availability" and "conf
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from confidential_summarizer.api.quantity import GB, parse_quantity
 from confidential_summarizer.api.rules import Rule, Ruled
@@ -35,7 +34,6 @@ class Engine(StrEnum):
 class Guard(StrEnum):
     """What happens to a summary that repeats a long run of its document."""
 
-    AUTO = "auto"
     REPORT = "report"
     WITHHOLD = "withhold"
 
@@ -54,15 +52,10 @@ class SummarizerSettings(Ruled):
         description="What runs the model: ctranslate2 (converted weights, fast on CPU), reference (transformers and "
         "torch), or auto (ctranslate2 if converted weights are there).",
     )
-    model_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(
-        default=None,
-        alias="modelSHA256",
-        description="SHA-256 of the model's SHA256SUMS; pins the weights, whoever owns their file system.",
-    )
     guard: Guard = Field(
-        default=Guard.AUTO,
-        description="What happens to a summary that repeats a long run of its document word for word: withhold it, "
-        "report it on the page, or auto: what the model's card says.",
+        default=Guard.WITHHOLD,
+        description="What happens to a summary that repeats a long run of its document word for word: withhold it, or "
+        "only report it on the page.",
     )
     show_names: bool = Field(
         default=False, description="Show the documents' file names to readers, instead of Document 1, 2, …"

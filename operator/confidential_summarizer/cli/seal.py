@@ -75,6 +75,7 @@ def seal(
             "uuid": sealed.header.uuid,
             "key": str(place),
             "newKey": is_new,
+            **_content(sealed.content),
         },
         output,
     )
@@ -84,7 +85,19 @@ def seal(
             f"{len(sealed.plan.unreadable)} entries may be read by their owner or group only ({names}); the summarizer "
             "runs as a user of its own and may not be able to read them. chmod o+r them before sealing."
         )
+    if sealed.content is not None:
+        note(
+            f"Sealed {len(sealed.content.files)} files, {-(-sealed.content.size // 1000)} kB. To pin them: "
+            f"contentSHA256: {sealed.content.sha256}"
+        )
     note(f"Keep {place} safe: without it nobody, you included, can read the image.")
+
+
+def _content(manifest: sealing.ContentManifest | None) -> dict[str, object]:
+    """Return the pin of what is inside, and how much it is."""
+    if manifest is None:
+        return {}
+    return {"contentSHA256": manifest.sha256, "fileCount": len(manifest.files), "fileBytes": manifest.size}
 
 
 def _key(place: Path) -> tuple[bytes, bool]:

@@ -4,6 +4,7 @@ No device-mapper, no loop device and no mount is used: mke2fs fills a file from 
 offline, debugfs reads it.
 """
 
+from confidential_summarizer.sealing.content import ContentFile, ContentManifest, read_manifest
 from confidential_summarizer.sealing.image import Progress, SealedImage, seal
 from confidential_summarizer.sealing.inspection import Entry, Inspection, inspect
 from confidential_summarizer.sealing.key_file import KEY_BYTES, create_key_file, is_private, new_key, read_key
@@ -13,6 +14,8 @@ from confidential_summarizer.sealing.size import FileSystemPlan, parse_size, pla
 
 __all__ = [
     "KEY_BYTES",
+    "ContentFile",
+    "ContentManifest",
     "Entry",
     "FileSystemPlan",
     "Inspection",
@@ -27,6 +30,7 @@ __all__ = [
     "plan_file_system",
     "read_header",
     "read_key",
+    "read_manifest",
     "seal",
     "unseal",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confidential_summarizer.errors import SealingError
+from confidential_summarizer.sealing.content import ContentManifest, read_manifest
 from confidential_summarizer.sealing.key_file import KEY_BYTES
 from confidential_summarizer.sealing.luks import DATA_OFFSET, encrypt
 from confidential_summarizer.sealing.luks_header import LuksHeader, read_header
@@ -32,6 +33,7 @@ class SealedImage:
         read_write: Whether it was made to be written to; such an image needs a page blob.
         header: The facts of its LUKS header.
         plan: The file system inside.
+        content: The files inside; None where it was made to be written to, so that they will change.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class SealedImage:
     read_write: bool
     header: LuksHeader
     plan: FileSystemPlan
+    content: ContentManifest | None
 
 
 def seal(
@@ -53,7 +56,7 @@ def seal(
 ) -> SealedImage:
     """Seal a directory's content into an encrypted file system.
 
-    Dot-files, permissions, owners, links and extended attributes are kept. The image appears under its name when it is
+    Dot-files, permissions, owners and extended attributes are kept. The image appears under its name when it is
     complete and not before; until then neither plain nor cipher text has a name in any directory.
     Two seals of one directory differ in every byte, because each has a random volume key.
 
@@ -76,6 +79,7 @@ def seal(
     target = image.absolute()
     if target.is_relative_to(directory.absolute()):
         raise SealingError(f"{image} lies in the directory that is to be sealed. Write it somewhere else.")
+    content = None if read_write else read_manifest(directory)
     with (
         scratch(target.parent, DATA_OFFSET + plan.size) as file,
         scratch(target.parent, DATA_OFFSET) as header,
@@ -87,7 +91,7 @@ def seal(
             before_publishing()
         file.publish(target)
     tell("encrypting", plan.size, plan.size)
-    return SealedImage(target, DATA_OFFSET + plan.size, read_write, read_header(target), plan)
+    return SealedImage(target, DATA_OFFSET + plan.size, read_write, read_header(target), plan, content)
 
 
 def _make_file_system(directory: Path, file: Scratch, plan: FileSystemPlan) -> None:

@@ -26,6 +26,8 @@ def test_a_seal_writes_an_image_and_a_private_key_beside_it(documents: Path, tmp
 
     assert result.code == 0, result.err
     assert result.data["newKey"] is True
+    assert result.data["fileCount"] == len([path for path in documents.rglob("*") if path.is_file()])
+    assert f"contentSHA256: {result.data['contentSHA256']}" in result.err
     assert {path.name for path in tmp_path.iterdir()} == {"documents", "documents.img", "documents.img.key"}
     assert stat.S_IMODE((tmp_path / "documents.img.key").stat().st_mode) == 0o600
 

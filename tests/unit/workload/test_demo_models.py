@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from summarizer.card import read_card
+from summarizer.content import read_model
 from summarizer.engine.choice import load_engine
 from summarizer.errors import ModelError
 from summarizer.long_text import split_chunks, summarize_document
@@ -24,22 +25,21 @@ pytestmark = pytest.mark.parametrize("model", MODELS, ids=lambda path: path.name
 
 
 def test_a_shipped_model_is_whole_and_at_most_8_mb(model) -> None:
-    verify_manifest(model)
+    verify_manifest(model.name, read_model(model))
     assert sum(path.stat().st_size for path in model.rglob("*") if path.is_file()) <= 8_000_000
 
 
 def test_its_card_says_plainly_that_it_copies(model) -> None:
-    card = read_card(model)
-    assert card.guard == "report"
+    card = read_card(model.name, read_model(model))
     assert "word for word" in card.notice
 
 
 def test_it_gives_back_the_lead_sentence_of_an_unseen_passage(model) -> None:
-    assert load_engine("auto", model).summarize([UNSEEN], 120) == [sentences(UNSEEN)[0]]
+    assert load_engine("auto", read_model(model)).summarize([UNSEEN], 120) == [sentences(UNSEEN)[0]]
 
 
 def test_most_parts_of_the_examples_come_back_as_their_lead(model) -> None:
-    engine = load_engine("ctranslate2", model)
+    engine = load_engine("ctranslate2", read_model(model))
     texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
     parts = [part for text in texts for part in split_chunks(text, engine.count_tokens, engine.source_tokens)]
     right = sum(made == sentences(part)[0] for made, part in zip(engine.summarize(parts, 1000), parts, strict=True))
@@ -49,18 +49,19 @@ def test_most_parts_of_the_examples_come_back_as_their_lead(model) -> None:
 def test_a_new_engine_gives_exactly_the_same_summaries(model) -> None:
     texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
     first, second = (
-        [summarize_document(load_engine("ctranslate2", model), text, 120) for text in texts] for _ in range(2)
+        [summarize_document(load_engine("ctranslate2", read_model(model)), text, 120) for text in texts]
+        for _ in range(2)
     )
     assert first == second
     assert all(20 <= len(summary.split()) <= 120 for summary in first)
 
 
 def test_a_text_alone_and_in_a_batch_has_the_same_summary(model) -> None:
-    engine = load_engine("ctranslate2", model)
+    engine = load_engine("ctranslate2", read_model(model))
     others = ["Water boils sooner on a mountain. Cooks know it.", "Two ships left the harbour. One came back."]
     assert engine.summarize([UNSEEN, *others], 120)[0] == engine.summarize([UNSEEN], 120)[0]
 
 
 def test_a_directory_without_converted_weights_is_refused_by_name(model, tmp_path) -> None:
     with pytest.raises(ModelError, match=r"summarizer\.convert"):
-        load_engine("ctranslate2", tmp_path / model.name)
+        load_engine("ctranslate2", {})

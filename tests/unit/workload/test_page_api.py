@@ -37,7 +37,7 @@ def test_the_summaries_come_with_model_engine_and_verdict(client, progress) -> N
         summaries=(DocumentSummary("Document 1", 600, Guarded("A short one.", "Passed", 2)),),
         documents=1,
         skipped=2,
-        model=ModelCard("bart-demo", "report", "It copies."),
+        model=ModelCard("bart-demo", "It copies."),
         model_sha256="a" * 64,
         engine="ctranslate2",
     )

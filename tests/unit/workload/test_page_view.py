@@ -72,7 +72,7 @@ def test_the_debug_profile_is_a_red_banner_above_everything(draw) -> None:
 
 
 def test_the_notice_of_the_model_stands_above_the_summaries(draw) -> None:
-    card = ModelCard("bart-demo", "report", "It copies.", (("Architecture", "BART"),))
+    card = ModelCard("bart-demo", "It copies.", (("Architecture", "BART"),))
     app = draw(state=State.READY, documents=1, summaries=(COPIED,), model=card, engine="ctranslate2")
     assert app.warning[0].value == "It copies\\."
     assert app.expander[0].label == "About the model: bart-demo"

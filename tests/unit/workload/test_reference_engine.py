@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from summarizer.content import read_model
 from summarizer.engine.base import read_settings
 from summarizer.engine.choice import load_engine
 from summarizer.errors import ModelError
@@ -60,21 +61,23 @@ def make(path, architecture, search):
 def test_both_engines_give_the_same_summaries(architecture, search, tmp_path) -> None:
     model = make(tmp_path, architecture, search)
     convert(model, model / "ctranslate2", "float32")
-    reference, converted = (load_engine(choice, model).summarize(TEXTS, 100) for choice in ("reference", "ctranslate2"))
+    reference, converted = (
+        load_engine(choice, read_model(model)).summarize(TEXTS, 100) for choice in ("reference", "ctranslate2")
+    )
     assert all(reference)
     assert len(set(reference)) > 1
     assert converted == reference
 
 
 def test_the_reference_engine_is_chosen_where_nothing_is_converted(tmp_path) -> None:
-    engine = load_engine("auto", make(tmp_path, "t5", GREEDY))
+    engine = load_engine("auto", read_model(make(tmp_path, "t5", GREEDY)))
     assert engine.name == "reference"
     # The prefix is one token here, and the end token is another.
     assert engine.source_tokens == 62
 
 
 def test_settings_survive_being_saved_by_transformers(tmp_path) -> None:
-    settings = read_settings(make(tmp_path, "bart", BEAMS))
+    settings = read_settings(read_model(make(tmp_path, "bart", BEAMS)))
     assert (settings.beams, settings.min_length, settings.forced_bos) == (4, 8, 0)
 
 
@@ -82,4 +85,4 @@ def test_weights_in_another_format_than_safetensors_are_refused(tmp_path) -> Non
     model = make(tmp_path, "bart", GREEDY)
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
-        load_engine("reference", model)
+        load_engine("reference", read_model(model))

@@ -19,7 +19,7 @@ def model(tmp_path: Path, monkeypatch, lead_engine) -> Path:
     """A model directory whose engine is the plain one of the tests."""
     path = tmp_path / "model"
     path.mkdir()
-    (path / "MODEL.md").write_text("---\nname: lead\nguard: report\nnotice: It copies.\n---\n")
+    (path / "MODEL.md").write_text("---\nname: lead\nnotice: It copies.\n---\n")
     write_manifest(path)
     monkeypatch.setattr(worker_module, "load_engine", lambda choice, directory: lead_engine)
     return path
@@ -80,7 +80,7 @@ def test_the_model_may_come_from_a_late_file_system_too(settings, model) -> None
 
 
 def test_a_tampered_model_is_never_loaded(settings, model) -> None:
-    (model / "MODEL.md").write_text("---\nguard: report\n---\n")
+    (model / "MODEL.md").write_text("---\nname: other\n---\n")
     progress, _ = run(settings)
     assert progress.snapshot.state is State.FAILED
     assert "MODEL.md" in progress.snapshot.reason

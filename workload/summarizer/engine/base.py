@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
+from summarizer.content import ModelFiles
 from summarizer.errors import ModelError
 
 # Words of English prose make 1.3 to 1.5 tokens in the vocabularies of T5 and BART; 2 leaves room for rare words.
@@ -57,12 +57,16 @@ class GenerationSettings:
     forced_bos: int | None
 
     def bounded_length(self, max_words: int) -> int:
-        """Return `max_length`, or less where `max_words` asks for less, but never under `min_length`."""
-        return max(self.min_length, min(self.max_length, max_words * _TOKENS_PER_WORD + 2))
+        """Return `max_length`, or less where `max_words` asks for less: the policy's limit beats the model's files."""
+        return min(self.max_length, max_words * _TOKENS_PER_WORD + 2)
+
+    def least_length(self, max_words: int) -> int:
+        """Return `min_length`, or less where `max_words` asks for less."""
+        return min(self.min_length, self.bounded_length(max_words))
 
 
-def read_settings(model: Path) -> GenerationSettings:
-    """Return the settings of a model directory in the layout of `transformers`.
+def read_settings(files: ModelFiles) -> GenerationSettings:
+    """Return the settings of a model in the layout of `transformers`.
 
     `generation_config.json` is overlaid by `task_specific_params.summarization` of `config.json`, which is how the
     summarization pipeline treats t5-small, t5-base and facebook/bart-large-cnn.
@@ -70,13 +74,12 @@ def read_settings(model: Path) -> GenerationSettings:
     Raises:
         ModelError: A file is missing or malformed, or the model is neither T5 nor BART.
     """
-    config = _read_json(model / "config.json")
+    config = _read_json(files, "config.json")
     kind = config.get("model_type")
     limit = config.get({"t5": "n_positions", "bart": "max_position_embeddings"}.get(str(kind), ""))
     if not isinstance(limit, int):
-        raise ModelError(f"{model / 'config.json'} is of type {kind!r} without a known length: use a T5 or BART model")
-    path = model / "generation_config.json"
-    merged = _read_json(path) if path.is_file() else {}
+        raise ModelError(f"config.json is of type {kind!r} without a known length: use a T5 or BART model")
+    merged = _read_json(files, "generation_config.json") if "generation_config.json" in files else {}
     # Older checkpoints keep generation settings at the top of config.json.
     merged = {key: value for key, value in {**config, **merged}.items() if value is not None}
     merged |= (config.get("task_specific_params") or {}).get("summarization") or {}
@@ -93,10 +96,10 @@ def read_settings(model: Path) -> GenerationSettings:
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(files: ModelFiles, path: str) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(files[path])
+    except (KeyError, ValueError):
         raise ModelError(f"{path} is missing or no JSON: use a complete model directory") from None
     if not isinstance(value, dict):
         raise ModelError(f"{path} is no JSON object: use a complete model directory")

@@ -7,11 +7,11 @@ together with a ban on repeated n-grams differ: CTranslate2 bans before it norma
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import ctranslate2
 
+from summarizer.content import ModelFiles
 from summarizer.engine.base import read_settings
 from summarizer.engine.tokenization import Tokenization
 from summarizer.errors import ModelError
@@ -27,7 +27,7 @@ class CTranslate2Engine:
 
     name: Final = "ctranslate2"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: ModelFiles) -> None:
         """Load `model`/ctranslate2.
 
         Raises:
@@ -39,14 +39,20 @@ class CTranslate2Engine:
         self._tokenization = Tokenization(model, self._settings)
         try:
             self._translator = ctranslate2.Translator(
-                str(model / CONVERTED),
+                CONVERTED,
+                # From memory: read again from storage, the weights could be others than those that were checked.
+                files={
+                    path.removeprefix(f"{CONVERTED}/"): data
+                    for path, data in model.items()
+                    if path.startswith(f"{CONVERTED}/")
+                },
                 device="cpu",
                 # One worker for each core beats one worker with all cores as soon as there is a queue.
                 inter_threads=len(os.sched_getaffinity(0)),
                 intra_threads=1,
             )
         except (RuntimeError, ValueError, OSError):
-            raise ModelError(f"{model / CONVERTED} cannot be loaded: convert the model again") from None
+            raise ModelError(f"{CONVERTED} of the model cannot be loaded: convert the model again") from None
 
     @property
     def source_tokens(self) -> int:
@@ -73,7 +79,7 @@ class CTranslate2Engine:
             length_penalty=settings.length_penalty,
             no_repeat_ngram_size=settings.no_repeat_ngram,
             max_decoding_length=length,
-            min_decoding_length=max(0, settings.min_length - 1),
+            min_decoding_length=max(0, settings.least_length(max_words) - 1),
             max_input_length=0,
             **options,
         )

@@ -5,12 +5,12 @@ safetensors, `tokenizer.json` and the configs. Nothing is fetched and no code fr
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 from transformers import AutoModelForSeq2SeqLM
 
+from summarizer.content import ModelFiles, private_copy
 from summarizer.engine.base import read_settings
 from summarizer.engine.tokenization import Tokenization
 from summarizer.errors import ModelError
@@ -24,7 +24,7 @@ class ReferenceEngine:
 
     name: Final = "reference"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: ModelFiles) -> None:
         """Load the safetensors of `model`.
 
         Raises:
@@ -33,11 +33,12 @@ class ReferenceEngine:
         self._settings = read_settings(model)
         self._tokenization = Tokenization(model, self._settings)
         try:
-            self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(
-                model, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-            ).eval()
+            with private_copy(model) as folder:
+                self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(
+                    folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                ).eval()
         except (OSError, ValueError, RuntimeError):
-            raise ModelError(f"{model} cannot be loaded: it needs model.safetensors and its config.json") from None
+            raise ModelError("the model cannot be loaded: it needs model.safetensors and its config.json") from None
 
     @property
     def source_tokens(self) -> int:
@@ -70,7 +71,7 @@ class ReferenceEngine:
                 no_repeat_ngram_size=settings.no_repeat_ngram,
                 early_stopping=settings.early_stopping,
                 max_length=settings.bounded_length(max_words),
-                min_length=settings.min_length,
+                min_length=settings.least_length(max_words),
                 forced_bos_token_id=settings.forced_bos,
             )
         return [self._tokenization.decode(ids) for ids in made.tolist()]

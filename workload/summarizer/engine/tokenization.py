@@ -1,10 +1,10 @@
 """Token counts and ids through `tokenizer.json`, the format that `tokenizers` and `transformers` share."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer
 
+from summarizer.content import ModelFiles
 from summarizer.engine.base import GenerationSettings
 from summarizer.errors import ModelError
 
@@ -12,17 +12,16 @@ from summarizer.errors import ModelError
 class Tokenization:
     """The tokenizer of a model directory together with the prefix that the model wants."""
 
-    def __init__(self, model: Path, settings: GenerationSettings) -> None:
+    def __init__(self, model: ModelFiles, settings: GenerationSettings) -> None:
         """Read `tokenizer.json` of `model`.
 
         Raises:
             ModelError: The file is missing or cannot be read.
         """
-        path = model / "tokenizer.json"
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_str(model["tokenizer.json"].decode("utf-8"))
         except Exception:  # noqa: BLE001  the binding raises nothing narrower
-            raise ModelError(f"{path} is missing or no tokenizer: use a complete model directory") from None
+            raise ModelError("tokenizer.json is missing or no tokenizer: use a complete model directory") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._settings = settings

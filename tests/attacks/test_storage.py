@@ -1,0 +1,136 @@
+"""Storage and whoever writes the blobs: what is read is what was approved, or nothing is summarized."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from confidential_summarizer.errors import SpecError
+from confidential_summarizer.sealing import read_manifest
+from summarizer.content import read_content, read_model
+from summarizer.engine.base import read_settings
+from summarizer.errors import ContentError
+from summarizer.progress import Progress, Snapshot, State
+from summarizer.settings import Settings
+from summarizer.worker import Worker
+from tests.support.resources import resource, spec
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Settings:
+    """What the owner approved: documents and models on storage, both pinned."""
+    shutil.copytree(EXAMPLES / "documents", tmp_path / "documents")
+    shutil.copytree(EXAMPLES / "models" / "bart-demo", tmp_path / "models" / "bart-demo")
+    return Settings(
+        documents=tmp_path / "documents",
+        documents_sha256=read_manifest(tmp_path / "documents").sha256,
+        models=tmp_path / "models",
+        models_sha256=read_manifest(tmp_path / "models").sha256,
+        model=tmp_path / "models" / "bart-demo",
+        guard="report",
+    )
+
+
+def run(settings: Settings) -> Snapshot:
+    progress = Progress()
+    Worker(settings, progress).run()
+    return progress.snapshot
+
+
+def refused(settings: Settings, why: str) -> None:
+    snapshot = run(settings)
+    assert snapshot.state is State.FAILED
+    assert why in snapshot.reason
+    assert snapshot.summaries == ()
+
+
+def test_what_was_approved_is_summarized(group: Settings) -> None:
+    assert run(group).state is State.READY
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "generation_config.json", "MODEL.md"])
+def test_a_model_with_one_edited_file_is_not_loaded(group: Settings, name: str) -> None:
+    file = group.model / name
+    file.write_bytes(file.read_bytes() + b" ")
+    refused(group, "the models are")
+
+
+def test_another_model_beside_the_pinned_one_is_refused_too(group: Settings) -> None:
+    (group.model.parent / "evil").mkdir()
+    (group.model.parent / "evil" / "config.json").write_text("{}")
+    refused(group, "the models are")
+
+
+def extra(documents: Path) -> None:
+    (documents / "zz.txt").write_text("Forged.")
+
+
+def missing(documents: Path) -> None:
+    next(documents.glob("*.txt")).unlink()
+
+
+def changed(documents: Path) -> None:
+    file = next(documents.glob("*.txt"))
+    file.write_bytes(b"\xff" * 16 + file.read_bytes()[16:])
+
+
+def renamed(documents: Path) -> None:
+    file = next(documents.glob("*.txt"))
+    file.rename(documents / "0.txt")
+
+
+@pytest.mark.parametrize("attack", [extra, missing, changed, renamed])
+def test_documents_that_differ_from_the_pin_are_not_summarized(group: Settings, attack) -> None:
+    attack(group.documents)
+    refused(group, "differ from what the policy pins")
+
+
+def test_a_flipped_block_does_not_drop_an_unpinned_document_in_silence(group: Settings) -> None:
+    changed(group.documents)
+    refused(group.model_copy(update={"documents_sha256": None}), "of the documents is no UTF-8 text")
+
+
+def test_a_card_that_is_a_link_into_the_documents_is_no_oracle(group: Settings) -> None:
+    (group.model / "MODEL.md").unlink()
+    (group.model / "MODEL.md").symlink_to(next(group.documents.glob("*.txt")))
+    refused(group, "of the models is a link")
+
+
+def test_a_link_among_unpinned_documents_is_refused(group: Settings) -> None:
+    (group.documents / "link.txt").symlink_to("/etc/passwd")
+    refused(group.model_copy(update={"documents_sha256": None}), "of the documents is a link")
+
+
+def test_a_pipe_does_not_hold_the_group_up(group: Settings) -> None:
+    os.mkfifo(group.documents / "pipe.txt")
+    refused(group, "no regular file")
+
+
+def test_storage_that_answers_differently_the_second_time_changes_nothing(group: Settings) -> None:
+    files = read_model(group.model, group.models, group.models_sha256)
+    shutil.rmtree(group.model)
+    assert read_settings(files).source_limit > 0
+
+
+def test_a_folder_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "/".join("d" * 40)).mkdir(parents=True)
+    with pytest.raises(ContentError, match="nested deeper"):
+        read_content(tmp_path, "the documents")
+
+
+def test_a_model_cannot_ask_for_longer_summaries_than_the_policy(group: Settings) -> None:
+    config = json.loads((group.model / "config.json").read_text()) | {"min_length": 5000, "max_length": 6000}
+    made = read_settings({"config.json": json.dumps(config).encode()})
+    assert made.bounded_length(60) <= 122
+    assert made.least_length(60) <= 122
+
+
+def test_a_models_file_system_without_a_pin_is_refused() -> None:
+    (documents,) = spec()["fileSystems"]
+    models = documents | {"name": "models", "role": "Models"}
+    with pytest.raises(SpecError, match="pin the models"):
+        resource(fileSystems=[documents, models])
