@@ -4,7 +4,7 @@ from confidential_summarizer.blueprint import summarizer_environment
 from confidential_summarizer.reconcile.deploy import PAGE_STATES
 from summarizer.progress import State
 from summarizer.settings import Settings
-from tests.support.resources import resource
+from tests.support.resources import resource, spec
 
 
 def test_the_summarizer_understands_every_setting_that_the_operator_gives() -> None:
@@ -12,6 +12,15 @@ def test_the_summarizer_understands_every_setting_that_the_operator_gives() -> N
     settings = Settings.from_environment(summarizer_environment(resource(), token_sha256="a" * 64))
     assert settings.token_sha256 == "a" * 64
     assert str(settings.documents) == "/mnt/remote/documents"
+
+
+def test_the_summarizer_understands_the_pins_of_documents_and_models() -> None:
+    documents = spec()["fileSystems"][0] | {"contentSHA256": "a" * 64}
+    models = documents | {"name": "models", "role": "Models", "contentSHA256": "b" * 64}
+    environment = summarizer_environment(resource(fileSystems=[documents, models]), None)
+    settings = Settings.from_environment(environment)
+    assert (settings.documents_sha256, settings.models_sha256) == ("a" * 64, "b" * 64)
+    assert (str(settings.models), settings.guard) == ("/mnt/remote/models", "withhold")
 
 
 def test_the_operator_knows_every_state_of_the_summarizer() -> None:
