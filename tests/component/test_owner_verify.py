@@ -24,7 +24,6 @@ from tests.support.data_owner import Group, SmallAzure, csum
 
 POLICY = b"package policy\n"
 HOST_DATA = hashlib.sha256(POLICY).hexdigest()
-READERS_TOKEN = "planted-readers-token"
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +99,9 @@ def document(token, runtime_data, *, only_data=False):
 
 
 @contextmanager
-def served(page, *, readers_token=None):
+def served(page):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            if readers_token and self.headers.get("Authorization") != f"Bearer {readers_token}":
-                self.reply(401, {"error": "token"})
-                return
             self.reply(200, page.answer(parse_qs(urlsplit(self.path).query)["nonce"][0]))
 
         def reply(self, status, body):
@@ -187,17 +183,6 @@ def test_a_debuggable_group_is_refused_unless_it_is_for_test_data(azure):
 
     assert allowed.code == 0
     assert "Warning" in allowed.err
-
-
-def test_a_closed_page_is_opened_with_the_readers_token(azure, tmp_path):
-    (tmp_path / "token").write_text(READERS_TOKEN + "\n")
-    with served(Page(azure), readers_token=READERS_TOKEN) as url:
-        closed = verify(url)
-        opened = verify(url, "--token-file", tmp_path / "token")
-
-    assert (closed.code, opened.code) == (4, 0)
-    assert "--token-file" in closed.err
-    assert READERS_TOKEN not in closed.err + opened.err + opened.out
 
 
 def test_a_page_that_does_not_answer_is_named(azure):

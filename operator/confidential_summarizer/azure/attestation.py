@@ -1,5 +1,6 @@
 """Microsoft Azure Attestation over plain HTTPS: its discovery document and signing keys."""
 
+import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,10 @@ import aiohttp
 from confidential_summarizer.azure.transport import plain_session
 from confidential_summarizer.errors import IntegrityError, TransientError
 from confidential_summarizer.release.grammar import authority_url
+from confidential_summarizer.replies import Unreadable, read_limited
+
+MAX_BYTES = 1 << 20
+"""A discovery document has hundreds of bytes, the keys with their certificates some tens of kilobytes."""
 
 
 class AttestationService:
@@ -58,7 +63,9 @@ class AttestationService:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:
                     raise TransientError(f"{url}: the attestation service answered {response.status}. Try again.")
-                document = await response.json(content_type=None)
+                document = json.loads(await read_limited(response, MAX_BYTES))
+        except Unreadable as error:
+            raise IntegrityError(f"{url}: {error}. It is not the attestation service that it should be.") from None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise TransientError(
                 f"{url}: the attestation service cannot be reached ({type(error).__name__}). "

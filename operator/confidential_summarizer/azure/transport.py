@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 
+from confidential_summarizer.replies import PLAIN
+
 
 def new_transport() -> AioHttpTransport:
     """Return the transport of one SDK client, which closes it."""
@@ -33,5 +35,6 @@ def client_options(retries: int) -> dict[str, Any]:
 
 
 def plain_session() -> aiohttp.ClientSession:
-    """Return a session for services without an SDK, under the same proxy and certificate rules."""
-    return aiohttp.ClientSession(trust_env=True, timeout=aiohttp.ClientTimeout(total=60))
+    """Return a session for services without an SDK, under the same proxy and certificate rules; nothing inflates."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    return aiohttp.ClientSession(trust_env=True, timeout=timeout, headers=PLAIN, auto_decompress=False)

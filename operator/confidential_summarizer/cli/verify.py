@@ -12,20 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import click
 from rich.table import Table
 
 from confidential_summarizer.azure.attestation import AttestationService
-from confidential_summarizer.azure.transport import plain_session
 from confidential_summarizer.cli.console import emit, note, output_option, warn
 from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
-from confidential_summarizer.errors import SpecError, TransientError, WaitingError
+from confidential_summarizer.errors import SpecError, WaitingError
 from confidential_summarizer.evidence import Evidence, Expectation, Verdict, check, new_nonce, signing_keys
+from confidential_summarizer.pages import PageClient
 from confidential_summarizer.release import checked_host_data
-
-_LARGEST_ANSWER = 1024 * 1024
-"""Bytes of evidence that are read at most; a token has some kilobytes."""
 
 _path = click.Path(path_type=Path)
 
@@ -51,7 +47,11 @@ class Question:
 @click.option("--host-data", multiple=True, help="Accepted policy hash, checked elsewhere.")
 @click.option("--policy", "policy_file", type=_path, help="File with the policy's text, or its base64.")
 @click.option("--attestation", help="Host name of the attestation service.  [default: as the resource says]")
-@click.option("--token-file", type=_path, help="File with the readers' token, if the page asks for one.")
+@click.option(
+    "--token-file",
+    type=_path,
+    help="The readers' token, whose hash is in the policy; sent nowhere.",
+)
 @click.option("--evidence", "evidence_file", type=_path, help="Write the evidence and the checks to this file.")
 @click.option("--allow-debuggable", is_flag=True, help="Accept a guest whose memory the host can read; for test data.")
 @output_option
@@ -80,7 +80,7 @@ def verify(
     if policy_file is not None:
         hashes = [policy_hash(policy_file)]
     question = asyncio.run(_question(target, resource, hashes, attestation, token_file))
-    evidence, verdict = asyncio.run(_ask(question, token_file, debuggable=allow_debuggable))
+    evidence, verdict = asyncio.run(_ask(question, debuggable=allow_debuggable))
     document = _document(question, evidence, verdict)
     if evidence_file is not None:
         evidence_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -131,37 +131,14 @@ async def _question(
     return Question(running.status.endpoint.rstrip("/"), tuple(hashes), attestation)
 
 
-async def _ask(question: Question, token_file: Path | None, *, debuggable: bool) -> tuple[Evidence, Verdict]:
+async def _ask(question: Question, *, debuggable: bool) -> tuple[Evidence, Verdict]:
     nonce = new_nonce()
     async with AttestationService(question.attestation) as service:
         keys = signing_keys(await service.signing_keys())
-    evidence = Evidence.parse(await _fetch(question.url, nonce, token_file))
+    async with PageClient(proxy=True) as pages:
+        evidence = Evidence.parse(await pages.evidence_from(question.url, nonce))
     expectation = Expectation(question.attestation, question.host_data, nonce, datetime.now(UTC), debuggable)
     return evidence, check(evidence, keys, expectation)
-
-
-async def _fetch(url: str, nonce: str, token_file: Path | None) -> Any:
-    headers = {"Accept": "application/json"}
-    if token_file is not None:
-        headers["Authorization"] = f"Bearer {token_file.read_text(encoding='utf-8').strip()}"  # noqa: ASYNC240
-    address = f"{url}/api/evidence"
-    try:
-        async with (
-            plain_session() as session,
-            session.get(address, params={"nonce": nonce}, headers=headers, allow_redirects=False) as response,
-        ):
-            body = await response.content.read(_LARGEST_ANSWER)
-            status = response.status
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise TransientError(f"{address}: the page cannot be reached ({type(error).__name__}).") from error
-    if status in (401, 403):
-        raise WaitingError(f"{address}: the page wants the readers' token. Give it with --token-file.")
-    if status != 200:
-        raise TransientError(f"{address}: the page answered {status}. Is the group still starting?")
-    try:
-        return json.loads(body)
-    except ValueError:
-        raise TransientError(f"{address}: the page's answer is no JSON. Is it a summarizer's page?") from None
 
 
 def _is_url(text: str) -> bool:

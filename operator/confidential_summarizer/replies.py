@@ -1,0 +1,30 @@
+"""Replies of services that are not trusted with this process's memory."""
+
+import aiohttp
+
+PLAIN = {"Accept-Encoding": "identity"}
+"""Asks for the bytes as they are: a compressed reply of some kilobytes inflates to gigabytes."""
+
+
+class Unreadable(ValueError):
+    """The reply is too large or compressed."""
+
+
+async def read_limited(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read a reply to its end, however many pieces it arrives in.
+
+    Args:
+        response: Of a session with `auto_decompress=False`, asked for `PLAIN`.
+        limit: Bytes that are read at most.
+
+    Raises:
+        Unreadable: It is larger than that, or compressed although nobody asked for it.
+    """
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Unreadable("the reply is compressed, which was not asked for")
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > limit:
+            raise Unreadable(f"the reply is larger than {limit} bytes")
+    return bytes(body)

@@ -1,0 +1,161 @@
+"""The host between the data owner and a group: what it serves, cuts into pieces and listens to."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from confidential_summarizer.azure.attestation import AttestationService
+from confidential_summarizer.cli import verify
+from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.pages import MAX_BYTES, PageClient
+from tests.support.attested import Attested
+from tests.support.data_owner import Result, csum
+from tests.support.resources import ATTESTATION
+
+HOST_DATA = "ab" * 32
+SEGMENT = 1400
+"""Bytes that one packet of an ordinary network carries."""
+
+
+class Page:
+    """A group's page behind an ordinary network, which keeps what it was sent."""
+
+    def __init__(self, **claims: Any) -> None:
+        self.attested = Attested(datetime.now(UTC))
+        self.claims = claims
+        self.headers: list[str] = []
+        self.encoding = ""
+
+    def body(self, nonce: str) -> bytes:
+        evidence = self.attested.evidence(nonce, HOST_DATA, padding="x" * 6000, **self.claims)
+        return json.dumps(evidence).encode()
+
+
+@contextmanager
+def served(page: Page) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page.headers.append(str(self.headers))
+            body = page.body(parse_qs(urlsplit(self.path).query).get("nonce", [""])[0])
+            self.send_response(200)
+            if page.encoding:
+                self.send_header("Content-Encoding", page.encoding)
+            self.end_headers()
+            try:
+                for start in range(0, min(len(body), 20 * SEGMENT), SEGMENT):
+                    self.wfile.write(body[start : start + SEGMENT])
+                    self.wfile.flush()
+                    sleep(0.002)
+                self.wfile.write(body[20 * SEGMENT :])
+            except ConnectionError:
+                pass
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def verified(page: Page, monkeypatch: pytest.MonkeyPatch, *options: object) -> Result:
+    """Run `csum verify`; the attestation service is at the page's, the rest is as it is."""
+
+    class Service:
+        def __init__(self, _host: str) -> None:
+            pass
+
+        async def __aenter__(self) -> "Service":
+            return self
+
+        async def __aexit__(self, *_error: object) -> None:
+            pass
+
+        async def signing_keys(self) -> object:
+            return None
+
+    monkeypatch.setattr(verify, "AttestationService", Service)
+    monkeypatch.setattr(verify, "signing_keys", lambda _document: page.attested.keys)
+    with served(page) as url:
+        return csum("verify", url, "--host-data", HOST_DATA, "--attestation", ATTESTATION, *options)
+
+
+def test_evidence_that_arrives_in_pieces_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = verified(Page(), monkeypatch)
+
+    assert result.code == 0, result.err
+
+
+def test_the_operator_reads_evidence_that_arrives_in_pieces() -> None:
+    async def asked(address: str) -> object:
+        async with PageClient() as pages:
+            return await pages.evidence(address, "n")
+
+    with served(Page()) as url:
+        assert asyncio.run(asked(url.removeprefix("http://"))) is not None
+
+
+def test_an_endless_answer_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page()
+    monkeypatch.setattr(page, "body", lambda _nonce: b" " * (2 * MAX_BYTES))
+
+    result = verified(page, monkeypatch)
+
+    assert result.code == 5
+    assert f"larger than {MAX_BYTES} bytes" in result.err
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+def test_an_answer_that_inflates_is_refused_before_it_does(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page()
+    page.encoding = encoding
+    honest = page.body
+    monkeypatch.setattr(page, "body", lambda nonce: gzip.compress(honest(nonce)))
+
+    result = verified(page, monkeypatch)
+
+    assert result.code == 5
+    assert "compressed" in result.err
+
+
+def test_an_attestation_service_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page()
+    page.encoding = "gzip"
+    monkeypatch.setattr(page, "body", lambda _nonce: gzip.compress(b'{"keys": "' + b" " * (8 << 20) + b'"}'))
+
+    async def asked(url: str) -> None:
+        service = AttestationService(ATTESTATION)
+        service.url = url
+        async with service:
+            await service.signing_keys()
+
+    with served(page) as url, pytest.raises(SummarizerError, match="compressed"):
+        asyncio.run(asked(url))
+
+
+def test_the_page_never_gets_the_readers_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("readers-secret-token-" + "x" * 32, encoding="utf-8")
+    page = Page()
+
+    verified(page, monkeypatch, "--token-file", token)
+
+    assert page.headers
+    assert not [headers for headers in page.headers if "readers-secret-token" in headers]
