@@ -6,8 +6,9 @@ offline, debugfs reads it.
 
 from confidential_summarizer.sealing.content import ContentFile, ContentManifest, read_manifest
 from confidential_summarizer.sealing.image import Progress, SealedImage, seal
-from confidential_summarizer.sealing.inspection import Entry, Inspection, inspect
+from confidential_summarizer.sealing.inspection import Inspection, inspect
 from confidential_summarizer.sealing.key_file import KEY_BYTES, create_key_file, is_private, new_key, read_key
+from confidential_summarizer.sealing.listing import Entry
 from confidential_summarizer.sealing.luks_header import LuksHeader, read_header
 from confidential_summarizer.sealing.opening import unseal
 from confidential_summarizer.sealing.size import FileSystemPlan, parse_size, plan_file_system

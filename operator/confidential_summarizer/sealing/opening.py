@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +10,11 @@ from pathlib import Path
 
 from confidential_summarizer.errors import SealingError
 from confidential_summarizer.sealing.image import Progress
+from confidential_summarizer.sealing.listing import LOST_AND_FOUND, entries_of
 from confidential_summarizer.sealing.luks import decrypt
 from confidential_summarizer.sealing.luks_header import read_header
 from confidential_summarizer.sealing.scratch import Scratch, scratch
 from confidential_summarizer.sealing.tools import run_tool
-
-LOST_AND_FOUND = "lost+found"
-"""mke2fs makes this directory in every file system; it is no part of what was sealed."""
 
 _NOT_THE_OWNER = "while changing ownership of"
 """Part of debugfs' complaint for an ordinary user, to whom the files belong then, as with tar."""
@@ -31,14 +30,17 @@ def unseal(image: Path, directory: Path, key: bytes, *, progress: Progress | Non
         progress: Told how far it is.
 
     Raises:
-        SealingError: The directory is not empty, the image is damaged, or the key does not open it.
+        SealingError: The directory is not empty, the image is damaged or holds names that lead elsewhere, or the
+            key does not open it.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise SealingError(f"{directory} exists and is not an empty directory. Choose another place.")
     existed = directory.exists()
-    directory.mkdir(exist_ok=True, parents=True)
+    directory.mkdir(mode=stat.S_IRWXU, exist_ok=True, parents=True)
     try:
         with opened(image, directory.absolute().parent, key, progress) as file:
+            for _ in entries_of(file):  # debugfs follows any name: all are looked at before the first is written
+                pass
             output = run_tool(
                 ["debugfs", "-R", "rdump / .", file.path], descriptors=(file.descriptor,), directory=directory
             )
@@ -46,6 +48,7 @@ def unseal(image: Path, directory: Path, key: bytes, *, progress: Progress | Non
         if not existed:
             shutil.rmtree(directory, ignore_errors=True)
         raise
+    directory.chmod(stat.S_IRWXU)  # debugfs gives it the mode inside; the text is nobody else's on this machine
     leftover = directory / LOST_AND_FOUND
     if leftover.is_dir() and not any(leftover.iterdir()):
         leftover.rmdir()

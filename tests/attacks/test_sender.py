@@ -1,0 +1,81 @@
+"""Who makes an image or evidence that the data owner's machine reads."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.data_owner import csum
+
+
+def hostile_image(folder: Path, name: bytes, monkeypatch: pytest.MonkeyPatch, *, twin: str | None = None) -> Path:
+    """Seal a folder whose one entry gets another name inside the file system, as its maker can give it."""
+    documents = folder / "documents"
+    documents.mkdir()
+    innocent = "n" * len(name)
+    (documents / innocent).write_text("attacker's text", encoding="utf-8")
+    if twin is not None:
+        (documents / twin).write_text("the other", encoding="utf-8")
+    from confidential_summarizer.sealing import image as sealing_image
+
+    run = sealing_image.run_tool
+
+    def renamed(arguments: list[str], **options: object) -> str:
+        # Its maker need not keep checksums.
+        arguments = [argument.replace("metadata_csum", "^metadata_csum") for argument in arguments]
+        output = run(arguments, **options)  # type: ignore[arg-type]
+        if arguments[0] == "mke2fs":
+            descriptor = options["descriptors"][0]  # type: ignore[index]
+            rename(Path(f"/proc/self/fd/{descriptor}"), innocent.encode(), name)
+        return output
+
+    monkeypatch.setattr(sealing_image, "run_tool", renamed)
+    sealed = csum("seal", documents, "--out", folder / "image")
+    assert sealed.code == 0, sealed.err
+    return folder / "image"
+
+
+def rename(file_system: Path, old: bytes, new: bytes) -> None:
+    """Put another name of the same length into the directory's block."""
+    data = file_system.read_bytes()
+    place = data.index(old)
+    with file_system.open("r+b") as file:
+        file.seek(place)
+        file.write(new)
+
+
+@pytest.mark.parametrize(
+    "name", [b"../../evil-file", b"../evil-file-01", b"a/../../../evil", b"/tmp/evil-place", b"line\n../../evil"]
+)
+def test_unseal_writes_only_below_its_folder(name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = tmp_path / "one" / "two"
+    work.mkdir(parents=True)
+    image = hostile_image(work, name, monkeypatch)
+    before = set(tmp_path.rglob("*"))
+
+    result = csum("unseal", image, "--key", work / "image.key", "--out", work / "out")
+
+    assert set(tmp_path.rglob("*")) == before
+    assert not Path("/tmp/evil-place").exists()
+    assert result.code == 3
+    assert "nothing was written" in result.err
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = hostile_image(tmp_path, b"twin", monkeypatch, twin="twin")
+
+    result = csum("unseal", image, "--key", tmp_path / "image.key", "--out", tmp_path / "out")
+
+    assert result.code == 3
+    assert "twice" in result.err
+
+
+def test_unsealed_text_is_private_to_the_user(tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "a.txt").write_text("text", encoding="utf-8")
+    assert csum("seal", documents, "--out", tmp_path / "image").code == 0
+
+    assert csum("unseal", tmp_path / "image", "--key", tmp_path / "image.key", "--out", tmp_path / "out").code == 0
+
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
