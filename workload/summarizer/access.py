@@ -139,7 +139,7 @@ class TokenAccess:
             if len(body) > _MAX_FORM:
                 return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=413)
         form = dict(parse_qsl(body.decode("utf-8", errors="replace")))
-        if self._is_token(form.get("token", "")):
+        if self._is_token(form.get("token", "").strip()):
             return self._signed_in(request.scope)
         return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=403)
 

@@ -74,7 +74,7 @@ def _token_sha256(resource: ConfidentialSummarizer, token_file: Path | None) -> 
             "--token-file."
         )
     try:
-        return hashlib.sha256(token_file.read_bytes()).hexdigest()
+        return hashlib.sha256(token_file.read_bytes().rstrip(b"\r\n")).hexdigest()
     except OSError as error:
         raise SpecError(f"Token file {token_file}: {error.strerror}.") from None
 

@@ -39,6 +39,7 @@ async def _token_sha256(context: Context) -> str | None:
             f"Secret {namespace}/{reference.name} with key {reference.key} is missing: create it with the readers' "
             f"token, at least {MIN_TOKEN_LENGTH} characters"
         )
+    token = token.rstrip(b"\r\n")  # of a file that `openssl rand -hex 32` wrote; no reader can type it
     if len(token) < MIN_TOKEN_LENGTH:
         raise SpecError(
             f"Secret {namespace}/{reference.name}: the readers' token is shorter than {MIN_TOKEN_LENGTH} characters; "

@@ -175,3 +175,15 @@ def test_a_resource_that_is_nowhere_is_named(vault: FakeVault) -> None:
 
     assert result.code == 3
     assert "No Such File" in result.err
+
+
+def test_a_line_break_at_the_end_of_a_token_file_is_no_part_of_the_token(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path, access={"tokenSecretRef": {"name": "readers"}})
+    shown = []
+    for end in ("", "\n", "\r\n"):
+        (tmp_path / "token").write_bytes(b"t" * 64 + end.encode())
+        shown.append(approve(file, "--token-file", str(tmp_path / "token"), answer="n\n").err)
+
+    assert len(set(shown)) == 1
+    assert "SUMMARIZER_TOKEN_SHA256" in shown[0]
