@@ -4,36 +4,43 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := operator owner workload sandbox dev
+DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confidential-summarizer-sandbox
 CRDS := crds/confidentialsummarizers.yaml charts/confidential-summarizer/files/confidentialsummarizers.yaml
 
-.PHONY: help demo demo-down setup test test-fast lint format crds bench lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart format crds bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: setup ## from kubectl apply to summaries of sealed text, all on this machine (DEMO_ONCE=1: end afterwards)
-	@$(BIN)/python -m azure_sandbox.demo $(if $(DEMO_ONCE),--once) $(if $(MODEL),--model "$(MODEL)")
+demo: setup setup-sandbox ## from kubectl apply to summaries of sealed text, all on this machine (DEMO_ONCE=1: end afterwards)
+	@$(BIN)/python -m demo $(if $(DEMO_ONCE),--once) $(if $(MODEL),--model "$(MODEL)")
 
 demo-down: ## stop everything that the demo started
 	@if [ -x $(BIN)/csum ]; then $(BIN)/csum sandbox down; fi
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready ## the virtual environment, from the lock; Python alone, no root
 
-$(VENV)/.ready: pyproject.toml requirements.lock sandbox/packages.txt sandbox/setup.sh
-	@bash sandbox/setup.sh "$(PYTHON)" "$(VENV)"
+$(VENV)/.ready: pyproject.toml workload/pyproject.toml sandbox/pyproject.toml requirements.lock
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary=:all: -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . -e workload -e sandbox
 	@touch $@
 
-test: setup lint ## everything that CI runs: lint, unit, component, oracle and end-to-end tests
+setup-sandbox: ## Debian packages of the sandbox, as root
+	@bash sandbox/setup.sh
+
+test: setup setup-sandbox lint lint-chart ## everything that CI runs: lint, unit, component, oracle and end-to-end tests
 	@$(BIN)/python -m pytest -m "not bench"
 
 test-fast: setup ## the tests that need no cluster and no builds, in under two minutes
 	@$(BIN)/python -m pytest -m "not slow and not e2e and not oracle and not reference and not bench"
 
-lint: setup ## ruff, mypy, import contracts, stale CRDs, chart
+lint: setup ## ruff, mypy, import contracts; Python alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+lint-chart: setup ## helm lint; builds helm once
 	@$(BIN)/python -m azure_sandbox.helm lint charts/confidential-summarizer
 
 format: setup ## rewrite the code in the house style
@@ -46,8 +53,7 @@ bench: setup ## speed and memory against the raw tools, as ratios measured in on
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q
 
 lock: setup ## write requirements.lock from what pyproject.toml allows today
-	@$(BIN)/pip install -q pip-tools
-	@$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header $(EXTRAS:%=--extra %) -o requirements.lock pyproject.toml
+	@printf '%s\n' '.[operator,owner,dev]' ./workload ./sandbox | $(BIN)/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header $(DISTRIBUTIONS:%=--no-emit-package %) -o requirements.lock
 
 clean: demo-down ## remove what was made in this tree; caches of built tools stay
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

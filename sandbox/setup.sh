@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
-# Make a bare Debian 12 machine ready: the Debian packages of the sandbox and a virtual environment from the lock file.
-# Usage: setup.sh PYTHON VENV
+# Install the Debian packages that the sandbox needs, where they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$1 venv=$2
 
 missing=()
 while read -r package command; do
@@ -21,11 +19,3 @@ if ((${#missing[@]})); then
   apt-get -qq update
   apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
-
-if [ ! -x "$venv/bin/python" ]; then
-  echo "Making the virtual environment $venv"
-  "$python" -m venv "$venv"
-fi
-echo "Installing the Python packages of requirements.lock"
-"$venv/bin/pip" install -q --disable-pip-version-check -r requirements.lock
-"$venv/bin/pip" install -q --disable-pip-version-check --no-deps -e .

@@ -7,10 +7,11 @@ through a port or certificate that had to change.
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from azure_sandbox import blobs, operator_process, processes, registry, virtual_node
+from azure_sandbox import blobs, processes, registry, virtual_node
 from azure_sandbox.blobs import Blobs
 from azure_sandbox.control_plane import START_ORDER, ControlPlane, link_kubectl
 from azure_sandbox.golang import Report
@@ -20,6 +21,7 @@ from azure_sandbox.processes import Command
 from azure_sandbox.registry import Registry, accepts
 from azure_sandbox.state import SandboxState, is_free, locked, write_private
 from azure_sandbox.virtual_node import VirtualNode
+from confidential_summarizer.errors import SpecError
 
 STAND_INS = "stand-ins"
 
@@ -36,9 +38,8 @@ PORT_OWNERS: Mapping[str, str] = {
     "etcd": "etcd",
     "etcd_peer": "etcd",
     "kubelet": virtual_node.NAME,
-    "operator": operator_process.NAME,
 }
-"""Which process listens on each kept port."""
+"""Which process listens on each of the sandbox's own ports; that of an added process is kept under its name."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,10 @@ def up(state: SandboxState, report: Report, kubeconfig: Path | None = None) -> N
         kubeconfig: Leads to a cluster to use instead of one of our own.
 
     Raises:
-        SpecError: A program is missing, or the kubeconfig cannot be used.
+        SpecError: This is no checkout, a program is missing, or the kubeconfig cannot be used.
         TransientError: A part did not start in time.
     """
+    _require_checkout()
     state.prepare()
     with locked(state.home / "lifecycle.lock"):
         if kubeconfig is None:
@@ -114,6 +116,15 @@ def up(state: SandboxState, report: Report, kubeconfig: Path | None = None) -> N
         else:
             link_kubectl(state, find_kubectl(state, report))
         VirtualNode(state, own_cluster=kubeconfig is None).up(report)
+
+
+def _require_checkout() -> None:
+    source = Path(__file__).parents[1]
+    if not (source / "packages.txt").exists():
+        raise SpecError(
+            "the sandbox builds Kubernetes and other programs from sources that no wheel carries: clone the repository "
+            "of confidential-summarizer, and run `make setup` and `.venv/bin/csum sandbox up` there"
+        )
 
 
 def down(state: SandboxState, report: Report) -> None:
@@ -137,10 +148,8 @@ def status(state: SandboxState) -> list[ProcessStatus]:
     first_port: dict[str, int] = {}
     for service, owner in PORT_OWNERS.items():
         first_port.setdefault(owner, ports[service])
-    names.append(virtual_node.NAME)
-    if processes.running(state, operator_process.NAME) or processes.died(state, operator_process.NAME):
-        names.append(operator_process.NAME)  # started by the demo, not by `up`
-    return [_process_status(state, name, first_port.get(name)) for name in names]
+    names += [virtual_node.NAME, *_added(state)]
+    return [_process_status(state, name, first_port.get(name, ports.get(name))) for name in names]
 
 
 def is_up(state: SandboxState) -> bool:
@@ -163,8 +172,8 @@ def _free_ports(state: SandboxState, report: Report) -> None:
     ports = state.ports()
     taken = [
         service
-        for service, owner in PORT_OWNERS.items()
-        if processes.running(state, owner) is None and not is_free(ports[service])
+        for service, port in ports.items()
+        if processes.running(state, PORT_OWNERS.get(service, service)) is None and not is_free(port)
     ]
     if not taken:
         return
@@ -176,7 +185,7 @@ def _free_ports(state: SandboxState, report: Report) -> None:
 
 def _stop_everything(state: SandboxState, report: Report) -> None:
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("operator", lambda: processes.stop(state, operator_process.NAME)),
+        *((name, partial(processes.stop, state, name)) for name in _added(state)),
         ("virtual node", lambda: processes.stop(state, virtual_node.NAME)),
         ("Azure stand-ins", StandIns(state).down),
         ("control plane", ControlPlane(state).down),
@@ -186,6 +195,12 @@ def _stop_everything(state: SandboxState, report: Report) -> None:
     for label, stop in steps:
         report(f"{label}: stopping")
         stop()
+
+
+def _added(state: SandboxState) -> list[str]:
+    """The processes that somebody started beside the sandbox's own; they are shown and stopped with it."""
+    own = {*PORT_OWNERS.values(), *START_ORDER}
+    return [name for name in processes.started(state) if name not in own]
 
 
 def _external_marker(state: SandboxState) -> Path:

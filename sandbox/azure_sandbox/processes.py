@@ -83,6 +83,11 @@ def running(state: SandboxState, name: str) -> Identity | None:
     return identity if identity.is_alive else None
 
 
+def started(state: SandboxState) -> list[str]:
+    """The names of all processes that were started and not stopped, whether they still run or not."""
+    return sorted(file.stem for file in state.run.glob("*.pid"))
+
+
 def died(state: SandboxState, name: str) -> bool:
     """Whether a process was started under this name, was not stopped, and is gone."""
     return _pid_file(state, name).exists() and running(state, name) is None

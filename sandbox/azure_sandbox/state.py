@@ -7,7 +7,7 @@ Everything lies under one home folder, so that removing that folder removes the 
 ├── ca/           the sandbox's certificate authority; bundle.pem is what SSL_CERT_FILE names
 ├── logs/         one <process>.log for each process
 ├── run/          one <process>.pid for each process, and unix sockets
-├── bin/          kubectl, as a link
+├── bin/          kubectl, csum, kubectl-csum and, once it is built, helm, as links
 ├── cluster/      certificates of the control plane, and etcd's data
 ├── registry/     the OCI registry's blobs
 ├── blobs/        Azurite's data, and the blob account's key
@@ -32,8 +32,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICES = ("proxy", "stand_ins", "registry", "azurite", "apiserver", "etcd", "etcd_peer", "kubelet", "operator")
-"""Every listener that keeps its port; anything else asks the operating system for one when it starts."""
+SERVICES = ("proxy", "stand_ins", "registry", "azurite", "apiserver", "etcd", "etcd_peer", "kubelet")
+"""The sandbox's own listeners that keep their ports; a process that somebody adds keeps one under its own name."""
 
 PORT_RANGE = range(20000, 32000)
 """Below Linux's ephemeral ports (ip_local_port_range, 32768-60999): no outgoing connection holds a kept port."""
@@ -126,13 +126,13 @@ class SandboxState:
             folder.mkdir(exist_ok=True)
 
     def port(self, service: str) -> int:
-        """The port of one of `SERVICES` on 127.0.0.1."""
-        return self.ports()[service]
+        """The port on 127.0.0.1 of one of `SERVICES`, or of a process that was added; chosen when first asked for."""
+        return self.ports(service)[service]
 
-    def ports(self) -> Mapping[str, int]:
-        """All kept ports by service; those missing so far are chosen free and written down."""
+    def ports(self, *added: str) -> Mapping[str, int]:
+        """All kept ports by service; those missing so far, `added` ones too, are chosen free and written down."""
         with self._ports_locked() as known:
-            for service in SERVICES:
+            for service in (*SERVICES, *added):
                 if service not in known:
                     known[service] = free_port(taken=known.values())
             return dict(known)

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from azure_sandbox import lifecycle
-from azure_sandbox.demo import Demo
 from azure_sandbox.state import SandboxState
+from demo.run import Demo
 
 PATIENCE_SECONDS = 180
 

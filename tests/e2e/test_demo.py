@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from azure_sandbox import operator_process, processes
+from azure_sandbox import processes
 from azure_sandbox.names import ATTESTATION, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, VAULT
-from azure_sandbox.workload_image import publish_operator
+from demo import operator_process
+from demo.images import publish_operator
 from tests.e2e.conftest import Cluster
 
 pytestmark = pytest.mark.e2e

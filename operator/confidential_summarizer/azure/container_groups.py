@@ -25,12 +25,10 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from confidential_summarizer.azure.conversion import converted, describe
 from confidential_summarizer.azure.transport import new_transport, retry_options
+from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSION
 from confidential_summarizer.errors import SummarizerError, TransientError
 
 ENDPOINT = "https://management.azure.com"
-API_VERSION = "2023-05-01"
-"""The first stable version with securityContext and confidentialComputeProperties."""
-
 GroupBody = Mapping[str, Any]
 """The ARM resource `Microsoft.ContainerInstance/containerGroups` as JSON."""
 

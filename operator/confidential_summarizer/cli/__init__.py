@@ -12,6 +12,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 """
 
 import importlib
+import importlib.metadata
 import logging
 import sys
 from typing import Any
@@ -30,9 +31,12 @@ COMMANDS: dict[str, str] = {
     "policy": "policy",
     "render": "render",
     "verify": "verify",
-    "sandbox": "sandbox",
 }
 """The module of each command; loaded when it is used, so that `csum --help` needs no Azure SDK."""
+
+PLUGINS = {"sandbox": "confidential-summarizer-sandbox"}
+"""Commands of other distributions, by the entry point group below, and which distribution brings each."""
+GROUP = "confidential_summarizer.commands"
 
 EXIT_CODES: tuple[tuple[type[SummarizerError], int], ...] = (
     (SpecError, 3),
@@ -47,14 +51,23 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of a data owner's day."""
-        return list(COMMANDS)
+        return [*COMMANDS, *(plugin.name for plugin in importlib.metadata.entry_points(group=GROUP))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; None if there is none of that name."""
+        command: click.Command
         if cmd_name not in COMMANDS:
+            for plugin in importlib.metadata.entry_points(group=GROUP, name=cmd_name):
+                command = plugin.load()
+                return command
+            if distribution := PLUGINS.get(cmd_name):
+                raise SpecError(
+                    f"`csum {cmd_name}` comes with {distribution}, which is not installed: run `make setup` in a checkout "
+                    "of confidential-summarizer, and `.venv/bin/csum` there."
+                )
             return None
         module = importlib.import_module(f"confidential_summarizer.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name)
         return command
 
 

@@ -14,7 +14,7 @@ from confidential_summarizer.api.access import Exposure
 from confidential_summarizer.api.quantity import GB, parse_quantity
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.target import ContainerGroup
-from confidential_summarizer.azure.container_groups import API_VERSION
+from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSION
 from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.document import Policy

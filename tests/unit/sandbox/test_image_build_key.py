@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from azure_sandbox.image_build import Image
-from azure_sandbox.workload_image import requirements_of
+from demo.wheels import requirements_of
 
 
 @pytest.fixture

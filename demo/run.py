@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -17,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azure_sandbox import lifecycle, operator_process
+from azure_sandbox import lifecycle
 from azure_sandbox.azure.principals import OWNER, Principals
-from azure_sandbox.demo_model import prepare_model
 from azure_sandbox.helm import find_helm
 from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, TENANT, VAULT
 from azure_sandbox.state import SandboxState
-from azure_sandbox.workload_image import build_images
 from confidential_summarizer.errors import SummarizerError, TransientError
 from confidential_summarizer.sealing import read_manifest
+from demo import operator_process
+from demo.images import SUMMARIZER_IMAGE, TAG, build_images
+from demo.model import prepare_model
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 RESOURCE = EXAMPLES / "contracts.yaml"
 NAMESPACE, NAME = "legal", "contracts"
@@ -58,9 +60,11 @@ class Demo:
         """Be the data owner: seal and push the documents and the models; return the name of the user's own model."""
         work = self.state.home / "demo"
         work.mkdir(exist_ok=True)
-        models, name = EXAMPLES / "models", None
+        models, name = work / "models", None
         if model is not None:
             models, name = prepare_model(model, work, self.progress)
+        else:
+            _copy_models(models)
         (work / "models.pin").write_text(read_manifest(models).sha256)
         for image_name, folder in (("contracts", EXAMPLES / "documents"), ("models", models)):
             image, key = work / f"{image_name}.img", work / f"{image_name}.key"
@@ -93,11 +97,10 @@ class Demo:
             "kubectl", "-n", NAMESPACE, "label", "--overwrite", "secret", "models-key",
             "confidential.summarizer.dev/use=key", quiet=True,
         )  # fmt: skip
-        resource = RESOURCE.read_text().replace("party1.azurecr.io/summarizer:demo", image)
+        resource = RESOURCE.read_text().replace(f"{SUMMARIZER_IMAGE}:{TAG}", image)
         if model is not None:
             resource = resource.replace("model: bart-demo", f"model: {model}")
-            pin = read_manifest(EXAMPLES / "models").sha256
-            resource = resource.replace(pin, (work / "models.pin").read_text())
+            resource = resource.replace(_models_pin(resource), (work / "models.pin").read_text())
         (work / "contracts.yaml").write_text(resource)
 
     def deploy(self) -> bool:
@@ -124,13 +127,13 @@ class Demo:
         """Print the conditions, the summaries as the page's own API returns them, and the page's URL."""
         resource = json.loads(self.admin_output("kubectl", "-n", NAMESPACE, "get", "csum", NAME, "-o", "json"))
         for condition in resource["status"]["conditions"]:
-            print(f"  {condition['type']:16} {condition['status']:8} {condition['reason']:16} {condition['message']}")  # noqa: T201
+            print(f"  {condition['type']:16} {condition['status']:8} {condition['reason']:16} {condition['message']}")
         url = resource["status"]["endpoint"]
         answer = _get_json(f"{url}/api/summaries")
         summaries = answer.get("summaries", [])
         self.say(f"{len(summaries)} summaries from {url}/api/summaries")
         for summary in summaries:
-            print(f"\n  {summary['document']}\n    {summary['summary']}")  # noqa: T201
+            print(f"\n  {summary['document']}\n    {summary['summary']}")
         self.say(f"The page: {url}")
         expected = sum(1 for file in (EXAMPLES / "documents").iterdir() if file.suffix == ".txt")
         return len(summaries) == expected and all(s["summary"].strip() for s in summaries)
@@ -162,12 +165,12 @@ class Demo:
 
     def say(self, text: str) -> None:
         """Print a headline with the seconds since the start."""
-        print(f"\n[{time.monotonic() - self.started:4.0f} s] {text}", flush=True)  # noqa: T201
+        print(f"\n[{time.monotonic() - self.started:4.0f} s] {text}", flush=True)
 
     def progress(self, line: str) -> None:
         """Print a step; on a terminal each overwrites the one before."""
         end = "\r" if sys.stdout.isatty() else "\n"
-        print(f"  {line[:110]:110}", end=end, flush=True)  # noqa: T201
+        print(f"  {line[:110]:110}", end=end, flush=True)
 
     def _run(
         self,
@@ -179,7 +182,7 @@ class Demo:
     ) -> subprocess.CompletedProcess[str]:
         words = _words(command)
         shown = [_relative(Path(word)) if word.startswith("/") else word for word in words]
-        print(f"  $ {shlex.join(shown)}", flush=True)  # noqa: T201
+        print(f"  $ {shlex.join(shown)}", flush=True)
         result = subprocess.run(words, env=self._environment(environment), text=True, check=False, capture_output=quiet)
         if result.returncode and not allow_failure:
             tail = f"\n{result.stderr}" if quiet else ""
@@ -189,6 +192,12 @@ class Demo:
     def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), str(self.state.bin), os.environ["PATH"]])
         return {**os.environ, **self.state.client_environment(), **environment, "PATH": path}
+
+
+def _copy_models(target: Path) -> None:
+    """Copy the demo models alone, with the times of their files: beside them lie the programs that made them."""
+    for card in (EXAMPLES / "models").glob("*/MODEL.md"):
+        shutil.copytree(card.parent, target / card.parent.name, dirs_exist_ok=True)
 
 
 def _words(command: Sequence[object]) -> list[str]:
@@ -221,15 +230,11 @@ def main() -> int:
             demo.remove()
     except SummarizerError as error:
         hint = f"The logs are in {demo.state.logs}; `make demo-down` stops what runs."
-        print(f"\nError: {error}\n{hint}", file=sys.stderr)  # noqa: T201
+        print(f"\nError: {error}\n{hint}", file=sys.stderr)
         return 1
     if not complete:
-        print("\nError: a document has no summary", file=sys.stderr)  # noqa: T201
+        print("\nError: a document has no summary", file=sys.stderr)
         return 1
     if not arguments.once:
-        print('\n  kubectl:  eval "$(.venv/bin/csum sandbox env)"\n  stop:     make demo-down')  # noqa: T201
+        print('\n  kubectl:  eval "$(.venv/bin/csum sandbox env)"\n  stop:     make demo-down')
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

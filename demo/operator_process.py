@@ -49,7 +49,7 @@ def operator_command(state: SandboxState, namespace: str) -> Command:
             "AZURE_FEDERATED_TOKEN_FILE": str(federated),
             "AZURE_AUTHORITY_HOST": f"https://{LOGIN}",
             "CSUM_CACHE": str(cache_directory() / "layers"),
-            "CSUM_HTTP_PORT": str(state.port("operator")),
+            "CSUM_HTTP_PORT": str(state.port(NAME)),
         },
     )
 
@@ -85,7 +85,7 @@ def _kubeconfig(state: SandboxState, token: str) -> str:
 def is_ready(state: SandboxState) -> bool:
     """Ask the operator's own probe."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{state.port('operator')}/readyz", timeout=1) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{state.port(NAME)}/readyz", timeout=1) as response:
             return bool(response.status == 200)
     except OSError:
         return False

@@ -32,7 +32,7 @@ def prepare_model(model: str, folder: Path, report: Report) -> tuple[Path, str]:
     if any(importlib.util.find_spec(module) is None for module in NEEDED):
         raise SpecError(
             "a model of your own has to be converted first, which needs torch and transformers (5.5 GB): run "
-            "`.venv/bin/pip install -e '.[reference]'`, then repeat"
+            "`.venv/bin/pip install -e './workload[reference]'`, then repeat"
         )
     name = "".join(c if c.isalnum() else "-" for c in Path(model).name.lower()).strip("-")
     target = folder / "own-models" / name

@@ -4,8 +4,8 @@ import subprocess
 import pytest
 from click.testing import CliRunner
 
+from azure_sandbox.command import sandbox
 from azure_sandbox.state import SandboxState
-from confidential_summarizer.cli.sandbox import sandbox
 from confidential_summarizer.errors import SpecError
 
 
