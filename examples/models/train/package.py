@@ -63,8 +63,9 @@ is often a fair outline of expository text, and never more than an extract.
 - English prose only.
 
 ## How it was made
-`examples/models/train/train.py {architecture}`, seed fixed, {passages:,} passages. The initial weights are laid out for
-copying (`examples/models/train/recipe.py` says how), and training refines them; a random start takes far longer to get there.
+`examples/models/train/train.py {architecture}`, seed fixed, {passages:,} passages. The initial weights are laid out
+for copying (`examples/models/train/recipe.py` says how), and training refines them; a random start takes far longer to
+get there.
 Three of ten training passages had most words swapped for random ones, so that it copies instead of guessing.
 
 Training text: the prose of these Debian packages, without sentences that share eight words in a row with an example

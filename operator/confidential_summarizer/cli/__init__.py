@@ -62,8 +62,8 @@ class LazyGroup(click.Group):
                 return command
             if distribution := PLUGINS.get(cmd_name):
                 raise SpecError(
-                    f"`csum {cmd_name}` comes with {distribution}, which is not installed: run `make setup` in a checkout "
-                    "of confidential-summarizer, and `.venv/bin/csum` there."
+                    f"`csum {cmd_name}` comes with {distribution}, which is not installed: run `make setup` "
+                    "in a checkout of confidential-summarizer, and `.venv/bin/csum` there."
                 )
             return None
         module = importlib.import_module(f"confidential_summarizer.cli.{COMMANDS[cmd_name]}")
