@@ -19,8 +19,8 @@ from azure_sandbox.state import SandboxState, cache_directory, locked
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.lock"
 
-PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_27_x86_64")
-"""What glibc 2.36 of Debian 12 runs."""
+PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)), "manylinux2014_x86_64")
+"""What glibc 2.36 of Debian 12 runs (PEP 600), best first."""
 TARGET = (
     "--only-binary=:all:", "--python-version=3.11", "--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none",
     *(f"--platform={platform}" for platform in PLATFORMS),

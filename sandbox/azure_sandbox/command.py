@@ -50,7 +50,7 @@ def up(kubeconfig: Path | None) -> None:
     began = time.monotonic()
     with _steps() as report:
         lifecycle.up(state, report, kubeconfig)
-    note(f"The sandbox is up after {time.monotonic() - began:.0f} s. To use it from this shell:")
+    note(f"The sandbox is up after {time.monotonic() - began:.0f} s. To use it from this shell, until you leave it:")
     note('  eval "$(csum sandbox env)"')
 
 
@@ -88,15 +88,15 @@ def status(context: click.Context, output: str) -> None:
 @sandbox.command()
 @click.option("--as", "who", default="owner", show_default=True, help="The application to sign in as.")
 def env(who: str) -> None:
-    r"""Print shell commands that make kubectl, csum and the Azure SDKs use the sandbox.
+    """Print shell commands that make kubectl, csum, helm, curl and the Azure SDKs use the sandbox.
 
-    \b
-    eval "$(csum sandbox env)"
+    To use them: eval "$(csum sandbox env)". To leave the sandbox, end that shell; nothing else remembers them.
     """
     from azure_sandbox.azure.principals import Principals
     from azure_sandbox.names import SUBSCRIPTION, TENANT
 
     state = _state()
+    _link_commands(state)
     try:
         principal = Principals(state.home / "azure" / "principals.json")[who]
     except KeyError:
@@ -104,6 +104,7 @@ def env(who: str) -> None:
     settings = {
         **state.client_environment(),
         "REQUESTS_CA_BUNDLE": str(state.ca_bundle),  # the Python SDKs' synchronous clients look here instead
+        "CURL_CA_BUNDLE": str(state.ca_bundle),  # curl reads SSL_CERT_FILE with OpenSSL only
         "KUBECONFIG": str(state.kubeconfig),
         "AZURE_TENANT_ID": TENANT,
         "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
@@ -132,6 +133,16 @@ def logs(name: str, lines: int, follow: bool) -> None:
                 click.echo(added, nl=False)
             else:
                 time.sleep(FOLLOW_SECONDS)
+
+
+def _link_commands(state: "SandboxState") -> None:
+    """Put what was installed beside this program, and helm once it is built, where the shell's PATH will lead."""
+    from azure_sandbox.helm import built_helm
+
+    beside = Path(sys.executable).parent
+    for command in (beside / "csum", beside / "kubectl-csum", built_helm()):
+        if command.exists():
+            state.link_command(command)
 
 
 def _state() -> "SandboxState":

@@ -30,14 +30,6 @@ STOP_SECONDS = 30.0
 START_ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
-def link_kubectl(state: SandboxState, kubectl: Path) -> None:
-    """Put kubectl where the sandbox's user finds it."""
-    link = state.bin / "kubectl"
-    if not link.is_symlink() or link.readlink() != kubectl:
-        link.unlink(missing_ok=True)
-        link.symlink_to(kubectl)
-
-
 class ControlPlane:
     """The four processes, their certificates and the admin's kubeconfig, all below one state folder."""
 
@@ -59,7 +51,7 @@ class ControlPlane:
         """
         programs = find_programs(self.state, report)
         self._write_kubeconfigs()
-        link_kubectl(self.state, programs["kubectl"])
+        self.state.link_command(programs["kubectl"])
         report("control plane: starting etcd")
         processes.start(self.state, self._etcd(programs["etcd"]))
         report("control plane: starting the API server")

@@ -18,9 +18,17 @@ def find_helm(state: SandboxState, report: Report) -> Path:
     Raises:
         SpecError, TransientError: As `golang.build` raises them.
     """
+    return build(_module(), state.outside_environment(), report) / "helm"
+
+
+def built_helm() -> Path:
+    """Return where the helm command is, or would be once it is built."""
+    return _module().output / "helm"
+
+
+def _module() -> GoModule:
     version = f"-X helm.sh/helm/v4/internal/version.version=v{VERSION}"
-    module = GoModule("helm", VERSION, SOURCE, f"-s -w {version}", packages="tool")
-    return build(module, state.outside_environment(), report) / "helm"
+    return GoModule("helm", VERSION, SOURCE, f"-s -w {version}", packages="tool")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from azure_sandbox import blobs, processes, registry, virtual_node
 from azure_sandbox.blobs import Blobs
-from azure_sandbox.control_plane import START_ORDER, ControlPlane, link_kubectl
+from azure_sandbox.control_plane import START_ORDER, ControlPlane
 from azure_sandbox.golang import Report
 from azure_sandbox.kubeconfig import read_kubeconfig
 from azure_sandbox.kubernetes_binaries import find_kubectl
@@ -114,7 +114,7 @@ def up(state: SandboxState, report: Report, kubeconfig: Path | None = None) -> N
         if kubeconfig is None:
             ControlPlane(state).up(report)
         else:
-            link_kubectl(state, find_kubectl(state, report))
+            state.link_command(find_kubectl(state, report))
         VirtualNode(state, own_cluster=kubeconfig is None).up(report)
 
 
@@ -123,7 +123,7 @@ def _require_checkout() -> None:
     if not (source / "packages.txt").exists():
         raise SpecError(
             "the sandbox builds Kubernetes and other programs from sources that no wheel carries: clone the repository "
-            "of confidential-summarizer, and run `make setup` and `.venv/bin/csum sandbox up` there"
+            "of confidential-summarizer, and run `make setup setup-sandbox` and `.venv/bin/csum sandbox up` there"
         )
 
 

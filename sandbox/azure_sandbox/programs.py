@@ -25,7 +25,7 @@ def find_program(name: str, package: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
     if not found:
         raise SpecError(
-            f"{name} is not installed; run `sudo apt-get install {package}`, or `make setup` for all packages"
+            f"{name} is not installed; run `sudo apt-get install {package}`, or `make setup-sandbox` for all packages"
         )
     return found
 

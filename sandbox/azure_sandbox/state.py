@@ -125,6 +125,14 @@ class SandboxState:
         for folder in (self.ca, self.logs, self.run, self.bin, self.cluster, self.registry, self.blobs, self.groups):
             folder.mkdir(exist_ok=True)
 
+    def link_command(self, command: Path) -> None:
+        """Put a command where the sandbox's user finds it."""
+        self.bin.mkdir(parents=True, exist_ok=True)
+        link = self.bin / command.name
+        if not link.is_symlink() or link.readlink() != command:
+            link.unlink(missing_ok=True)
+            link.symlink_to(command)
+
     def port(self, service: str) -> int:
         """The port on 127.0.0.1 of one of `SERVICES`, or of a process that was added; chosen when first asked for."""
         return self.ports(service)[service]

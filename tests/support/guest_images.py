@@ -141,7 +141,7 @@ def layer(files: Mapping[str, bytes | str], add: Callable[[tarfile.TarFile], Non
 def base_layer() -> bytes:
     """The machine's busybox with a few of its commands, and two users."""
     program = shutil.which("busybox")
-    assert program, "install busybox-static, or run `make setup`"
+    assert program, "install busybox-static, or run `make setup-sandbox`"
     files: dict[str, bytes | str] = {"bin/busybox": Path(program).read_bytes(), **_libraries(program)}
     files |= {f"bin/{name}": "busybox" for name in APPLETS}
     files |= {"etc/passwd": PASSWD.encode(), "etc/group": GROUP.encode()}

@@ -66,9 +66,25 @@ class LazyGroup(click.Group):
                     "in a checkout of confidential-summarizer, and `.venv/bin/csum` there."
                 )
             return None
-        module = importlib.import_module(f"confidential_summarizer.cli.{COMMANDS[cmd_name]}")
+        try:
+            module = importlib.import_module(f"confidential_summarizer.cli.{COMMANDS[cmd_name]}")
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "azure":
+                raise
+            return _needs_extra(cmd_name)
         command = getattr(module, cmd_name)
         return command
+
+
+def _needs_extra(name: str) -> click.Command:
+    """Stand in for a command that talks to Azure where its packages are not installed; say what brings them."""
+    advice = "needs Azure's packages: pip install 'confidential-summarizer[owner]'"
+
+    def refuse() -> None:
+        raise SpecError(f"`csum {name}` {advice}")
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, help=f"({advice})", context_settings=anything)
 
 
 EPILOG = (

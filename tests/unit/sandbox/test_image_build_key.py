@@ -3,7 +3,6 @@ import dataclasses
 import pytest
 
 from azure_sandbox.image_build import Image
-from demo.wheels import requirements_of
 
 
 @pytest.fixture
@@ -48,10 +47,3 @@ def test_the_key_stays_when_something_changes_that_is_not_in_the_image(image, tm
     (tmp_path / "context/app/__pycache__/main.pyc").write_text("changed")
 
     assert image.key == before
-
-
-def test_the_workloads_requirements_come_from_the_project_file():
-    requirements = requirements_of("workload")
-
-    assert any(one.startswith("streamlit>=") for one in requirements)
-    assert not any(one.startswith("kopf") for one in requirements)

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from azure_sandbox.command import sandbox
+from azure_sandbox.helm import built_helm
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.errors import SpecError
 
@@ -40,6 +41,32 @@ def test_env_is_a_script_that_a_shell_can_evaluate(state):
     assert bundle == str(state.ca_bundle)
     assert path == f"{state.bin}:/usr/bin"
     assert client not in run("env", "--as", "owner").stdout
+
+
+def test_a_shell_that_evaluated_env_finds_csum_and_lets_curl_trust_the_sandbox(state):
+    shell = f'{run("env").stdout}\ncsum --version && kubectl-csum --version && echo "$CURL_CA_BUNDLE"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
+    )
+    assert done.stdout.count("version") == 2
+    assert done.stdout.splitlines()[-1] == str(state.ca_bundle)
+
+
+def test_env_links_helm_once_it_is_built(state, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run("env")
+    assert not (state.bin / "helm").is_symlink()
+    built_helm().parent.mkdir(parents=True)
+    built_helm().touch()
+    run("env")
+    assert (state.bin / "helm").readlink() == built_helm()
+
+
+def test_envs_help_shows_the_line_to_type_and_how_to_leave():
+    help_text = run("env", "--help").stdout
+    assert 'eval "$(csum sandbox env)"' in help_text
+    assert "end that shell" in " ".join(help_text.split())
+    assert "\\b" not in help_text
 
 
 def test_env_knows_only_the_sandboxs_applications(state):
