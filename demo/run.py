@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from azure_sandbox import lifecycle
 from azure_sandbox.azure.principals import OWNER, Principals
 from azure_sandbox.helm import find_helm
@@ -64,7 +66,7 @@ class Demo:
         if model is not None:
             models, name = prepare_model(model, work, self.progress)
         else:
-            _copy_models(models)
+            copy_models(models)
         (work / "models.pin").write_text(read_manifest(models).sha256)
         for image_name, folder in (("contracts", EXAMPLES / "documents"), ("models", models)):
             image, key = work / f"{image_name}.img", work / f"{image_name}.key"
@@ -194,10 +196,16 @@ class Demo:
         return {**os.environ, **self.state.client_environment(), **environment, "PATH": path}
 
 
-def _copy_models(target: Path) -> None:
+def copy_models(target: Path) -> None:
     """Copy the demo models alone, with the times of their files: beside them lie the programs that made them."""
     for card in (EXAMPLES / "models").glob("*/MODEL.md"):
         shutil.copytree(card.parent, target / card.parent.name, dirs_exist_ok=True)
+
+
+def _models_pin(resource: str) -> str:
+    """The pin of the models in a resource's text."""
+    file_systems = yaml.safe_load(resource)["spec"]["fileSystems"]
+    return next(str(each["contentSHA256"]) for each in file_systems if each["role"] == "Models")
 
 
 def _words(command: Sequence[object]) -> list[str]:
