@@ -1,11 +1,14 @@
 """The disclosure guard: a summary is short, and it does not hand out long stretches of the document word for word.
 
-Words are compared without case and punctuation. In mode `report` a long verbatim run is only told; in mode
-`withhold` sentences are left out until no run is longer than the limit.
+Two limits hold: on words in a row, and on the share of the document's letters and digits that all answers about it
+repeat together. A stretch counts from `GRAM` letters in a row on (`DENSE_GRAM` in scripts without blanks), without
+case, blanks and punctuation. Shorter pieces, paraphrases and single facts are not bounded. In mode `report` a breach is
+only told; in mode `withhold` sentences are left out until both limits hold.
 """
 
 import re
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from summarizer.card import GuardMode
@@ -14,6 +17,13 @@ from summarizer.text import sentences, words
 Verdict = Literal["Passed", "Reported", "Withheld"]
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+GRAM: Final = 12
+"""Letters in a row, about two and a half English words: shorter stretches are shared by honest summaries."""
+DENSE_GRAM: Final = 5
+"""The same where one character is about a word: Chinese, Japanese, Thai, Lao, Khmer, Burmese."""
+_DENSE: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+# No prose has longer words; a text whose blanks were replaced is one, and would hide its copying.
+_LONGEST_WORD: Final = 40
 
 
 @dataclass(frozen=True)
@@ -24,11 +34,56 @@ class Guard:
         mode: What happens to a longer verbatim run.
         longest_run: Most words in a row that a summary may share with its document.
         max_words: Most words of a summary; further sentences, and at last words, are cut.
+        max_share: Most percent of the document's letters that all answers together may repeat.
+        shortest: Letters of the shortest document that is summarized at all when withholding.
     """
 
     mode: GuardMode
     longest_run: int
     max_words: int
+    max_share: int = 100
+    shortest: int = 0
+
+
+@dataclass
+class Ledger:
+    """What all answers about one document have repeated so far: positions in its letters."""
+
+    letters: str
+    shown: bytearray = field(init=False)
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.shown = bytearray(len(self.letters))
+
+    def positions(self, text: str) -> set[int]:
+        """Return the positions of the document that `text` repeats and no answer did before."""
+        letters = letters_of(text)
+        new: set[int] = set()
+        for size, dense in ((GRAM, False), (DENSE_GRAM, True)):
+            grams = {letters[i : i + size] for i in range(len(letters) - size + 1)}
+            if dense:
+                grams = {gram for gram in grams if len(_DENSE.findall(gram)) == size}
+            if grams:
+                for start in range(len(self.letters) - size + 1):
+                    if self.letters[start : start + size] in grams:
+                        new.update(i for i in range(start, start + size) if not self.shown[i])
+        return new
+
+    def add(self, text: str) -> None:
+        """Count what `text` repeats."""
+        new = self.positions(text)
+        for position in new:
+            self.shown[position] = 1
+        self.count += len(new)
+
+    def allows(self, guard: Guard, text: str) -> bool:
+        """Return whether all answers with `text` keep the share, and `text` has words at all."""
+        if any(len(word) > _LONGEST_WORD and not _DENSE.search(word) for word in words(text)):
+            return False
+        if len(self.letters) < guard.shortest:
+            return False
+        return 100 * (self.count + len(self.positions(text))) <= guard.max_share * len(self.letters)
 
 
 @dataclass(frozen=True)
@@ -46,22 +101,34 @@ class Guarded:
     longest_run: int
 
 
-def apply_guard(guard: Guard, summary: str, document: str) -> Guarded:
-    """Return what of `summary` may be shown."""
+def apply_guard(guard: Guard, summary: str, document: str, ledger: Ledger | None = None) -> Guarded:
+    """Return what of `summary` may be shown, and count it in the document's `ledger`."""
+    ledger = ledger or Ledger(letters_of(document))
     short = shorten(summary, guard.max_words)
     source = _normal_words(document)
-    run = longest_common_run(_normal_words(short), source)
-    if run <= guard.longest_run:
-        return Guarded(short, "Passed", run)
-    if guard.mode == "report":
-        return Guarded(short, "Reported", run)
-    kept: list[str] = []
-    for sentence in sentences(short):
-        # Judged together: two short sentences in a row can make one long run.
-        if longest_common_run(_normal_words(" ".join([*kept, sentence])), source) <= guard.longest_run:
-            kept.append(sentence)
-    safe = " ".join(kept)
-    return Guarded(safe, "Withheld", longest_common_run(_normal_words(safe), source))
+
+    def fits(text: str) -> bool:
+        return longest_common_run(_normal_words(text), source) <= guard.longest_run and ledger.allows(guard, text)
+
+    shown = short
+    verdict: Verdict = "Passed"
+    if not fits(short):
+        verdict = "Reported" if guard.mode == "report" else "Withheld"
+    if verdict == "Withheld":
+        kept: list[str] = []
+        for sentence in sentences(short):
+            # Judged together: two short sentences in a row can make one long run.
+            if fits(" ".join([*kept, sentence])):
+                kept.append(sentence)
+        shown = " ".join(kept)
+    ledger.add(shown)
+    return Guarded(shown, verdict, longest_common_run(_normal_words(shown), source))
+
+
+def letters_of(text: str) -> str:
+    """Return the letters and digits of `text` in one form (NFKC, case-folded)."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(character for character in folded if character.isalnum())
 
 
 def shorten(text: str, max_words: int) -> str:

@@ -45,6 +45,8 @@ class Settings(BaseModel):
         engine: Which engine; `auto` takes CTranslate2 where there are converted weights.
         guard: What happens to long verbatim runs.
         guard_run: Most words in a row that a summary may share with its document.
+        guard_share: Most percent of a document's letters that all answers about it may repeat together.
+        guard_shortest: Letters of the shortest document that is summarized when withholding.
         show_names: Whether file names stand for the documents, instead of `Document 1`, `Document 2`, …
         address: IP address to listen on.
         port: TCP port to listen on.
@@ -67,6 +69,8 @@ class Settings(BaseModel):
     engine: EngineChoice = "auto"
     guard: GuardMode = "withhold"
     guard_run: Annotated[int, Field(ge=5, le=1000)] = 30
+    guard_share: Annotated[int, Field(ge=1, le=100)] = 15
+    guard_shortest: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     show_names: bool = False
     address: str = "0.0.0.0"  # noqa: S104  the group's own network name space; what is reachable is the policy's matter
     port: Annotated[int, Field(ge=1, le=65535)] = 8501

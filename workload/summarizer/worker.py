@@ -14,7 +14,7 @@ from summarizer.documents import Document, read_documents
 from summarizer.engine.base import Engine
 from summarizer.engine.choice import load_engine
 from summarizer.errors import WorkloadError
-from summarizer.guard import Guard, apply_guard
+from summarizer.guard import Guard, Ledger, apply_guard, letters_of
 from summarizer.long_text import summarize_document
 from summarizer.manifest import verify_manifest
 from summarizer.output import write_output
@@ -42,6 +42,8 @@ class Worker:
         self._settings = settings
         self._progress = progress
         self._sleep = sleep
+        # By the letters themselves: the same text under two names has one ledger.
+        self._ledgers: dict[str, Ledger] = {}
 
     def run(self) -> None:
         """Do everything, once; our own errors and unforeseen ones both end in Failed, and none shows any text."""
@@ -90,7 +92,13 @@ class Worker:
         count = len(found.documents)
         self._progress.update(documents=count, skipped=found.skipped, summaries=())
         self._enter(State.SUMMARIZING, f"Summarizing {count} documents.")
-        guard = Guard(self._settings.guard, self._settings.guard_run, self._settings.max_words)
+        guard = Guard(
+            self._settings.guard,
+            self._settings.guard_run,
+            self._settings.max_words,
+            self._settings.guard_share,
+            self._settings.guard_shortest,
+        )
         for number, document in enumerate(found.documents, start=1):
             began = time.monotonic()
             done = self._one(model.engine, guard, number, document)
@@ -119,7 +127,9 @@ class Worker:
     def _one(self, engine: Engine, guard: Guard, number: int, document: Document) -> DocumentSummary:
         label = document.name if self._settings.show_names else f"Document {number}"
         draft = summarize_document(engine, document.text, guard.max_words)
-        return DocumentSummary(label, len(words(document.text)), apply_guard(guard, draft, document.text))
+        letters = letters_of(document.text)
+        ledger = self._ledgers.setdefault(letters, Ledger(letters))
+        return DocumentSummary(label, len(words(document.text)), apply_guard(guard, draft, document.text, ledger))
 
     def _enter(self, state: State, reason: str) -> None:
         self._progress.update(state=state, reason=reason)
