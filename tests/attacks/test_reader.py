@@ -18,12 +18,12 @@ def fillers(text: str) -> str:
     ("summary", "document"),
     [
         (" ".join(WORDS[:26]), " ".join(WORDS[:26])),
-        (" ".join(DOCUMENT.split()[:112]), DOCUMENT),
+        (". ".join(DOCUMENT.split(". ")[:8:2]), DOCUMENT),
         (fillers(DOCUMENT), DOCUMENT),
         (DOCUMENT.replace(" ", ""), DOCUMENT),
         (DOCUMENT.replace(" ", "x"), DOCUMENT),
         (CHINESE[:400], CHINESE),
-        (DOCUMENT.replace("a", "\u00ad\uff41"), DOCUMENT),
+        (DOCUMENT.replace("1", "\u00ad\uff11"), DOCUMENT),
     ],
     ids=["short document", "four sentences", "fillers", "no blanks", "x for blanks", "Chinese", "other code points"],
 )

@@ -24,6 +24,8 @@ DENSE_GRAM: Final = 5
 _DENSE: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 # No prose has longer words; a text whose blanks were replaced is one, and would hide its copying.
 _LONGEST_WORD: Final = 40
+# Up to so many, single searches in C are faster than one pass in Python.
+_FEW: Final = 200
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Ledger:
     letters: str
     shown: bytearray = field(init=False)
     count: int = 0
+    _places: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shown = bytearray(len(self.letters))
@@ -64,11 +67,25 @@ class Ledger:
             grams = {letters[i : i + size] for i in range(len(letters) - size + 1)}
             if dense:
                 grams = {gram for gram in grams if len(_DENSE.findall(gram)) == size}
-            if grams:
-                for start in range(len(self.letters) - size + 1):
-                    if self.letters[start : start + size] in grams:
-                        new.update(i for i in range(start, start + size) if not self.shown[i])
+            self._look_up(grams, size)
+            for start in (start for gram in grams for start in self._places[gram]):
+                new.update(i for i in range(start, start + size) if not self.shown[i])
         return new
+
+    def _look_up(self, grams: set[str], size: int) -> None:
+        """Remember where `grams` stand; a few are searched for one by one, many in one pass over the document."""
+        missing = {gram: list[int]() for gram in grams if gram not in self._places}
+        self._places |= missing
+        if len(missing) > _FEW:
+            for start in range(len(self.letters) - size + 1):
+                if (gram := self.letters[start : start + size]) in missing:
+                    missing[gram].append(start)
+            return
+        for gram, places in missing.items():
+            start = self.letters.find(gram)
+            while start >= 0:
+                places.append(start)
+                start = self.letters.find(gram, start + 1)
 
     def add(self, text: str) -> None:
         """Count what `text` repeats."""
@@ -76,6 +93,7 @@ class Ledger:
         for position in new:
             self.shown[position] = 1
         self.count += len(new)
+        self._places.clear()
 
     def allows(self, guard: Guard, text: str) -> bool:
         """Return whether all answers with `text` keep the share, and `text` has words at all."""
