@@ -57,6 +57,9 @@ class Cluster:
             resource["metadata"]["generation"] = known["metadata"]["generation"] + 1
         self.kube.put(resource)
 
+    def namespace(self, name: str, uid: str) -> None:
+        self.kube.put({"kind": "Namespace", "metadata": {"name": name, "namespace": name, "uid": uid}})
+
     def secret(self, namespace: str, labels: Mapping[str, str] | None = None) -> None:
         meta = {"name": "material", "namespace": namespace, "labels": dict(labels or {})}
         self.kube.put({"kind": "Secret", "metadata": meta, "data": {"key": base64.b64encode(b"k" * 32).decode()}})
@@ -96,6 +99,7 @@ class Cluster:
 async def victim() -> Cluster:
     """Return a cluster in which namespace `legal` has a key that the operator imported for it."""
     cluster = Cluster()
+    cluster.namespace("legal", "namespace-uid")
     cluster.secret("legal", {USE: "key"})
     cluster.put("legal", fileSystems=file_systems())
     assert await cluster.reconcile("legal") == "Ready"
@@ -130,12 +134,32 @@ async def test_a_neighbour_cannot_adopt_a_key_by_an_annotation_that_they_write_t
     assert cluster.vault.keys["shared-key"] == before
 
 
-async def test_a_resource_made_again_under_the_same_name_does_not_inherit_the_key() -> None:
-    cluster = await victim()
+async def made_again(cluster: Cluster) -> str:
+    """Put another resource of the same name in the place of the victim's, and return what becomes of it."""
     cluster.put("legal", image=EVIL_IMAGE, fileSystems=file_systems())
     cluster.kube.objects["ConfidentialSummarizer", "legal", "contracts"]["metadata"]["uid"] = "another"
     del cluster.kube.objects["ConfigMap", "legal", "contracts-policy"]  # collected with its owner
-    assert await cluster.reconcile("legal") == "KeyNotOwned"
+    return await cluster.reconcile("legal")
+
+
+async def test_a_resource_made_again_in_the_same_namespace_goes_on_with_its_key() -> None:
+    cluster = await victim()
+    before = cluster.admits()
+    assert await made_again(cluster) == "Ready"
+    assert cluster.admits() == {cluster.host_data("legal")} != before
+    assert [tag for tag in cluster.vault.keys["shared-key"].tags if "uid-legal" in tag] == []
+
+
+async def test_a_resource_of_the_same_name_in_another_namespace_of_that_name_does_not_inherit_the_key() -> None:
+    cluster = await victim()
+    cluster.namespace("legal", "made-again-or-in-another-cluster")
+    assert await made_again(cluster) == "KeyNotOwned"
+
+
+async def test_without_the_right_to_read_namespaces_nobody_inherits_a_key() -> None:
+    cluster = await victim()
+    del cluster.kube.objects["Namespace", "legal", "legal"]
+    assert await made_again(cluster) == "KeyNotOwned"
 
 
 async def sharing() -> Cluster:

@@ -4,6 +4,7 @@ from confidential_summarizer.kube.api import (
     CONFIG_MAP,
     DEPLOYMENT,
     EVENT,
+    NAMESPACE,
     POD,
     SECRET,
     SUMMARIZER,
@@ -12,4 +13,15 @@ from confidential_summarizer.kube.api import (
     Object,
 )
 
-__all__ = ["CONFIG_MAP", "DEPLOYMENT", "EVENT", "POD", "SECRET", "SUMMARIZER", "Kind", "KubernetesAPI", "Object"]
+__all__ = [
+    "CONFIG_MAP",
+    "DEPLOYMENT",
+    "EVENT",
+    "NAMESPACE",
+    "POD",
+    "SECRET",
+    "SUMMARIZER",
+    "Kind",
+    "KubernetesAPI",
+    "Object",
+]

@@ -20,6 +20,7 @@ class Kind:
 CONFIG_MAP = Kind("v1", "ConfigMap")
 DEPLOYMENT = Kind("apps/v1", "Deployment")
 EVENT = Kind("v1", "Event")
+NAMESPACE = Kind("v1", "Namespace")
 POD = Kind("v1", "Pod")
 SECRET = Kind("v1", "Secret")
 SUMMARIZER = Kind(API_VERSION, KIND)

@@ -1,17 +1,20 @@
 """Whose a key is, and who let which policy in: read from and written to the key's tags in the vault. Pure.
 
 The resource's UID is in the tag's name, so several resources can share a key. A UID is given by the API server and
-never used twice, in any cluster. Limits of a vault: 15 tags with names and values of 256 characters.
+never used twice, in any cluster. A resource that is deleted and made again has another UID but the same name in the
+very same namespace, and takes over from its predecessor: the namespace's UID in the tag's value keeps others, in this
+cluster or another, from that. Limits of a vault: 15 tags with names and values of 256 characters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.azure.keys import VaultKey
 
 OWNER_TAG = "csum-owner-"
-"""With the UID: the namespace and name of a resource that manages the key."""
+"""With the UID: namespace and name of a resource that manages the key, and the UID of the namespace."""
 ADDED_TAG = "csum-added-"
 """With the UID: the hashes that the operator let in for this resource; the only ones that it may take out."""
 CONSENT_TAG = "csum-adoptable-by"
@@ -22,14 +25,48 @@ DIGITS = 16
 MAX_ADDED = 15
 
 
-def owned(key: VaultKey, resource: ConfidentialSummarizer) -> bool:
-    """Tell whether the key was imported for, or adopted by, this very resource."""
-    return OWNER_TAG + resource.metadata.uid in key.tags
+@dataclass(frozen=True)
+class Owner:
+    """A resource as the owner of keys.
+
+    Attributes:
+        resource: The resource.
+        namespace_uid: The UID of its namespace; empty where it cannot be read, and then there are no predecessors.
+    """
+
+    resource: ConfidentialSummarizer
+    namespace_uid: str
+
+    @property
+    def uid(self) -> str:
+        """The resource's own UID."""
+        return self.resource.metadata.uid
+
+    @property
+    def name(self) -> str:
+        """What stands in the owner's tag."""
+        return f"{self.resource.key} {self.namespace_uid}".rstrip()
+
+    def uids(self, key: VaultKey) -> set[str]:
+        """The UIDs under which the key knows this resource: its own, and those of its predecessors."""
+        if not self.namespace_uid:
+            return {self.uid}
+        return {self.uid} | {
+            tag.removeprefix(OWNER_TAG)
+            for tag, value in key.tags.items()
+            if tag.startswith(OWNER_TAG) and value == self.name
+        }
 
 
-def shared(key: VaultKey, resource: ConfidentialSummarizer) -> bool:
+def owned(key: VaultKey, owner: Owner) -> bool:
+    """Tell whether the key was imported for, or adopted by, this very resource or a predecessor."""
+    return any(OWNER_TAG + uid in key.tags for uid in owner.uids(key))
+
+
+def shared(key: VaultKey, owner: Owner) -> bool:
     """Tell whether other resources manage the key as well."""
-    return any(tag.startswith(OWNER_TAG) and tag != OWNER_TAG + resource.metadata.uid for tag in key.tags)
+    own = owner.uids(key)
+    return any(tag.startswith(OWNER_TAG) and tag.removeprefix(OWNER_TAG) not in own for tag in key.tags)
 
 
 def adoptable(key: VaultKey, resource: ConfidentialSummarizer, vault: str) -> bool:
@@ -44,26 +81,30 @@ def adoptable(key: VaultKey, resource: ConfidentialSummarizer, vault: str) -> bo
     return at_home or key.tags.get(CONSENT_TAG) == resource.key
 
 
-def added(key: VaultKey, resource: ConfidentialSummarizer) -> list[str]:
+def added(key: VaultKey, owner: Owner) -> list[str]:
     """Return the hashes in the key's policy that were let in for this resource, and for no other."""
-    others = {
-        short for tag, value in key.tags.items()
-        if tag.startswith(ADDED_TAG) and tag != ADDED_TAG + resource.metadata.uid
-        for short in value.split()
-    }  # fmt: skip
-    ours = set(key.tags.get(ADDED_TAG + resource.metadata.uid, "").split()) - others
+    own = owner.uids(key)
+    listed = {
+        tag.removeprefix(ADDED_TAG): value.split() for tag, value in key.tags.items() if tag.startswith(ADDED_TAG)
+    }
+    others = {short for uid, shorts in listed.items() if uid not in own for short in shorts}
+    ours = {short for uid in own for short in listed.get(uid, ())} - others
     admitted = key.release_policy.host_data if key.release_policy else ()
     return [hash_ for hash_ in admitted if hash_[:DIGITS] in ours]
 
 
-def with_added(tags: Mapping[str, str], resource: ConfidentialSummarizer, hashes: Sequence[str]) -> dict[str, str]:
+def with_added(key: VaultKey, owner: Owner, hashes: Sequence[str]) -> dict[str, str]:
     """Return the tags of a key that the resource manages, and to which these hashes were added for it."""
-    uid = resource.metadata.uid
+    return {**without(key, owner), **first_tags(owner, hashes)}
+
+
+def first_tags(owner: Owner, hashes: Sequence[str]) -> dict[str, str]:
+    """Return the tags of a key that is imported for the resource."""
     kept = " ".join(hash_[:DIGITS] for hash_ in hashes[-MAX_ADDED:])
-    return {**tags, OWNER_TAG + uid: resource.key, ADDED_TAG + uid: kept}
+    return {OWNER_TAG + owner.uid: owner.name, ADDED_TAG + owner.uid: kept}
 
 
-def without(tags: Mapping[str, str], resource: ConfidentialSummarizer) -> dict[str, str]:
+def without(key: VaultKey, owner: Owner) -> dict[str, str]:
     """Return the tags of a key that the resource no longer manages."""
-    ours = (OWNER_TAG + resource.metadata.uid, ADDED_TAG + resource.metadata.uid)
-    return {tag: value for tag, value in tags.items() if tag not in ours}
+    ours = {prefix + uid for uid in owner.uids(key) for prefix in (OWNER_TAG, ADDED_TAG)}
+    return {tag: value for tag, value in key.tags.items() if tag not in ours}

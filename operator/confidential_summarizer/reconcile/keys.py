@@ -12,9 +12,20 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import ConditionType, KeyTrust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.blueprint import is_debug
-from confidential_summarizer.errors import KeyNotOwned, SpecError
+from confidential_summarizer.errors import AccessDenied, KeyNotOwned, SpecError
+from confidential_summarizer.kube import NAMESPACE
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
-from confidential_summarizer.reconcile.key_tags import CONSENT_TAG, added, adoptable, owned, shared, with_added, without
+from confidential_summarizer.reconcile.key_tags import (
+    CONSENT_TAG,
+    Owner,
+    added,
+    adoptable,
+    first_tags,
+    owned,
+    shared,
+    with_added,
+    without,
+)
 from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
 from confidential_summarizer.release import ReleasePolicy, add_host_data, admits, build, remove_host_data
 
@@ -43,17 +54,18 @@ async def release_keys(context: Context) -> Outcome:
 async def retire_policies(context: Context) -> Outcome:
     """After the rollout, take the older policies that were added for this resource out of its keys again."""
     trust = list(context.keys)
+    owner = await _owner(context)
     for index, file_system in enumerate(context.resource.spec.file_systems):
         if file_system.key.management is not KeyManagement.IMPORT:
             continue
         async with context.clients.vaults(file_system.key.vault) as vault:
             key = await vault.get(file_system.key.name)
-            if key is None or not owned(key, context.resource):
+            if key is None or not owned(key, owner):
                 continue
-            ours = added(key, context.resource)
+            ours = added(key, owner)
             if all(hash_ == context.host_data for hash_ in ours):
                 continue
-            tags = with_added(key.tags, context.resource, [h for h in ours if h == context.host_data])
+            tags = with_added(key, owner, [h for h in ours if h == context.host_data])
             await _retire(vault, key, [h for h in ours if h != context.host_data], tags)
             key = await vault.get(file_system.key.name)
         if key is not None:
@@ -63,17 +75,17 @@ async def retire_policies(context: Context) -> Outcome:
 
 async def dispose_of_keys(context: Context) -> None:
     """Do with this resource's imported keys what their deletion policy says; no other key is touched."""
+    owner = await _owner(context)
     for file_system in context.resource.spec.file_systems:
         key = file_system.key
         if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
             continue
         async with context.clients.vaults(key.vault) as vault:
             found = await vault.get(key.name)
-            if found is None or found.deleted or not owned(found, context.resource):
+            if found is None or found.deleted or not owned(found, owner):
                 continue
-            if shared(found, context.resource):
-                ours = added(found, context.resource)
-                await _retire(vault, found, ours, without(found.tags, context.resource))
+            if shared(found, owner):
+                await _retire(vault, found, added(found, owner), without(found, owner))
             elif key.deletion_policy is KeyDeletionPolicy.DELETE:
                 await vault.delete(key.name)
             elif found.enabled:
@@ -87,6 +99,15 @@ async def _retire(vault: Vault, key: VaultKey, hashes: Sequence[str], tags: Mapp
         return policy
 
     await amend_release_policy(vault, key.name, change, tags=tags)
+
+
+async def _owner(context: Context) -> Owner:
+    metadata = context.resource.metadata
+    try:
+        namespace = await context.clients.kube.get(NAMESPACE, metadata.namespace, metadata.namespace)
+    except AccessDenied:
+        namespace = None
+    return Owner(context.resource, str(namespace["metadata"]["uid"]) if namespace else "")
 
 
 async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
@@ -108,9 +129,10 @@ async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> V
         or context.host_data in key.release_policy.host_data
     ):
         return key
-    if not owned(key, resource) and not adoptable(key, resource, file_system.key.vault):
+    owner = await _owner(context)
+    if not owned(key, owner) and not adoptable(key, resource, file_system.key.vault):
         raise KeyNotOwned(_not_owned(resource, file_system))
-    tags = with_added(key.tags, resource, [*added(key, resource), context.host_data])
+    tags = with_added(key, owner, [*added(key, owner), context.host_data])
     await amend_release_policy(
         vault,
         name,
@@ -139,7 +161,7 @@ async def _imported(context: Context, vault: Vault, file_system: FileSystem) -> 
     subject = f"Secret {context.resource.metadata.namespace}/{reference.name}, key {reference.key}"
     material = _material(file_system.key.type, content, subject)
     policy = build([context.host_data], [file_system.key.attestation])
-    tags = with_added({}, context.resource, [context.host_data])
+    tags = first_tags(await _owner(context), [context.host_data])
     return await vault.import_key(file_system.key.name, material, policy, tags=tags)
 
 
