@@ -38,6 +38,7 @@ class GoModule:
         source: The folder with go.mod.
         linker_flags: For `-ldflags`.
         packages: What to build: the module's own commands, or those of its `tool` directives.
+        tags: For `-tags`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class GoModule:
     source: Path
     linker_flags: str = "-s -w"
     packages: str = "./..."
+    tags: str = ""
 
     @property
     def output(self) -> Path:
@@ -52,8 +54,8 @@ class GoModule:
         return cache_directory() / f"{self.name}-{self.version}-{self._digest()[:12]}"
 
     def _digest(self) -> str:
-        """A hash over every file that the build reads, and over the linker flags."""
-        digest = hashlib.sha256(self.linker_flags.encode())
+        """A hash over every file that the build reads, and over its flags."""
+        digest = hashlib.sha256(f"{self.linker_flags}{self.tags}".encode())
         for path in sorted(self.source.rglob("*")):
             if path.name in {"go.mod", "go.sum"} or (path.suffix == ".go" and not path.name.endswith("_test.go")):
                 digest.update(f"{path.relative_to(self.source)}\0".encode())
@@ -95,7 +97,7 @@ def _compile(module: GoModule, go: Path, output: Path, environment: Mapping[str,
     label = f"{module.name} {module.version}"
     report(f"{label}: downloading modules")
     # Without cgo the result needs no C compiler and runs on any libc.
-    settings = {**environment, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    settings = {**environment, "CGO_ENABLED": "0", "GOFLAGS": f"-buildvcs=false -mod=readonly -tags={module.tags}"}
     total = len(run_program([go, "list", "-deps", module.packages], module.source, settings).splitlines())
     command = ["nice", "-n", "5", str(go), "build", "-v", "-trimpath", "-ldflags", module.linker_flags]
     last: deque[str] = deque(maxlen=ERROR_LINES)

@@ -14,7 +14,8 @@ from typing import Literal
 from azure_sandbox import blobs, processes, registry, virtual_node
 from azure_sandbox.blobs import Blobs
 from azure_sandbox.control_plane import START_ORDER, ControlPlane
-from azure_sandbox.golang import Report
+from azure_sandbox.golang import Report, build
+from azure_sandbox.guest.programs import MODULE as GUEST_PROGRAMS
 from azure_sandbox.kubeconfig import read_kubeconfig
 from azure_sandbox.kubernetes_binaries import find_kubectl
 from azure_sandbox.processes import Command
@@ -109,6 +110,7 @@ def up(state: SandboxState, report: Report, kubeconfig: Path | None = None) -> N
             _external_marker(state).touch()
             write_private(state.kubeconfig, kubeconfig.read_text())
         _free_ports(state, report)
+        build(GUEST_PROGRAMS, state.outside_environment(), report)
         for part in (Registry(state), Blobs(state), StandIns(state)):
             part.up(report)
         if kubeconfig is None:

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from azure_sandbox.attester import Attester
+from azure_sandbox.golang import build
 from azure_sandbox.guest import create_guest
 from azure_sandbox.guest.api import Denied, GroupNetwork, Guest, ImageInaccessible, ImagePullFailed, InitContainerFailed
 from azure_sandbox.guest.group import GroupGuest
+from azure_sandbox.guest.programs import MODULE
 from confidential_summarizer.measurement.cache import MemoryCache
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.policy.container_group import container_group_policy
@@ -33,6 +35,12 @@ Group = dict[str, Any]
 PAGE = "#!/bin/sh\necho hello > /www/index.html\nexec httpd -f -p 8501 -h /www\n"
 ADDRESS = "127.77.200.1"
 SECONDS = 20.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs() -> None:
+    """The guest's judge and its measurer, as `csum sandbox up` builds them."""
+    build(MODULE, dict(os.environ), print)
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +405,7 @@ async def test_a_variable_that_the_policy_does_not_know_never_reaches_the_contai
 
 
 async def test_a_policy_that_does_not_parse_starts_nothing(image: str, tmp_path: Path) -> None:
-    group = sealed(group_of(container(image)), base64.b64encode(b"package policy").decode())
+    group = sealed(group_of(container(image)), base64.b64encode(b"package policy\nmount_device :=").decode())
     async with guest_of(group, tmp_path) as guest:
         with pytest.raises(Denied, match="Security policy is not valid"):
             await guest.start()

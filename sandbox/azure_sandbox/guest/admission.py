@@ -2,24 +2,28 @@
 
 import hashlib
 import signal
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from azure_sandbox.guest.api import Denied
 from azure_sandbox.guest.containers import Admitted
+from azure_sandbox.guest.engine import Decision, Engine
 from azure_sandbox.guest.layers import PulledImage
 from azure_sandbox.guest.machine import Machine
-from azure_sandbox.guest.plan import INVALID_POLICY, ContainerPlan, GroupPlan
+from azure_sandbox.guest.plan import ContainerPlan, GroupPlan
 from azure_sandbox.guest.process import Process
-from azure_sandbox.guest.root_file_system import Recipe, RootFileSystem
-from azure_sandbox.guest.users import resolve_user
+from azure_sandbox.guest.root_file_system import Recipe
+from azure_sandbox.guest.users import User, resolve_user
 from azure_sandbox.guest.volumes import Volumes
-from confidential_summarizer.errors import PolicyError
-from confidential_summarizer.policy.enforcement import Decision, Enforcer
-from confidential_summarizer.policy.parsing import parse_policy
-from confidential_summarizer.policy.request import Request
+from confidential_summarizer.registry import ImageConfig
 
 LAYER_TARGET = "/run/mounts/scsi/m{number}"
 OVERLAY_TARGET = "/run/gcs/c/{container}/rootfs"
+
+UMASK = "0022"
+"""What a container runtime starts processes with where an image says nothing (hcsshim)."""
 
 REFUSAL = "failed to create containerd task: failed to create shim task: {step} denied {by} policy: {decision}: unknown"
 """How the platform wraps the guest's answer (virtual nodes' troubleshooting guide; hcsshim)."""
@@ -38,19 +42,14 @@ class Admission:
         plan: The group.
         machine: The machine, booted.
         volumes: What the machine offers for mounting.
-
-    Raises:
-        Denied: The policy is none that this guest understands, so it refuses everything.
+        engine: The group's judge.
     """
 
-    def __init__(self, plan: GroupPlan, machine: Machine, volumes: Volumes) -> None:
-        try:
-            self._enforcer = Enforcer(parse_policy(plan.policy.decode()))
-        except (PolicyError, UnicodeDecodeError):
-            raise Denied(INVALID_POLICY) from None
+    def __init__(self, plan: GroupPlan, machine: Machine, volumes: Volumes, engine: Engine) -> None:
         self._plan = plan
         self._machine = machine
         self._volumes = volumes
+        self._engine = engine
         self._devices: dict[str, str] = {}
 
     async def admit(self, container: ContainerPlan, image: PulledImage, output: Path) -> Admitted:
@@ -64,11 +63,12 @@ class Admission:
         Raises:
             Denied: The policy refused a step.
             ImagePullFailed: The image does not know the user.
+            TransientError: The engine has ended.
         """
         identifier = hashlib.sha256(f"{self._plan.name}/{container.name}".encode()).hexdigest()
-        targets = [self._mount_device(layer.root_hash, identifier) for layer in image.layers]
-        overlay = OVERLAY_TARGET.format(container=identifier)
-        _check(self._enforcer.mount_overlay(identifier, targets[::-1], overlay), identifier)
+        targets = [await self._mount_device(layer.root_hash, identifier) for layer in image.layers]
+        overlay = {"layerPaths": targets[::-1], "target": OVERLAY_TARGET.format(container=identifier)}
+        await self._ask("mount_overlay", identifier, overlay)
         config = image.image.config
         recipe = Recipe(
             name=container.name,
@@ -77,59 +77,53 @@ class Admission:
             binds=self._volumes.binds(container),
         )
         root = await recipe.join(self._machine)
-        request = self._request(identifier, container, image, root)
-        decision = _check(self._enforcer.create_container(request), identifier)
-        process = self._process(recipe, request, decision, _stop_signal(config.stop_signal), output)
+        user = resolve_user(container.user(config), root.passwd, root.group)
+        decision = await self._ask("create_container", identifier, self._request(container, config, user))
+        stop_signal = _stop_signal(config.stop_signal)
+        stop = {"containerID": identifier, "signal": stop_signal, "isInitProcess": True, "argList": []}
+        process = Process(
+            hostname=self._plan.hostname,
+            command=container.command_line(config),
+            # Added by the machine's agent after the policy has spoken, as the real one does.
+            environment=(*(decision.env or ()), f"UVM_SECURITY_CONTEXT_DIR={self._volumes.security_context}"),
+            working_dir=recipe.working_dir,
+            uid=int(user.user.id),
+            gid=int(user.group.id),
+            capabilities=decision.capabilities.effective if decision.capabilities else (),
+            binds=recipe.binds,
+            stop_signal=stop_signal if (await self._engine.ask("signal_container_process", stop)).allowed else None,
+            output=output if decision.allow_stdio else None,
+        )
         return Admitted(process, recipe, root)
 
-    def _mount_device(self, root_hash: str, container: str) -> str:
+    async def _mount_device(self, root_hash: str, container: str) -> str:
         if root_hash not in self._devices:
             target = LAYER_TARGET.format(number=len(self._devices))
-            _check(self._enforcer.mount_device(target, root_hash), container)
+            await self._ask("mount_device", container, {"target": target, "deviceHash": root_hash})
             self._devices[root_hash] = target
         return self._devices[root_hash]
 
-    def _request(self, identifier: str, container: ContainerPlan, image: PulledImage, root: RootFileSystem) -> Request:
-        config = image.image.config
-        user = resolve_user(container.user(config), root.passwd, root.group)
-        return Request(
-            container_id=identifier,
-            command=container.command_line(config),
-            env=container.variables(config, self._plan.hostname),
-            working_dir=config.working_dir or "/",
-            mounts=self._plan.mount_rules(container),
-            privileged=container.privileged,
-            no_new_privileges=container.no_new_privileges,
-            user=user.user,
-            groups=(user.group,),
-            capabilities=container.capabilities,
-            sandbox_dir=self._plan.sandbox_dir,
-        )
+    def _request(self, container: ContainerPlan, config: ImageConfig, user: User) -> dict[str, Any]:
+        return {
+            "sandboxID": self._plan.name,
+            "argList": container.command_line(config),
+            "envList": container.variables(config, self._plan.hostname),
+            "workingDir": config.working_dir or "/",
+            "mounts": [asdict(mount) for mount in self._plan.mount_rules(container)],
+            "privileged": container.privileged,
+            "noNewPrivileges": container.no_new_privileges,
+            "user": asdict(user.user),
+            "groups": [asdict(user.group)],
+            "umask": UMASK,
+            "capabilities": asdict(container.capabilities),
+        }
 
-    def _process(self, recipe: Recipe, request: Request, decision: Decision, stop_signal: int, output: Path) -> Process:
-        environment = request.env if decision.env_list is None else decision.env_list
-        stoppable = self._enforcer.signal_container_process(request.container_id, stop_signal, is_init_process=True)
-        return Process(
-            hostname=self._plan.hostname,
-            command=request.command,
-            # Added by the machine's agent after the policy has spoken, as the real one does.
-            environment=(*environment, f"UVM_SECURITY_CONTEXT_DIR={self._volumes.security_context}"),
-            working_dir=request.working_dir,
-            uid=int(request.user.id),
-            gid=int(request.groups[0].id),
-            capabilities=(decision.capabilities or request.capabilities).effective,
-            binds=recipe.binds,
-            stop_signal=stop_signal if stoppable.allowed else None,
-            output=output if decision.allow_stdio_access else None,
-        )
-
-
-def _check(decision: Decision, container: str) -> Decision:
-    if decision.allowed:
-        return decision
-    step, by = STEPS[decision.rule]
-    text = REFUSAL.format(step=step.format(container=container), by=by, decision=decision.denial_text())
-    raise Denied(text)
+    async def _ask(self, point: str, container: str, request: Mapping[str, Any]) -> Decision:
+        decision = await self._engine.ask(point, {"containerID": container, **request})
+        if decision.allowed:
+            return decision
+        step, by = STEPS[point]
+        raise Denied(REFUSAL.format(step=step.format(container=container), by=by, decision=decision.error))
 
 
 def _stop_signal(name: str) -> int:

@@ -18,6 +18,7 @@ from azure_sandbox.guest.api import (
     ReportSource,
 )
 from azure_sandbox.guest.containers import Admitted, Container
+from azure_sandbox.guest.engine import Engine
 from azure_sandbox.guest.ingress import Ingress
 from azure_sandbox.guest.layers import Images, PulledImage
 from azure_sandbox.guest.machine import MEMORY, Machine
@@ -56,6 +57,7 @@ class GroupGuest:
         }
         self._machine = Machine(network)
         self._processor: SecureProcessor | None = None
+        self._engine: Engine | None = None
         self._ingress = Ingress(network.address, self._machine.ingress)
         self._admitted: dict[str, Admitted] = {}
         self._stopped = False
@@ -138,7 +140,9 @@ class GroupGuest:
         socket = MEMORY / REPORT_SOCKET
         await self._processor.up(self._machine.outside(socket))
         context = write_security_context(self._machine, self._source, plan.policy)
-        return Admission(plan, self._machine, Volumes(plan, self._machine, self._network.address, context, socket))
+        volumes = Volumes(plan, self._machine, self._network.address, context, socket)
+        self._engine = await Engine.open(plan.policy)
+        return Admission(plan, self._machine, volumes, self._engine)
 
     async def _pull(self, plan: GroupPlan) -> dict[str, PulledImage]:
         keepers = {**self._init, **self._containers}
@@ -171,6 +175,9 @@ class GroupGuest:
         self._admitted = {}
         await self._ingress.down()
         await asyncio.gather(*(one.stop() for one in (*self._init.values(), *self._containers.values())))
+        if self._engine is not None:
+            await self._engine.close()
+            self._engine = None
         if self._processor is not None:
             await self._processor.down()
             self._processor = None

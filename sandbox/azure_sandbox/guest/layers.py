@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azure_sandbox.guest.api import ImageInaccessible, ImagePullFailed
-from azure_sandbox.guest.machine import Machine, last_line
+from azure_sandbox.guest.machine import MEMORY, Machine, last_line
+from azure_sandbox.guest.programs import find_program
 from confidential_summarizer.errors import AccessDenied, ImageError, IntegrityError, SummarizerError
-from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.registry import (
     Anonymous,
     Credential,
@@ -19,8 +19,6 @@ from confidential_summarizer.registry import (
     ResolvedImage,
     StaticCredentials,
 )
-
-MEASURE = "confidential_summarizer.measurement.worker"
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,9 @@ class Images:
 
     async def _layer(self, image: ResolvedImage, layer: LayerDescriptor, machine: Machine, folder: Path) -> Layer:
         subject = f'Failed to pull image "{image.original}": layer {layer.digest}'
+        layerhash = [str(find_program("layerhash")), str(MEMORY)]
         unpacking = await machine.spawn("azure_sandbox.guest.unpack", [str(folder)])
-        measuring = await machine.spawn(MEASURE, [])
+        measuring = await machine.spawn_program(layerhash)
         try:
             await _feed(self._client.open_layer(image, layer), unpacking, measuring)
             (measured, _), (_, errors) = await asyncio.gather(measuring.communicate(), unpacking.communicate())
@@ -113,15 +112,14 @@ class Images:
             raise ImagePullFailed(f"{subject}: {error}") from error
         finally:
             await _end(unpacking, measuring)
-        answer = json.loads(measured or b'{"unusable": "the process that measures it ended early"}')
-        if "layer" not in answer:
-            raise ImagePullFailed(f"{subject}: {answer.get('unhashable') or answer.get('unusable')}")
-        found = MeasuredLayer.from_json(answer["layer"])
-        if found.diff_id != layer.diff_id:
-            raise ImagePullFailed(f"{subject} holds {found.diff_id}, but the image's config says {layer.diff_id}")
+        found = json.loads(measured or b'{"error": "the process that measures it ended early"}')
+        if "error" in found:
+            raise ImagePullFailed(f"{subject} cannot be measured: {found['error']}")
+        if found["diff_id"] != layer.diff_id:
+            raise ImagePullFailed(f"{subject} holds {found['diff_id']}, but the image's config says {layer.diff_id}")
         if unpacking.returncode:
             raise ImagePullFailed(f"{subject} cannot be unpacked: {last_line(errors)}")
-        return Layer(found.root_hash, folder)
+        return Layer(found["root_hash"], folder)
 
 
 async def _feed(chunks: AsyncIterator[bytes], *processes: asyncio.subprocess.Process) -> None:

@@ -121,9 +121,12 @@ class Machine:
 
     async def spawn(self, module: str, arguments: Sequence[str]) -> asyncio.subprocess.Process:
         """Start a Python module inside, with pipes to and from it."""
-        command = [*self.enter, sys.executable, "-m", module, *arguments]
+        return await self.spawn_program([sys.executable, "-m", module, *arguments])
+
+    async def spawn_program(self, command: Sequence[str]) -> asyncio.subprocess.Process:
+        """Start a program inside, with pipes to and from it."""
         pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        return await asyncio.create_subprocess_exec(*self.enter, *command, stdin=pipe, stdout=pipe, stderr=pipe)
 
     @property
     def _pid(self) -> int:

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from azure_sandbox.guest.api import ImagePullFailed
-from confidential_summarizer.policy.matching import Identity
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user or group: its number and its name, both as text."""
+
+    id: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
