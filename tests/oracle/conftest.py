@@ -1,7 +1,6 @@
 """Builds the real tools that ours are compared with; they are kept in the cache folder by version."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -9,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from azure_sandbox.golang import build
+from azure_sandbox.guest.programs import MODULE
+
 HERE = Path(__file__).parent
-SIMULATOR_VERSION = "v0.13.0"
-"""The newest release that can be installed by its path; later ones have replace directives."""
-FRAMEWORK_VERSION = "v0.15.0"
 
 
 @pytest.fixture(scope="session")
@@ -37,24 +36,9 @@ def layerhash(go: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def simulator(go: str) -> Path:
-    """The real policy engine, with its framework 0.3.0."""
-    folder = cache_folder() / f"policyenginesimulator-{SIMULATOR_VERSION}"
-    binary = folder / "policyenginesimulator"
-    if not binary.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        package = f"github.com/Microsoft/hcsshim/internal/tools/policyenginesimulator@{SIMULATOR_VERSION}"
-        run([go, "install", package], folder, GOBIN=str(folder))
-    return binary
-
-
-@pytest.fixture(scope="session")
-def framework(go: str) -> str:
-    """The text of the newest framework that is published, 0.5.0, as it stands in its module."""
-    answer = run([go, "mod", "download", "-json", f"github.com/Microsoft/hcsshim@{FRAMEWORK_VERSION}"], HERE)
-    folder = Path(json.loads(answer)["Dir"]) / "pkg" / "securitypolicy"
-    version = (folder / "version_framework").read_text(encoding="utf-8").strip()
-    return (folder / "framework.rego").read_text(encoding="utf-8").replace("@@FRAMEWORK_VERSION@@", version)
+def guestpolicy(go: str) -> Path:
+    """The guest agent's own policy engine, as the sandbox builds it."""
+    return build(MODULE, dict(os.environ), lambda _: None) / "guestpolicy"
 
 
 def cache_folder() -> Path:

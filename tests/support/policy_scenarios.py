@@ -1,7 +1,5 @@
 """What a host may ask of a guest: the intended start of a container group, and every way to depart from it."""
 
-import copy
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -10,29 +8,50 @@ from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.policy.capabilities import PRIVILEGED, UNPRIVILEGED
 from confidential_summarizer.policy.contracts import CONTRACTS
-from confidential_summarizer.policy.decision import Decision
 from confidential_summarizer.policy.document import Capabilities, ContainerRules, MountRule, Policy
-from confidential_summarizer.policy.enforcement import (
-    LAYER_MOUNT,
-    SCRATCH_MOUNT,
-    Enforcer,
-    Identity,
-    Request,
-    StartData,
-)
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from confidential_summarizer.registry import ImageConfig, ImageReference, ResolvedImage
 
-SANDBOX = "/run/gcs/c/" + "5" * 64 + "/sandboxMounts"
 DEFAULT_MOUNTS = (
     MountRule("/proc", "proc", ("nosuid", "noexec", "nodev"), "proc"),
     MountRule("/dev", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k"), "tmpfs"),
     MountRule("/sys", "sysfs", ("nosuid", "noexec", "nodev", "ro"), "sysfs"),
 )
 PRIVILEGED_MOUNTS = (MountRule("/sys", "sysfs", ("nosuid", "noexec", "nodev", "rw"), "sysfs"),)
-START = StartData(DEFAULT_MOUNTS, PRIVILEGED_MOUNTS)
+SANDBOX_ID = "5" * 64
+SANDBOX = f"/run/gcs/c/{SANDBOX_ID}/sandboxMounts"
+LAYER_MOUNT, SCRATCH_MOUNT = "/run/mounts/scsi/m[0-9]+", "/run/gcs/c/[0-9a-fA-F]{64}"
+NO_CAPABILITIES = Capabilities((), (), (), (), ())
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user or group as the guest sees it: its number and its name, both as text."""
+
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A process to start: as a container's first one, or in a container that runs; mounts as they are in the guest."""
+
+    container_id: str
+    command: tuple[str, ...]
+    env: tuple[str, ...]
+    working_dir: str
+    mounts: tuple[MountRule, ...]
+    privileged: bool
+    no_new_privileges: bool
+    user: Identity
+    groups: tuple[Identity, ...]
+    capabilities: Capabilities
+    umask: str = "0022"
+    seccomp_profile_sha256: str = ""
+    devices: tuple[str, ...] = ()
+    is_sandbox_container: bool = False
 
 
 def measured_image(reference: str, *layers: str, **config: Any) -> MeasuredImage:
@@ -138,7 +157,6 @@ def intended(container: ContainerRules, name: str) -> Request:
         user=Identity("1000") if app else Identity("0", "root"),
         groups=(Identity("1000"),) if app else (Identity("0", "root"),),
         capabilities=Capabilities((), names, names, names if privileged else (), names),
-        sandbox_dir=SANDBOX,
     )
 
 
@@ -162,8 +180,7 @@ def mount_overlay(name: str, paths: list[str]) -> Command:
 def create(request: Request) -> Command:
     """Start a container."""
     return Command("create_container", process_input(request) | {
-        "sandboxDir": request.sandbox_dir,
-        "hugePagesDir": request.huge_pages_dir,
+        "sandboxID": SANDBOX_ID,
         "mounts": [asdict(mount) | {"options": list(mount.options)} for mount in request.mounts],
         "devices": list(request.devices),
         "privileged": request.privileged,
@@ -229,7 +246,7 @@ CHANGES: dict[str, Change] = {
     "fewer capabilities": lambda r: replace(
         r, capabilities=replace(r.capabilities, effective=r.capabilities.effective[2:])
     ),
-    "no capabilities": lambda r: replace(r, capabilities=Capabilities((), (), (), (), ())),
+    "no capabilities": lambda r: replace(r, capabilities=NO_CAPABILITIES),
 }
 
 
@@ -333,105 +350,7 @@ def newer_scenarios() -> Iterator[Scenario]:
     ))  # fmt: skip
 
 
-def random_scenarios(count: int, seed: int) -> Iterator[Scenario]:
-    """Several departures at once."""
-    rng = random.Random(seed)  # noqa: S311 - no secrets here
-    texts = {
-        "usual": policy(),
-        "strict": policy(require_environment=True, drop_unknown_environment=False),
-        "debug": policy(debug=True),
-    }
-    for number in range(count):
-        label = rng.choice(list(texts))
-        name = rng.choice(["app", "encfs"])
-        container = rules(texts[label], name)
-        chosen = rng.sample(list(CHANGES), rng.choice([1, 2, 3]))
-        request = intended(container, name)
-        for change in chosen:
-            request = CHANGES[change](request)
-        commands = [*prepared(container, name), create(request)]
-        yield Scenario(f"random {number}: {label}: {name} with {', '.join(chosen)}", texts[label], tuple(commands))
-
-
 def signal(number: int, *, init: bool, command: list[str] | None = None) -> Command:
     """Send a signal to the app."""
     values = {"containerID": "app", "signal": number, "isInitProcess": init, "argList": command or []}
     return Command("signal_container_process", values)
-
-
-def ours(scenario: Scenario) -> list[Decision]:
-    """What our enforcement answers."""
-    enforcer = Enforcer(parse_policy(scenario.policy.text), START)
-    return [answer(enforcer, command) for command in scenario.commands]
-
-
-def answer(enforcer: Enforcer, command: Command) -> Decision:
-    """Put one request to our enforcement."""
-    given = copy.deepcopy(dict(command.input))
-    match command.point:
-        case "mount_device":
-            return enforcer.mount_device(given["target"], given["deviceHash"])
-        case "rw_mount_device":
-            return enforcer.rw_mount_device(
-                given["target"],
-                encrypted=given["encrypted"],
-                ensure_filesystem=given["ensureFilesystem"],
-                filesystem=given["filesystem"],
-            )
-        case "unmount_device":
-            return enforcer.unmount_device(given["unmountTarget"])
-        case "mount_overlay":
-            return enforcer.mount_overlay(given["containerID"], given["layerPaths"], given["target"])
-        case "unmount_overlay":
-            return enforcer.unmount_overlay(given["unmountTarget"])
-        case "create_container":
-            return enforcer.create_container(as_request(given))
-        case "exec_in_container":
-            return enforcer.exec_in_container(as_request(given))
-        case "exec_external":
-            return enforcer.exec_external(given["argList"], given["envList"], given["workingDir"])
-        case "signal_container_process":
-            return enforcer.signal_container_process(
-                given["containerID"],
-                given["signal"],
-                is_init_process=given["isInitProcess"],
-                command=given["argList"],
-            )
-        case "shutdown_container":
-            return enforcer.shutdown_container(given["containerID"])
-        case "scratch_mount":
-            return enforcer.scratch_mount(given["target"], encrypted=given["encrypted"])
-        case "scratch_unmount":
-            return enforcer.scratch_unmount(given["unmountTarget"])
-        case "get_properties":
-            return enforcer.get_properties()
-        case "dump_stacks":
-            return enforcer.dump_stacks()
-        case "runtime_logging":
-            return enforcer.runtime_logging()
-    raise AssertionError(command.point)
-
-
-def as_request(given: Mapping[str, Any]) -> Request:
-    """A request from the form in which the guest's agent phrases it."""
-    return Request(
-        container_id=given["containerID"],
-        command=tuple(given["argList"]),
-        env=tuple(given["envList"]),
-        working_dir=given["workingDir"],
-        mounts=tuple(
-            MountRule(item["destination"], item["source"], tuple(item["options"]), item["type"])
-            for item in given.get("mounts", ())
-        ),
-        privileged=given.get("privileged", False),
-        no_new_privileges=given["noNewPrivileges"],
-        user=Identity(**given["user"]),
-        groups=tuple(Identity(**group) for group in given["groups"]),
-        umask=given["umask"],
-        capabilities=Capabilities(**{name: tuple(names) for name, names in given["capabilities"].items()}),
-        seccomp_profile_sha256=given.get("seccompProfileSHA256", ""),
-        devices=tuple(given.get("devices", ())),
-        sandbox_dir=given.get("sandboxDir", ""),
-        huge_pages_dir=given.get("hugePagesDir", ""),
-        is_sandbox_container=given.get("isSandboxContainer", False),
-    )
