@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER
+from confidential_summarizer.cli.console import emit, fail, note
+from confidential_summarizer.cli.key.review import description
+from confidential_summarizer.cli.verify import checks_table
+from confidential_summarizer.evidence import Check
+from confidential_summarizer.targets.derive import derive
 from tests.support.data_owner import csum
+from tests.support.policy_scenarios import measured_image
+from tests.support.resources import IMAGE, resource
 
 
 def hostile_image(folder: Path, name: bytes, monkeypatch: pytest.MonkeyPatch, *, twin: str | None = None) -> Path:
@@ -79,3 +87,31 @@ def test_unsealed_text_is_private_to_the_user(tmp_path: Path) -> None:
     assert csum("unseal", tmp_path / "image", "--key", tmp_path / "image.key", "--out", tmp_path / "out").code == 0
 
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+
+
+ERASE = "\x1b[40A\x1b[J"
+"""Forty lines up, and everything below erased (ECMA-48)."""
+
+
+def test_an_image_cannot_erase_what_its_approval_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+    image = measured_image(IMAGE, "1" * 64, cmd=("/app",), env=(f"ZZ={ERASE}nothing to see\nhost-data 0000",))
+    sidecars = {name: measured_image(f"mcr.io/{name}:1", "2" * 64) for name in (ENCFS, SKR)}
+    derivation = derive(resource(), {SUMMARIZER: image, **sidecars})
+    for line in description(derivation):
+        note(f"  {line}")
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert r"ZZ=\x1b[40A\x1b[Jnothing to see\nhost-data 0000" in shown
+
+
+@pytest.mark.parametrize("said", ["https://x[/nonsense]", f"{ERASE}ok", "abc\u202egnp.exe"])
+def test_evidence_cannot_rewrite_the_table_of_its_checks(said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    emit({}, "table", checks_table([Check("Attestation service", passed=False, detail=said)]))
+    shown = capsys.readouterr().out
+    assert "NO" in shown
+    assert not any(character in shown for character in "\x1b\u202e")
+
+
+def test_an_error_keeps_its_lines_and_none_of_its_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    fail(f"the page said {ERASE}\nsecond line")
+    assert capsys.readouterr().err == "Error: the page said \\x1b[40A\\x1b[J\nsecond line\n"

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from confidential_summarizer.cli.console import fail
 from confidential_summarizer.errors import IntegrityError, SpecError, SummarizerError, TransientError, WaitingError
 
 COMMANDS: dict[str, str] = {
@@ -111,6 +112,6 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except SummarizerError as error:
-        click.secho(f"Error: {error}", err=True, fg="red")
+        fail(str(error))
         sys.exit(next((code for branch, code in EXIT_CODES if isinstance(error, branch)), 1))
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 output_option = click.option(
     "-o",
@@ -22,14 +23,37 @@ output_option = click.option(
 )
 
 
+def visible(text: str) -> str:
+    """Return text of somebody else on one line, with whatever could steer a terminal written out.
+
+    Images, policies and evidence come from people who are not trusted: an escape sequence in one of their values could
+    erase the very lines that an approval is about, and a bidirectional mark could turn a name round.
+    """
+    return "".join(character if character.isprintable() else _written_out(character) for character in text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def cell(text: object, style: str = "") -> Text:
+    """Return what a table shows of somebody else's text: its lines, never its markup."""
+    return Text("\n".join(map(visible, str(text).split("\n"))), style=style)
+
+
 def note(text: str) -> None:
-    """Tell a person something that is not data."""
-    click.echo(text, err=True)
+    """Tell a person something that is not data, on one line."""
+    click.echo(visible(text), err=True)
 
 
 def warn(text: str) -> None:
     """Tell a person something that they should not overlook."""
-    click.secho(f"Warning: {text}", err=True, fg="yellow")
+    click.secho(f"Warning: {visible(text)}", err=True, fg="yellow")
+
+
+def fail(text: str) -> None:
+    """Tell a person why a command ends; the lines of a program's own output stay lines."""
+    click.secho(f"Error: {cell(text).plain}", err=True, fg="red")
 
 
 def emit(document: Mapping[str, Any] | Sequence[Any], output: str, table: Table | None = None) -> None:
@@ -56,7 +80,7 @@ def facts(items: Mapping[str, Any]) -> Table:
     table.add_column(overflow="fold")
     for name, value in items.items():
         text = "\n".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
-        table.add_row(name, text)
+        table.add_row(name, cell(text))
     return table
 
 

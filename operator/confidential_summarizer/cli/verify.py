@@ -16,10 +16,10 @@ import click
 from rich.table import Table
 
 from confidential_summarizer.azure.attestation import AttestationService
-from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.console import cell, emit, note, output_option, warn
 from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
 from confidential_summarizer.errors import SpecError, WaitingError
-from confidential_summarizer.evidence import Evidence, Expectation, Verdict, check, new_nonce, signing_keys
+from confidential_summarizer.evidence import Check, Evidence, Expectation, Verdict, check, new_nonce, signing_keys
 from confidential_summarizer.pages import PageClient
 from confidential_summarizer.release import checked_host_data
 
@@ -85,7 +85,7 @@ def verify(
     if evidence_file is not None:
         evidence_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         note(f"Evidence written to {evidence_file}.")
-    emit({name: value for name, value in document.items() if name != "evidence"}, output, _table(verdict))
+    emit({name: value for name, value in document.items() if name != "evidence"}, output, checks_table(verdict.checks))
     if allow_debuggable:
         warn("A debuggable guest was acceptable: its host can read the text.")
     if not verdict.passed:
@@ -157,9 +157,10 @@ def _document(question: Question, evidence: Evidence, verdict: Verdict) -> dict[
     }
 
 
-def _table(verdict: Verdict) -> Table:
+def checks_table(checks: Sequence[Check]) -> Table:
+    """Show checks and what they found."""
     table = Table("Check", "", "Found", box=None, pad_edge=False)
     table.columns[2].overflow = "fold"
-    for one in verdict.checks:
-        table.add_row(one.name, "[green]ok[/]" if one.passed else "[bold red]NO[/]", one.detail)
+    for one in checks:
+        table.add_row(one.name, cell("ok", "green") if one.passed else cell("NO", "bold red"), cell(one.detail))
     return table

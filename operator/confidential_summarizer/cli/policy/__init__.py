@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from confidential_summarizer.cli.console import emit, note, output_option
+from confidential_summarizer.cli.console import cell, emit, note, output_option
 from confidential_summarizer.cli.policy.generate import generate
 from confidential_summarizer.cli.policy.inputs import read_input, read_policies
 from confidential_summarizer.cli.policy.layers import layers, lint
@@ -82,7 +82,7 @@ def explain_command(context: click.Context, /, denial: str, output: str) -> None
     document = {"rule": found.rule, "truncated": list(found.truncated), "input": dict(found.input), "reasons": reasons}
     table = Table("reason", "cause", "what to do", title=found.rule or None)
     for reason in reasons:
-        table.add_row(reason["error"], reason["cause"], reason["remedy"])
+        table.add_row(*map(cell, (reason["error"], reason["cause"], reason["remedy"])))
     emit(document, output, table)
 
 

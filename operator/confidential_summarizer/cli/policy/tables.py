@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from confidential_summarizer.cli.console import cell
 from confidential_summarizer.policy.comparison import Difference
 from confidential_summarizer.policy.description import capability_words, is_wildcard
 from confidential_summarizer.policy.document import ContainerRules, EnvRule, Policy, PolicyDocument
@@ -16,11 +17,11 @@ _PLATFORM = frozenset({*INJECTED, *SERVICE_LINKS, *WORKLOAD_IDENTITY})
 
 def policy_table(name: str, policy: Policy, document: PolicyDocument) -> Table:
     """A policy: one column for each container."""
-    table = Table(title=f"{name}: host-data {policy.host_data}", title_justify="left", show_lines=True)
+    table = Table(title=cell(f"{name}: host-data {policy.host_data}"), title_justify="left", show_lines=True)
     table.add_column("", style="bold")
     for container in document.containers:
-        table.add_column(container.name or container.id or "container", overflow="fold")
-    for title, cell in (
+        table.add_column(cell(container.name or container.id or "container"), overflow="fold")
+    for title, value in (
         ("image", lambda c: c.id or "-"),
         ("layers", lambda c: "\n".join(layer[:16] + "…" for layer in c.layers)),
         ("command", lambda c: "can never start" if c.command is None else " ".join(c.command)),
@@ -29,11 +30,11 @@ def policy_table(name: str, policy: Policy, document: PolicyDocument) -> Table:
         ("variables", _environment),
         ("mounts", lambda c: "\n".join(f"{m.destination} {'ro' if 'ro' in m.options else 'rw'}" for m in c.mounts)),
         ("exec", lambda c: "\n".join(" ".join(process.command) for process in c.exec_processes) or "-"),
-        ("privileged", lambda c: "[red]yes[/red]" if c.allow_elevated else "no"),
+        ("privileged", lambda c: "YES" if c.allow_elevated else "no"),
         ("capabilities", lambda c: capability_words(c.capabilities)),
         ("output readable", lambda c: "yes" if c.allow_stdio_access else "no"),
     ):
-        table.add_row(title, *(cell(container) for container in document.containers))
+        table.add_row(title, *(cell(value(container)) for container in document.containers))
     return table
 
 
@@ -45,19 +46,18 @@ def _user(container: ContainerRules) -> str:
 def _environment(container: ContainerRules) -> str:
     own = [rule for rule in container.env_rules if rule not in _PLATFORM]
     platform = len(container.env_rules) - len(own)
-    return "\n".join([*map(_variable, own), *([f"[dim]and {platform} of the platform[/dim]"] if platform else [])])
+    return "\n".join([*map(_variable, own), *([f"and {platform} of the platform"] if platform else [])])
 
 
 def _variable(rule: EnvRule) -> str:
-    text = rule.pattern.replace("[", r"\[")
-    return f"[yellow]{text} (any that matches)[/yellow]" if is_wildcard(rule) else text
+    return f"{rule.pattern} (any that matches)" if is_wildcard(rule) else rule.pattern
 
 
 def differences_table(found: Sequence[Difference]) -> Table:
     """What changes between two policies."""
     table = Table("where", "what", "before", "after")
     for item in found:
-        table.add_row(item.subject, item.field, _shown(item.before), _shown(item.after))
+        table.add_row(*map(cell, (item.subject, item.field, _shown(item.before), _shown(item.after))))
     return table
 
 
@@ -65,7 +65,7 @@ def findings_table(found: Sequence[Finding]) -> Table:
     """What a check found."""
     table = Table("rule", "severity", "where", "what", "what to do", show_lines=True)
     for finding in found:
-        table.add_row(finding.rule, finding.severity, finding.subject, finding.message, finding.remedy)
+        table.add_row(*map(cell, (finding.rule, finding.severity, finding.subject, finding.message, finding.remedy)))
     return table
 
 
@@ -74,7 +74,7 @@ def layers_table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table("image", "layer", "diff_id", "root hash", "bytes", "compression", "entries without a directory")
     for row in rows:
         table.add_row(
-            row["image"],
+            cell(row["image"]),
             str(row["number"]),
             row["diff_id"],
             row["root_hash"],
@@ -89,5 +89,5 @@ def _shown(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, tuple):
-        return " ".join(map(str, value)).replace("[", r"\[")
-    return str(value).replace("[", r"\[")
+        return " ".join(map(str, value))
+    return str(value)
