@@ -73,6 +73,7 @@ def serving(folder: Path, documents: Path, **environment: str) -> Iterator[Page]
         "SUMMARIZER_ADDRESS": "127.0.0.1",
         "SUMMARIZER_PORT": str(port),
         "SUMMARIZER_TOKEN_SHA256": TOKEN_SHA256,
+        "SUMMARIZER_GUARD": "report",
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -119,7 +120,7 @@ def test_the_sealed_texts_become_summaries(page: Page) -> None:
         assert 20 <= summary["words"] <= 120
         # This demo model copies, and its page has to say so.
         assert set(sentences(summary["summary"])) & {one for part in paragraphs(text) for one in sentences(part)}
-        assert summary["guard"]["verdict"] == ("Reported" if summary["guard"]["longestRun"] > 30 else "Passed")
+        assert summary["guard"]["verdict"] == "Reported"
 
 
 def test_the_page_itself_and_streamlits_health_are_served_on_the_same_port(page: Page) -> None:

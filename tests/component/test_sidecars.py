@@ -215,7 +215,6 @@ def image(tmp_path_factory):
     documents.chmod(0o755)
     (documents / "2024").mkdir()
     (documents / "2024" / "lease.txt").write_bytes(TEXT)
-    (documents / "latest").symlink_to("2024/lease.txt")
     return seal(documents, tmp_path_factory.mktemp("sealed") / "contracts.img", KEY).path
 
 
@@ -281,8 +280,7 @@ def test_a_sealed_image_is_opened_behind_a_relative_link(sandbox, launch, image,
 
     assert mount_point.readlink() == Path(".filesystem-0")
     assert (mount_point / "2024" / "lease.txt").read_bytes() == TEXT
-    assert (mount_point / "latest").read_bytes() == TEXT
-    assert {path.name for path in mount_point.iterdir()} == {"2024", "latest"}
+    assert {path.name for path in mount_point.iterdir()} == {"2024"}
     for path in (mount_point, mount_point / "2024", mount_point / "2024" / "lease.txt"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert not mode & 0o222
@@ -297,7 +295,7 @@ def test_a_restart_in_the_same_machine_finds_the_device_of_the_first_run(sandbox
 
     with pytest.raises(ReleaseError, match=r"cryptsetup open failed: .*Device remote-crypt-0 already exists"):
         open_all(arguments(mount_point), guest, sandbox.identity(), print)
-    assert (mount_point / "latest").read_bytes() == TEXT
+    assert (mount_point / "2024" / "lease.txt").read_bytes() == TEXT
 
 
 def test_a_mount_point_that_is_there_already_is_refused(sandbox, launch, image, tmp_path):
@@ -333,7 +331,7 @@ def test_a_read_write_file_system_in_a_page_blob_can_be_changed(sandbox, launch,
     open_all(arguments(mount_point, blob="pages.img", read_write=True), launch(), sandbox.identity(), print)
     (mount_point / "2024" / "lease.txt").write_bytes(b"changed")
 
-    assert (mount_point / "latest").read_bytes() == b"changed"
+    assert (mount_point / "2024" / "lease.txt").read_bytes() == b"changed"
 
 
 def test_an_rsa_key_opens_what_was_sealed_with_the_key_derived_from_it(sandbox, launch, image, tmp_path):
