@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from azure_sandbox import processes
-from azure_sandbox.names import ATTESTATION, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, VAULT
+from azure_sandbox.names import ATTESTATION, LOCATION, MODELS_KEY, RESOURCE_GROUP, SUBSCRIPTION, VAULT
+from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from demo import operator_process
 from demo.images import publish_operator
 from tests.e2e.conftest import Cluster
@@ -196,6 +197,8 @@ def test_a_group_straight_through_resource_manager_serves_the_same_summaries(clu
     file_systems = cluster.resource("x")["spec"]["fileSystems"]
     file_systems[0]["key"]["name"] = "direct"
     document = cluster.resource("direct", fileSystems=file_systems, target={"containerGroup": group})
+    # The models' key was imported for the other resource of this namespace.
+    document["metadata"]["annotations"] = {ADOPT_KEY_ANNOTATION: f"{VAULT}/{MODELS_KEY}"}
     file = cluster.home / "demo" / "direct.yaml"
     file.write_text(json.dumps(document))
     key_for(cluster, "direct", cluster.demo.owner("csum", "render", file, capture=True).stderr.split()[-1])
