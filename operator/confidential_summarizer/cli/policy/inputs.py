@@ -133,13 +133,7 @@ def read_definitions(path: Path) -> DefinitionsInput:
     Raises:
         PolicyError: It is no JSON object with containers.
     """
-    try:
-        document = json.loads(_text(path))
-    except ValueError as error:
-        raise PolicyError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise PolicyError(f"{path} is no JSON object")
-    return DefinitionsInput(Definitions.parse(document))
+    return DefinitionsInput(Definitions.parse(_object(path, str(path))))
 
 
 @dataclass(frozen=True)
@@ -291,14 +285,16 @@ async def _measured(references: Iterable[str], measure: Measure) -> dict[str, Me
 
 
 def _parameters(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
+    return {} if path is None else _object(path, f"the parameter file {path}")
+
+
+def _object(path: Path, subject: str) -> dict[str, Any]:
     try:
         document = json.loads(_text(path))
     except ValueError as error:
-        raise PolicyError(f"the parameter file {path} is not JSON: {error}") from error
+        raise PolicyError(f"{subject} is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise PolicyError(f"the parameter file {path} is no JSON object")
+        raise PolicyError(f"{subject} is no JSON object")
     return document
 
 
