@@ -9,7 +9,8 @@ from azure_sandbox.golang import Report
 from azure_sandbox.image_build import Image, ImageBuilder
 from azure_sandbox.names import REGISTRY
 from azure_sandbox.state import SandboxState
-from confidential_summarizer.blueprint import ENCFS_IMAGE, SKR_IMAGE
+from confidential_summarizer.api.spec import Sidecars
+from confidential_summarizer.blueprint import SKR_IMAGE
 from demo.wheels import requirements_of, wheels_for
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def publish_sidecars(state: SandboxState, report: Report) -> tuple[str, str]:
                 contexts={"authority": Path(authority)},
                 files=("attested_release", target, f"{target}.sh"),
             )
-            for target, reference in (("encfs", ENCFS_IMAGE), ("skr", SKR_IMAGE))
+            for target, reference in (("encfs", Sidecars().encfs), ("skr", SKR_IMAGE))
         )
         return builder.publish(encfs), builder.publish(skr)
 

@@ -16,7 +16,6 @@ from confidential_summarizer.api.file_systems import BlobAccess, FileSystem, Key
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
 
-ENCFS_IMAGE = "mcr.microsoft.com/aci/encfs:2.12"
 SKR_IMAGE = "mcr.microsoft.com/aci/skr:2.12"
 
 SUMMARIZER = "summarizer"
@@ -66,16 +65,9 @@ class Blueprint:
     identity: str
 
 
-@dataclass(frozen=True)
-class SidecarImages:
-    """The sidecars' images; the operator's settings can name a mirror or another version."""
-
-    encfs: str = ENCFS_IMAGE
-    skr: str = SKR_IMAGE
-
-    def by_container(self, summarizer: str) -> dict[str, str]:
-        """Return the reference of every container's image, given the summarizer's."""
-        return {SUMMARIZER: summarizer, ENCFS: self.encfs, SKR: self.skr}
+def image_references(resource: ConfidentialSummarizer) -> dict[str, str]:
+    """Return the reference of every container's image, by container name: the resource alone decides them."""
+    return {SUMMARIZER: resource.spec.image, ENCFS: resource.spec.sidecars.encfs, SKR: SKR_IMAGE}
 
 
 def blueprint(
@@ -85,7 +77,7 @@ def blueprint(
 
     Args:
         resource: What the cluster admin wants.
-        images: Reference pinned by digest, by container name (`SidecarImages.by_container` names them).
+        images: Reference pinned by digest, by container name (`image_references` names them).
         token_sha256: SHA-256 (64 hexadecimal digits) of the readers' token, if reading needs one.
     """
     spec = resource.spec

@@ -15,10 +15,6 @@ class Settings:
 
     namespaces: str = ""
     """Comma-separated namespaces to watch; empty: all."""
-    encfs_image: str = ""
-    """Another reference of the encrypted-file-system sidecar, for example in a mirror."""
-    skr_image: str = ""
-    """Another reference of the key-release sidecar."""
     cache: str = ""
     """Directory of measured layers that survives a restart; empty: in memory only."""
     http_port: int = 8080

@@ -11,7 +11,6 @@ from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.azure.container_groups import ContainerGroups
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault
-from confidential_summarizer.blueprint import ENCFS_IMAGE, SKR_IMAGE, SidecarImages
 from confidential_summarizer.evidence import SigningKey, signing_keys
 from confidential_summarizer.kube.client import connect
 from confidential_summarizer.measurement.cache import DiskCache, MemoryCache
@@ -41,7 +40,6 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
             ),
             pages=pages,
             signing_keys=_signing_keys,
-            sidecars=SidecarImages(settings.encfs_image or ENCFS_IMAGE, settings.skr_image or SKR_IMAGE),
         )
 
 

@@ -15,13 +15,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from confidential_summarizer.api.spec import Sidecars
 from confidential_summarizer.azure.attestation import AttestationService
+from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.cli import verify
 from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.pages import MAX_BYTES, PageClient
+from confidential_summarizer.settings import Settings
+from confidential_summarizer.targets.derive import Derivation, derive, measure_images
 from tests.support.attested import Attested
 from tests.support.data_owner import Result, csum
-from tests.support.resources import ATTESTATION
+from tests.support.fakes import measured
+from tests.support.resources import ATTESTATION, resource
 
 HOST_DATA = "ab" * 32
 SEGMENT = 1400
@@ -159,3 +165,28 @@ def test_the_page_never_gets_the_readers_token(monkeypatch: pytest.MonkeyPatch, 
 
     assert page.headers
     assert not [headers for headers in page.headers if "readers-secret-token" in headers]
+
+
+MIRROR = "mirror.corp.example/aci/encfs:2.12"
+
+
+def derived(**changes: Any) -> Derivation:
+    """Derive a policy where the mirror's image is another than Microsoft's."""
+
+    async def measure(reference: str) -> MeasuredImage:
+        return measured(reference, layer="2" if reference == MIRROR else "1")
+
+    summarizer = resource(**changes)
+    return derive(summarizer, asyncio.run(measure_images(summarizer, measure, {})))
+
+
+def test_the_operators_settings_cannot_put_a_sidecar_into_a_group_that_the_owner_does_not_derive() -> None:
+    mirrored = Settings.from_environment({"CSUM_ENCFS_IMAGE": MIRROR, "CSUM_SKR_IMAGE": MIRROR})
+
+    assert mirrored == Settings()
+
+
+def test_a_mirrored_sidecar_is_named_by_the_resource_and_changes_what_is_approved() -> None:
+    assert image_references(resource(sidecars={"encfs": MIRROR}))["encrypted-file-systems"] == MIRROR
+    assert derived(sidecars={"encfs": MIRROR}).policy.host_data != derived().policy.host_data
+    assert derived(sidecars={"encfs": Sidecars().encfs}).policy.host_data == derived().policy.host_data

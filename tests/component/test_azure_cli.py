@@ -9,8 +9,7 @@ import yaml
 
 from azure_sandbox.azure.principals import OPERATOR
 from azure_sandbox.names import LOCATION, RESOURCE_GROUP, SUBSCRIPTION, TENANT
-from confidential_summarizer.blueprint import SidecarImages
-from confidential_summarizer.cli import render
+from confidential_summarizer import blueprint
 from tests.support.azure_cli import AzureCli
 from tests.support.azure_client import body
 from tests.support.data_owner import SmallAzure, csum
@@ -61,7 +60,7 @@ def test_who_is_signed_in_and_what_there_is(az):
 
 
 def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path, monkeypatch):
-    monkeypatch.setattr(render, "SidecarImages", lambda: SidecarImages(encfs=image, skr=image))
+    monkeypatch.setattr(blueprint, "SKR_IMAGE", image)
     subnet = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/x/virtualNetworks/v/subnets/s"
     target = {
         "subscriptionID": SUBSCRIPTION,
@@ -69,7 +68,7 @@ def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path, mo
         "location": LOCATION,
         "subnetIDs": [subnet],
     }
-    resource = document(image=image, identity={"resourceID": IDENTITY}, target={"containerGroup": target})
+    resource = document(image=image, sidecars={"encfs": image}, identity={"resourceID": IDENTITY}, target={"containerGroup": target})
     (tmp_path / "resource.yaml").write_text(yaml.safe_dump(resource))
     rendered = csum("render", tmp_path / "resource.yaml", "--output", "arm-template")
     assert rendered.code == 0, rendered.err

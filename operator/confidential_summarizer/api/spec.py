@@ -5,15 +5,16 @@ Every description, here and in the modules of the parts, is what `kubectl explai
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from confidential_summarizer.api.access import Access, Identity, RegistryCredentials
 from confidential_summarizer.api.file_systems import FileSystem, Role
 from confidential_summarizer.api.rules import Rule, Ruled
 from confidential_summarizer.api.summarizer import Resources, SummarizerSettings
 from confidential_summarizer.api.target import Target
+from confidential_summarizer.api.values import Image
 
 
 class DeletionPolicy(StrEnum):
@@ -52,12 +53,28 @@ class PolicySpec(Ruled):
     )
 
 
+class Sidecars(Ruled):
+    """Microsoft's containers beside the summarizer: part of the policy, so part of what the data owner derives."""
+
+    encfs: Image = Field(
+        default="mcr.microsoft.com/aci/encfs:2.12",
+        description="Image that releases the keys and opens the file systems, best by digest; a mirror of it works, "
+        "too. A tag is resolved once for each generation of this resource and pinned in status.trust.images.",
+    )
+
+
 class Spec(Ruled):
     """What the cluster admin wants to run."""
 
-    image: Annotated[str, StringConstraints(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
+    image: Image = Field(
         description="Image of the summarizer, best by digest. A tag is resolved once for each generation of this "
         "resource and pinned in status.trust.images."
+    )
+    sidecars: Sidecars = Field(
+        default_factory=Sidecars,
+        description="Images of the containers beside the summarizer.",
+        # Stored when the resource is applied, so that another release's default never changes what was approved.
+        json_schema_extra={"default": {}},
     )
     replicas: int = Field(default=1, ge=0, le=50, description="Number of container groups.")
     summarizer: SummarizerSettings = Field(

@@ -11,7 +11,6 @@ import yaml
 
 from confidential_summarizer.api.names import KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import SidecarImages
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import RegistryClient, default_credentials
@@ -38,7 +37,7 @@ def read_resource(path: Path) -> ConfidentialSummarizer:
 async def derive_from_registry(resource: ConfidentialSummarizer, *, token_sha256: str | None = None) -> Derivation:
     """Measure a resource's images in their registry and derive manifest and policy, as the operator does."""
     async with RegistryClient(default_credentials()) as registry:
-        images = await measure_images(resource, partial(Measurer().measure, registry), SidecarImages(), {})
+        images = await measure_images(resource, partial(Measurer().measure, registry), {})
     return derive(resource, images, token_sha256=token_sha256)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, Self
 
@@ -10,7 +10,6 @@ from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import AttestationTrust, ConditionStatus, ConditionType, ImageTrust, KeyTrust
 from confidential_summarizer.azure.keys import Vault
-from confidential_summarizer.blueprint import SidecarImages
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
@@ -64,7 +63,6 @@ class Clients:
     groups: Groups
     pages: Pages
     signing_keys: SigningKeys
-    sidecars: SidecarImages = field(default_factory=SidecarImages)
 
 
 @dataclass(frozen=True)

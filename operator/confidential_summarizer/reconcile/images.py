@@ -7,6 +7,7 @@ from typing import Any
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import ConditionStatus, ConditionType, ImageTrust
+from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.errors import SecretNotFound
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
@@ -21,9 +22,8 @@ async def resolve_images(context: Context) -> Outcome:
     """Pin each container's image by digest and measure its layers."""
     pull_secret = await _pull_secret(context)
     measure = context.clients.measurer(pull_secret)
-    sidecars = context.clients.sidecars
-    images = await measure_images(context.resource, measure, sidecars, pinned(context.resource))
-    references = sidecars.by_container(context.resource.spec.image)
+    images = await measure_images(context.resource, measure, pinned(context.resource))
+    references = image_references(context.resource)
     trust = [
         ImageTrust(
             container=container,

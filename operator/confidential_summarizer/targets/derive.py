@@ -10,7 +10,7 @@ from typing import Any
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
-from confidential_summarizer.blueprint import SidecarImages, blueprint
+from confidential_summarizer.blueprint import blueprint, image_references
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.policy.container_group import container_group_policy
 from confidential_summarizer.policy.contracts import CONTRACTS
@@ -36,17 +36,16 @@ class Derivation:
 
 
 async def measure_images(
-    resource: ConfidentialSummarizer, measure: Measure, sidecars: SidecarImages, pinned: Mapping[str, str]
+    resource: ConfidentialSummarizer, measure: Measure, pinned: Mapping[str, str]
 ) -> dict[str, MeasuredImage]:
     """Measure the image of every container.
 
     Args:
         resource: The resource.
         measure: Resolves and measures one reference.
-        sidecars: The sidecars' references.
         pinned: By container name, the references that this generation has been pinned to already.
     """
-    references = sidecars.by_container(resource.spec.image) | dict(pinned)
+    references = image_references(resource) | dict(pinned)
     return {container: await measure(reference) for container, reference in references.items()}
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import SidecarImages
+from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.cli import resources
 from confidential_summarizer.cli.key import approval
 from confidential_summarizer.release import build
@@ -41,8 +41,8 @@ def derived_with(layer: str) -> Callable[..., Any]:
     """Stand in for the registry: every image has one layer with this hash."""
 
     async def work(resource: ConfidentialSummarizer, *, token_sha256: str | None = None) -> Derivation:
-        references = SidecarImages().by_container(resource.spec.image)
-        images = {name: measured(reference, layer=layer) for name, reference in references.items()}
+        references = image_references(resource).items()
+        images = {name: measured(reference, layer=layer) for name, reference in references}
         return derive(resource, images, token_sha256=token_sha256)
 
     return work

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from confidential_summarizer.blueprint import SidecarImages
+from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.targets.arm_groups import ArmGroups
 from confidential_summarizer.targets.container_group import group_name
 from confidential_summarizer.targets.derive import Derivation, derive
 from confidential_summarizer.targets.observation import GroupPhase
 from tests.support.fakes import FakePages, measured
-from tests.support.resources import IMAGE, resource
+from tests.support.resources import resource
 
 TARGET = {
     "containerGroup": {
@@ -61,7 +61,7 @@ class FakeAzure:
 
 
 def derived(given: Any) -> Derivation:
-    return derive(given, {c: measured(reference) for c, reference in SidecarImages().by_container(IMAGE).items()})
+    return derive(given, {c: measured(reference) for c, reference in image_references(resource()).items()})
 
 
 @dataclass

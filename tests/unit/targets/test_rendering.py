@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER, SidecarImages, blueprint
+from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER, blueprint, image_references
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets import container_group
 from confidential_summarizer.targets.derive import derive
 from tests.support.fakes import measured
-from tests.support.resources import IMAGE, document, resource
+from tests.support.resources import document, resource
 
 ARM = {
     "containerGroup": {
@@ -29,7 +29,7 @@ ARM = {
 
 
 def images() -> dict:
-    return {c: measured(reference) for c, reference in SidecarImages().by_container(IMAGE).items()}
+    return {c: measured(reference) for c, reference in image_references(resource()).items()}
 
 
 def named(name: str) -> ConfidentialSummarizer:

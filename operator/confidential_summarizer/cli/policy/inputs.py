@@ -186,9 +186,9 @@ class ResourceInput:
 
     def references(self) -> list[str]:
         """The images of the containers that the operator would deploy."""
-        from confidential_summarizer.blueprint import SidecarImages
+        from confidential_summarizer.blueprint import image_references
 
-        return list(SidecarImages().by_container(self._resource().spec.image).values())
+        return list(image_references(self._resource()).values())
 
     def existing(self) -> list[str]:
         """None: the resource carries no policy."""
@@ -200,11 +200,10 @@ class ResourceInput:
 
     async def policies(self, measure: Measure, settings: PolicySettings) -> list[Policy]:
         """Derive the policy as the operator does."""
-        from confidential_summarizer.blueprint import SidecarImages
         from confidential_summarizer.targets.derive import derive, measure_images
 
         resource = self._resource()
-        images = await measure_images(resource, measure, SidecarImages(), {})
+        images = await measure_images(resource, measure, {})
         return [derive(resource, images).policy]
 
     def with_policies(self, policies: Sequence[Policy]) -> str:
