@@ -68,7 +68,9 @@ def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path, mo
         "location": LOCATION,
         "subnetIDs": [subnet],
     }
-    resource = document(image=image, sidecars={"encfs": image}, identity={"resourceID": IDENTITY}, target={"containerGroup": target})
+    resource = document(
+        image=image, sidecars={"encfs": image}, identity={"resourceID": IDENTITY}, target={"containerGroup": target}
+    )
     (tmp_path / "resource.yaml").write_text(yaml.safe_dump(resource))
     rendered = csum("render", tmp_path / "resource.yaml", "--output", "arm-template")
     assert rendered.code == 0, rendered.err
