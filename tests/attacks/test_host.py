@@ -23,7 +23,8 @@ from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.pages import MAX_BYTES, PageClient
 from confidential_summarizer.settings import Settings
-from confidential_summarizer.targets.derive import Derivation, derive, measure_images
+from confidential_summarizer.targets.derive import derive, measure_images
+from confidential_summarizer.targets.target import Derivation
 from tests.support.attested import Attested
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import measured

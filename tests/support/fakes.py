@@ -14,8 +14,8 @@ from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.registry import ImageConfig, ImageReference, LayerDescriptor, ResolvedImage
 from confidential_summarizer.release import ReleasePolicy
-from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
+from confidential_summarizer.targets.target import Derivation
 from tests.support.resources import VAULT
 
 

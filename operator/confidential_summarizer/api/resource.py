@@ -9,6 +9,7 @@ from confidential_summarizer.api.names import API_VERSION, KIND
 from confidential_summarizer.api.rules import camel_case
 from confidential_summarizer.api.spec import Spec
 from confidential_summarizer.api.status import Status
+from confidential_summarizer.api.target import Placement
 from confidential_summarizer.errors import SpecError
 
 
@@ -22,6 +23,11 @@ class Metadata(BaseModel):
     uid: str = ""
     generation: int = 0
     annotations: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Return `namespace/name`, as people and messages call the resource."""
+        return f"{self.namespace}/{self.name}"
 
 
 class ConfidentialSummarizer(BaseModel):
@@ -52,7 +58,15 @@ class ConfidentialSummarizer(BaseModel):
     @property
     def key(self) -> str:
         """Return `namespace/name`, as people and messages call the resource."""
-        return f"{self.metadata.namespace}/{self.metadata.name}"
+        return self.metadata.key
+
+    @property
+    def placements(self) -> list[Placement]:
+        """Return where its groups are, were or are about to be: what status remembers, and the spec's own place."""
+        here = self.spec.target.placement(self.spec.replicas)
+        before = next((p for p in self.status.placements if p.same_place(here)), here)
+        widest = here.model_copy(update={"groups": max(here.groups, before.groups)})
+        return [*(p for p in self.status.placements if not p.same_place(here)), widest]
 
 
 def _problems(error: ValidationError) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from confidential_summarizer.api.rules import Ruled
+from confidential_summarizer.api.target import Attempt, Placement
 
 
 class ConditionType(StrEnum):
@@ -116,6 +117,13 @@ class Status(Ruled):
     policy: str | None = Field(default=None, description="First 12 digits of trust.hostData.")
     target: str | None = Field(default=None, description="Kind of the target: VirtualNode or ContainerGroup.")
     trust: Trust | None = Field(default=None, description="What the trust in the running group rests on.")
+    placements: list[Placement] = Field(
+        default_factory=list,
+        description="Every place where groups were put; deletion looks into all of them.",
+    )
+    attempts: list[Attempt] = Field(
+        default_factory=list, description="Groups that were made and have not come up; the next try waits for longer."
+    )
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return a condition by its type, or None."""

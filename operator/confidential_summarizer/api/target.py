@@ -10,6 +10,42 @@ from confidential_summarizer.api.rules import Rule, Ruled
 from confidential_summarizer.api.values import DNS_LABEL, AzureID
 
 
+class TargetKind(StrEnum):
+    """Where groups can run; status, columns and the table of targets name them so."""
+
+    VIRTUAL_NODE = "VirtualNode"
+    CONTAINER_GROUP = "ContainerGroup"
+
+
+class Placement(Ruled):
+    """A place where groups of a resource are or were: enough to find them again without a valid spec."""
+
+    kind: TargetKind = Field(description="Kind of the target.")
+    subscription_id: str | None = Field(default=None, description="Azure subscription; only of container groups.")
+    resource_group: str | None = Field(default=None, description="Resource group; only of container groups.")
+    groups: int = Field(
+        default=1, ge=0, description="The most groups that were ever wanted there; their names follow from it."
+    )
+
+    def same_place(self, other: "Placement") -> bool:
+        """Tell whether the other one is this place, however many groups each knows of."""
+        return _place(self) == _place(other)
+
+
+def _place(placement: Placement) -> tuple[str, str, str]:
+    # Resource Manager compares ids without regard to case.
+    return placement.kind, (placement.subscription_id or "").lower(), (placement.resource_group or "").lower()
+
+
+class Attempt(Ruled):
+    """How often a group has been made that did not come up; what the pause before the next try is taken from."""
+
+    group: str = Field(description="Name of the group.")
+    body: str = Field(description="SHA-256 of what it was made from; something else is tried at once.")
+    count: int = Field(description="How often it was made.", ge=1)
+    time: str = Field(description="When it was last made (RFC 3339).", json_schema_extra={"format": "date-time"})
+
+
 class VirtualNodeGeneration(StrEnum):
     """The generation of the ACI virtual node."""
 
@@ -103,4 +139,19 @@ class Target(Ruled):
                 "the target cannot change from one kind to the other: create a second ConfidentialSummarizer, then "
                 "delete this one",
             ),
+        )
+
+    @property
+    def kind(self) -> TargetKind:
+        """Return which of the targets it is."""
+        return TargetKind.VIRTUAL_NODE if self.virtual_node is not None else TargetKind.CONTAINER_GROUP
+
+    def placement(self, replicas: int) -> Placement:
+        """Return the place of so many groups."""
+        group = self.container_group
+        return Placement(
+            kind=self.kind,
+            subscription_id=group.subscription_id if group else None,
+            resource_group=group.resource_group if group else None,
+            groups=replicas,
         )

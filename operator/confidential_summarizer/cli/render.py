@@ -15,7 +15,8 @@ from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.registry import RegistryClient, default_credentials
 from confidential_summarizer.targets.container_group import group_name
-from confidential_summarizer.targets.derive import Derivation, derive, measure_images
+from confidential_summarizer.targets.derive import derive, measure_images
+from confidential_summarizer.targets.target import Derivation
 
 
 def read_resource(path: Path) -> ConfidentialSummarizer:

@@ -10,7 +10,7 @@ from confidential_summarizer.api.names import KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.cli.render import derive_from_registry, read_resource
 from confidential_summarizer.errors import NotFound, SpecError
-from confidential_summarizer.targets.derive import Derivation
+from confidential_summarizer.targets.target import Derivation
 
 _NAME = r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?"
 _IN_CLUSTER = re.compile(rf"(?:({_NAME})/)?({_NAME})")

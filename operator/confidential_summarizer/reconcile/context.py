@@ -13,8 +13,8 @@ from confidential_summarizer.azure.keys import Vault
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
-from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.observation import Drift, Observation
+from confidential_summarizer.targets.target import Derivation
 
 Vaults = Callable[[str], AbstractAsyncContextManager[Vault]]
 """Opens the vault of a host name with the operator's identity."""

@@ -10,7 +10,8 @@ from confidential_summarizer.kube import CONFIG_MAP
 from confidential_summarizer.kube.ownership import get_ours, labels_of, owner_reference
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
-from confidential_summarizer.targets.derive import Derivation, derive
+from confidential_summarizer.targets.derive import derive
+from confidential_summarizer.targets.target import Derivation
 
 MIN_TOKEN_LENGTH = 32
 """Characters of a readers' token: its SHA-256 is public, so the token must be beyond guessing."""

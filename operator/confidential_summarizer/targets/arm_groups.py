@@ -17,10 +17,10 @@ from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.errors import NameTaken, SpecError, TransientError
 from confidential_summarizer.policy.denial import find_denial
 from confidential_summarizer.targets.container_group import HOST_DATA_TAG, OWNER_UID_TAG, group_name
-from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
 from confidential_summarizer.targets.pods import explanation
+from confidential_summarizer.targets.target import Derivation
 
 DELETION_SECONDS = 300.0
 """Longest wait for a group to be gone; on Azure it takes seconds to tens of seconds."""

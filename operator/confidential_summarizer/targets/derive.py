@@ -5,8 +5,6 @@ same bytes as the operator did.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
@@ -14,25 +12,10 @@ from confidential_summarizer.blueprint import blueprint, image_references
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.policy.container_group import container_group_policy
 from confidential_summarizer.policy.contracts import CONTRACTS
-from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from confidential_summarizer.targets import container_group, virtual_node
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """Everything that follows from a resource and its images.
-
-    Attributes:
-        manifest: What is applied for the target, policy included.
-        policy: The policy of the container group.
-        images: The measured image of each container, by container name.
-    """
-
-    manifest: Mapping[str, Any]
-    policy: Policy
-    images: Mapping[str, MeasuredImage]
+from confidential_summarizer.targets.target import Derivation
 
 
 async def measure_images(

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.targets.arm_groups import ArmGroups
-from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.observation import Drift, Observation
 from confidential_summarizer.targets.pods import PodGroups
+from confidential_summarizer.targets.target import Derivation
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.kube import DEPLOYMENT, EVENT, POD, KubernetesAPI
 from confidential_summarizer.kube.ownership import delete_ours, get_ours, labels_of
 from confidential_summarizer.policy.denial import Denial, explain, find_denial
-from confidential_summarizer.targets.derive import Derivation
 from confidential_summarizer.targets.drift import differences
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
+from confidential_summarizer.targets.target import Derivation
 
 ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing", "Creating", "Waiting", "Pending"})
 """Reasons of a waiting container that say nothing but that it takes time."""

@@ -14,7 +14,8 @@ from confidential_summarizer.cli import resources
 from confidential_summarizer.cli.key import approval
 from confidential_summarizer.release import build
 from confidential_summarizer.sealing import create_key_file, new_key
-from confidential_summarizer.targets.derive import Derivation, derive
+from confidential_summarizer.targets.derive import derive
+from confidential_summarizer.targets.target import Derivation
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import FakeVault, measured
 from tests.support.resources import ATTESTATION, document

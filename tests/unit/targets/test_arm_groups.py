@@ -12,8 +12,9 @@ from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.targets.arm_groups import ArmGroups
 from confidential_summarizer.targets.container_group import group_name
-from confidential_summarizer.targets.derive import Derivation, derive
+from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.observation import GroupPhase
+from confidential_summarizer.targets.target import Derivation
 from tests.support.fakes import FakePages, measured
 from tests.support.resources import resource
 

@@ -19,7 +19,7 @@ from confidential_summarizer.release import (
     compare,
     remove_host_data,
 )
-from confidential_summarizer.targets.derive import Derivation
+from confidential_summarizer.targets.target import Derivation
 
 RETRIES = 4
 """A person waits at the command line: let the SDK ride out a short outage."""

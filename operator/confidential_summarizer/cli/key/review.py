@@ -16,7 +16,7 @@ from confidential_summarizer.policy.comparison import compare
 from confidential_summarizer.policy.description import is_wildcard, sentences
 from confidential_summarizer.policy.document import ContainerRules, PolicyDocument
 from confidential_summarizer.policy.parsing import parse_policy
-from confidential_summarizer.targets.derive import Derivation
+from confidential_summarizer.targets.target import Derivation
 
 _LONGEST_VALUE = 200
 """Characters of a value that are shown; the whole value is in the policy (`csum render`)."""
