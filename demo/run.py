@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -131,7 +132,7 @@ class Demo:
         for condition in resource["status"]["conditions"]:
             print(f"  {condition['type']:16} {condition['status']:8} {condition['reason']:16} {condition['message']}")
         url = resource["status"]["endpoint"]
-        answer = _get_json(f"{url}/api/summaries")
+        answer = get_json(f"{url}/api/summaries")
         summaries = answer.get("summaries", [])
         self.say(f"{len(summaries)} summaries from {url}/api/summaries")
         for summary in summaries:
@@ -220,8 +221,11 @@ def _newest(folder: Path) -> float:
     return max(file.stat().st_mtime for file in folder.rglob("*") if file.is_file())
 
 
-def _get_json(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - the URL is the resource's own endpoint
+def get_json(url: str) -> Any:
+    """Read an answer of the page of a group that this machine runs itself, whoever vouches for its certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(url, timeout=30, context=context) as response:  # noqa: S310 - the resource's endpoint
         return json.load(response)
 
 

@@ -39,7 +39,7 @@ class Container:
         cpu: Cores, as a Kubernetes quantity.
         memory: Bytes, as a Kubernetes quantity.
         opens_remote: Whether the container sees the opened file systems.
-        readiness_path: HTTP path on the first port that answers 200 once the container is ready.
+        readiness_path: HTTPS path on the first port that answers 200 once the container is ready.
     """
 
     name: str

@@ -1,14 +1,22 @@
-"""The pages inside the groups, asked over the network.
+"""The pages inside the groups, asked over TLS that ends in the group.
 
-What they say decides nothing but what people are told; only evidence is believed, after it was checked.
+No authority vouches for a group's certificate, so every answer comes with the key of its connection's other end: an
+answer is the group's only if evidence, checked, names that key. What a page says before decides nothing but what people
+are told.
 """
 
+import asyncio
+import hashlib
 import json
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_der_x509_certificate
 
 from confidential_summarizer.errors import TransientError
 from confidential_summarizer.replies import PLAIN, Unreadable, read_limited
@@ -17,6 +25,42 @@ TIMEOUT = aiohttp.ClientTimeout(total=10)
 """Seconds; a page that needs longer is asked again at the next reconcile."""
 MAX_BYTES = 1 << 20
 """An answer beyond this is not read: the group is not trusted with the caller's memory."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page answered.
+
+    Attributes:
+        document: The JSON object.
+        peer: Who answered: SHA-256 (64 hexadecimal digits) of the SubjectPublicKeyInfo of the connection's other end.
+    """
+
+    document: Mapping[str, Any]
+    peer: str
+
+
+def unverified_tls() -> ssl.SSLContext:
+    """Return TLS settings for who proves itself otherwise than by a certificate authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def peer_of(transport: asyncio.BaseTransport | None) -> str:
+    """Return the SHA-256 of the SubjectPublicKeyInfo that the other end of a connection has proved to hold.
+
+    Raises:
+        ValueError: The connection is closed, is no TLS, or its certificate cannot be read.
+    """
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    if certificate is None:
+        raise ValueError("the connection has no certificate")
+    key = load_der_x509_certificate(certificate).public_key()
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 class PageClient:
@@ -32,8 +76,10 @@ class PageClient:
         self._proxy = proxy
 
     async def __aenter__(self) -> Self:
+        # One connection for each question: an answer is over before the next one can be asked of somebody else.
+        connector = aiohttp.TCPConnector(ssl=unverified_tls(), force_close=True)
         self._session = aiohttp.ClientSession(
-            timeout=TIMEOUT, trust_env=self._proxy, headers=PLAIN, auto_decompress=False
+            connector=connector, timeout=TIMEOUT, trust_env=self._proxy, headers=PLAIN, auto_decompress=False
         )
         return self
 
@@ -43,20 +89,20 @@ class PageClient:
         await self._session.close()
 
     async def status(self, address: str) -> Mapping[str, Any] | None:
-        """Return the page's status, or None while it does not answer with one."""
+        """Return the page's status, or None while it does not answer with one. Nobody vouches for it."""
         try:
-            return await self._get(f"http://{address}/api/status", {})
+            return (await self._get(f"https://{address}/api/status", {})).document
         except TransientError:
             return None
 
-    async def evidence(self, address: str, nonce: str) -> Mapping[str, Any] | None:
+    async def evidence(self, address: str, nonce: str) -> Answer | None:
         """Return evidence bound to a fresh nonce (base64url), or None while there is none."""
         try:
-            return await self.evidence_from(f"http://{address}", nonce)
+            return await self.evidence_from(f"https://{address}", nonce)
         except TransientError:
             return None
 
-    async def evidence_from(self, url: str, nonce: str) -> Mapping[str, Any]:
+    async def evidence_from(self, url: str, nonce: str) -> Answer:
         """Return evidence of the page at a URL, bound to a fresh nonce (base64url).
 
         Raises:
@@ -64,9 +110,10 @@ class PageClient:
         """
         return await self._get(f"{url}/api/evidence", {"nonce": nonce})
 
-    async def _get(self, url: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+    async def _get(self, url: str, query: Mapping[str, str]) -> Answer:
         try:
             async with self._session.get(url, params=query, allow_redirects=False) as response:
+                peer = peer_of(response.connection.transport if response.connection else None)
                 if response.status != 200:
                     raise TransientError(f"{url}: the page answered {response.status}. Is the group still starting?")
                 body = await read_limited(response, MAX_BYTES)
@@ -80,4 +127,4 @@ class PageClient:
             document = None
         if not isinstance(document, dict):
             raise TransientError(f"{url}: the page's answer is no JSON object. Is it a summarizer's page?")
-        return document
+        return Answer(document, peer)

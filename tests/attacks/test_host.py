@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from time import sleep
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import pytest
 
 from confidential_summarizer.api.spec import Sidecars
@@ -21,14 +20,16 @@ from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.cli import verify
 from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.measurement.image import MeasuredImage
-from confidential_summarizer.pages import MAX_BYTES, PageClient
+from confidential_summarizer.pages import MAX_BYTES, PageClient, unverified_tls
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.derive import derive, measure_images
 from confidential_summarizer.targets.target import Derivation
+from summarizer.channel import new_channel_key
 from tests.support.attested import Attested
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import measured
 from tests.support.resources import ATTESTATION, resource
+from tests.support.tls import Handler, serving
 
 HOST_DATA = "ab" * 32
 SEGMENT = 1400
@@ -40,19 +41,20 @@ class Page:
 
     def __init__(self, **claims: Any) -> None:
         self.attested = Attested(datetime.now(UTC))
+        self.key = new_channel_key()
         self.claims = claims
         self.headers: list[str] = []
         self.encoding = ""
 
     def body(self, nonce: str) -> bytes:
-        evidence = self.attested.evidence(nonce, HOST_DATA, padding="x" * 6000, **self.claims)
+        evidence = self.attested.evidence(nonce, HOST_DATA, self.key.spki_sha256, padding="x" * 6000, **self.claims)
         return json.dumps(evidence).encode()
 
 
 @contextmanager
 def served(page: Page) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Network(Handler):
+        def get(self) -> None:
             page.headers.append(str(self.headers))
             body = page.body(parse_qs(urlsplit(self.path).query).get("nonce", [""])[0])
             self.send_response(200)
@@ -68,18 +70,8 @@ def served(page: Page) -> Iterator[str]:
             except ConnectionError:
                 pass
 
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Network, page.key) as served:
+        yield served.url
 
 
 def verified(page: Page, monkeypatch: pytest.MonkeyPatch, *options: object) -> Result:
@@ -116,7 +108,7 @@ def test_the_operator_reads_evidence_that_arrives_in_pieces() -> None:
             return await pages.evidence(address, "n")
 
     with served(Page()) as url:
-        assert asyncio.run(asked(url.removeprefix("http://"))) is not None
+        assert asyncio.run(asked(url.removeprefix("https://"))) is not None
 
 
 def test_an_endless_answer_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +142,8 @@ def test_an_attestation_service_cannot_fill_the_memory(monkeypatch: pytest.Monke
     async def asked(url: str) -> None:
         service = AttestationService(ATTESTATION)
         service.url = url
+        # The host cannot make a certificate of the service; were it one, it still should not fill the memory.
+        monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", unverified_tls())
         async with service:
             await service.signing_keys()
 

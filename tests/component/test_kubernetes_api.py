@@ -75,10 +75,10 @@ async def test_a_fresh_resource_is_not_current_and_the_target_cannot_change_kind
 
 async def test_a_status_patch_touches_nothing_but_the_status(client: KubernetesClient) -> None:
     created = await client.apply(applied())
-    await client.patch_status(SUMMARIZER, "legal", "contracts", {"endpoint": "http://10.0.0.1:8501"})
+    await client.patch_status(SUMMARIZER, "legal", "contracts", {"endpoint": "https://10.0.0.1:8501"})
     patched = await client.get(SUMMARIZER, "legal", "contracts")
     assert patched is not None
-    assert patched["status"]["endpoint"] == "http://10.0.0.1:8501"
+    assert patched["status"]["endpoint"] == "https://10.0.0.1:8501"
     assert patched["spec"] == created["spec"]
     assert patched["metadata"]["generation"] == created["metadata"]["generation"]
 

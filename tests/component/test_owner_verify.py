@@ -6,10 +6,8 @@ import hashlib
 import json
 import ssl
 import tempfile
-import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from azure_sandbox.azure.tokens import SigningKey
 from azure_sandbox.names import ATTESTATION
+from summarizer.channel import new_channel_key
+from summarizer.evidence import runtime_data
 from tests.support.data_owner import Group, SmallAzure, csum
+from tests.support.tls import Handler, serving
 
 POLICY = b"package policy\n"
 HOST_DATA = hashlib.sha256(POLICY).hexdigest()
@@ -46,13 +47,14 @@ class Page:
         self.azure = azure
         self.host_data = bytes.fromhex(host_data)
         self.debug = debug
+        self.key = new_channel_key()
 
     def answer(self, nonce):
         return asyncio.run(self.attested(nonce))
 
     async def attested(self, nonce):
         group = Group(self.azure, self.host_data, debug=self.debug)
-        group.runtime_data = json.dumps({"nonce": nonce}, separators=(",", ":")).encode()
+        group.runtime_data = runtime_data(nonce, self.key.spki_sha256)
         async with aiohttp.ClientSession(trust_env=True) as session:
             return document(await group.token(session), group.runtime_data)
 
@@ -68,7 +70,7 @@ class LyingPage(Page):
     """Puts the new nonce beside the evidence for an old one."""
 
     def answer(self, nonce):
-        return super().answer("A" * 43) | document("", json.dumps({"nonce": nonce}).encode(), only_data=True)
+        return super().answer("A" * 43) | document("", runtime_data(nonce, self.key.spki_sha256), only_data=True)
 
 
 class ForgingPage(Page):
@@ -100,27 +102,12 @@ def document(token, runtime_data, *, only_data=False):
 
 @contextmanager
 def served(page):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
+    class Network(Handler):
+        def get(self):
             self.reply(200, page.answer(parse_qs(urlsplit(self.path).query)["nonce"][0]))
 
-        def reply(self, status, body):
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
-
-        def log_message(self, *_arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Network, page.key) as served:
+        yield served.url
 
 
 def verify(url, *options, host_data=HOST_DATA):

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from azure_sandbox.names import ATTESTATION, LOCATION, MODELS_KEY, RESOURCE_GROU
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from demo import operator_process
 from demo.images import publish_operator
+from demo.run import get_json
 from tests.e2e.conftest import Cluster
 
 pytestmark = pytest.mark.e2e
@@ -26,8 +26,8 @@ DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
 def summaries(cluster: Cluster, name: str = "contracts") -> list[dict[str, Any]]:
     endpoint = cluster.get("csum", name)["status"]["endpoint"]
-    with urllib.request.urlopen(f"{endpoint}/api/summaries", timeout=30) as answer:
-        return json.load(answer)["summaries"]
+    found: list[dict[str, Any]] = get_json(f"{endpoint}/api/summaries")["summaries"]
+    return found
 
 
 def test_every_document_has_a_summary_made_from_sealed_text(cluster: Cluster) -> None:
@@ -47,7 +47,7 @@ def test_kubectl_shows_where_it_stands(cluster: Cluster) -> None:
     name, ready, reason, replicas, policy, endpoint, _ = row.split()
     assert (name, ready, reason, replicas) == ("contracts", "True", "Ready", "1")
     assert re.fullmatch(r"[0-9a-f]{12}", policy)
-    assert endpoint.startswith("http://127.77.")
+    assert endpoint.startswith("https://127.77.")
 
 
 def test_the_group_s_evidence_was_checked(cluster: Cluster) -> None:

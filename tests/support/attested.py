@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from confidential_summarizer.evidence import SigningKey
+from summarizer.evidence import runtime_data
 from tests.support.resources import ATTESTATION
+
+PEER = "ee" * 32
+"""The key at which the TLS of a group ends, where a test has no TLS."""
 
 
 @dataclass
@@ -25,8 +28,8 @@ class Attested:
     def keys(self) -> tuple[SigningKey, ...]:
         return (SigningKey("k1", self.key.public_key()),)
 
-    def evidence(self, nonce: str, host_data: str, **changes: Any) -> dict[str, str]:
-        runtime = json.dumps({"nonce": nonce}).encode()
+    def evidence(self, nonce: str, host_data: str, peer: str = PEER, **changes: Any) -> dict[str, str]:
+        runtime = runtime_data(nonce, peer)
         claims = {
             "iss": f"https://{ATTESTATION}",
             "nbf": self.now.timestamp() - 10,

@@ -12,10 +12,12 @@ from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import Kind, Object
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.measurement.layer import MeasuredLayer
+from confidential_summarizer.pages import Answer
 from confidential_summarizer.registry import ImageConfig, ImageReference, LayerDescriptor, ResolvedImage
 from confidential_summarizer.release import ReleasePolicy
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
 from confidential_summarizer.targets.target import Derivation
+from tests.support.attested import PEER
 from tests.support.resources import VAULT
 
 
@@ -203,12 +205,13 @@ class FakePages:
 
     answers: dict[str, Any] = field(default_factory=dict)
     evidence_for: Any = None
+    peer: str = PEER
 
     async def status(self, address: str) -> Mapping[str, Any] | None:
         return self.answers.get(address)
 
-    async def evidence(self, address: str, nonce: str) -> Mapping[str, Any] | None:
-        return self.evidence_for(nonce) if self.evidence_for else None
+    async def evidence(self, address: str, nonce: str) -> Answer | None:
+        return Answer(self.evidence_for(nonce), self.peer) if self.evidence_for else None
 
 
 @dataclass

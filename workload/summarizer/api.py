@@ -4,12 +4,10 @@
 |---|---|
 | GET /api/summaries | state, model, engine and the guarded summaries |
 | GET /api/status | the same without any summary |
-| GET /api/evidence?nonce=… | a fresh attestation token over the caller's nonce |
+| GET /api/evidence?nonce=… | a fresh attestation token over the caller's nonce and the key of this TLS channel |
 | GET /healthz | 200 as long as the process serves |
 | GET /readyz | 200 once all documents are summarized, 503 before |
 """
-
-from typing import Final
 
 import anyio
 from starlette.requests import Request
@@ -17,19 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from summarizer.answers import status_body, summaries_body
-from summarizer.errors import EvidenceError
-from summarizer.evidence import fetch_evidence, nonce_is_valid
+from summarizer.errors import Busy, EvidenceError
+from summarizer.evidence import EvidenceDesk, nonce_is_valid
 from summarizer.progress import Progress, State
 from summarizer.settings import Settings
 
-# A report blocks the processor's one mailbox: requests queue instead of piling up.
-_EVIDENCE_AT_ONCE: Final = 1
-_EVIDENCE_WAITING: Final = 8
 
-
-def routes(settings: Settings, progress: Progress) -> list[BaseRoute]:
+def routes(settings: Settings, progress: Progress, desk: EvidenceDesk | None) -> list[BaseRoute]:
     """Return the routes of the API and the probes."""
-    limiter = anyio.CapacityLimiter(_EVIDENCE_AT_ONCE)
 
     async def summaries(_: Request) -> Response:
         return JSONResponse(summaries_body(progress.snapshot, settings))
@@ -41,15 +34,15 @@ def routes(settings: Settings, progress: Progress) -> list[BaseRoute]:
         nonce = request.query_params.get("nonce", "")
         if not nonce_is_valid(nonce):
             return _error(400, "nonce must be 16 to 64 random bytes in base64url without padding")
-        if settings.maa is None:
+        if desk is None:
             return _error(404, "this group has no attestation service: set SUMMARIZER_MAA")
-        if limiter.statistics().tasks_waiting >= _EVIDENCE_WAITING:
-            return _error(429, "too many ask for evidence at the same time: ask again in a minute")
         try:
-            given = await anyio.to_thread.run_sync(fetch_evidence, settings.skr, settings.maa, nonce, limiter=limiter)
+            given = await anyio.to_thread.run_sync(desk.evidence, nonce)
+        except Busy as error:
+            return _error(429, str(error))
         except EvidenceError as error:
             return _error(502, str(error))
-        return JSONResponse({"token": given.token, "runtimeData": given.runtime_data})
+        return JSONResponse(given.document())
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 
+from summarizer.evidence import EvidenceDesk
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 
 
 @dataclass(frozen=True)
 class Context:
-    """The configuration, where the work stands, and the policy's hash for showing."""
+    """The configuration, where the work stands, the policy's hash for showing, and where evidence comes from."""
 
     settings: Settings
     progress: Progress
     policy_hash: str
+    desk: EvidenceDesk | None = None
 
 
 _current: list[Context] = []

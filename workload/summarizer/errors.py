@@ -8,7 +8,8 @@ WorkloadError
 ├── ContentError          storage serves a link, a special file, or something else than what is pinned
 ├── DocumentsError        the documents did not appear, or cannot be read
 ├── OutputError           the summaries cannot be written to the output file system
-└── EvidenceError         the attestation sidecar gave no evidence
+└── EvidenceError         there is no evidence to be had
+    └── Busy              too many ask at the same time
 ```
 
 A message names the object, the cause and the next step. It never holds text of a document or of a summary,
@@ -45,4 +46,8 @@ class OutputError(WorkloadError):
 
 
 class EvidenceError(WorkloadError):
-    """The attestation sidecar gave no evidence."""
+    """There is no evidence to be had."""
+
+
+class Busy(EvidenceError):
+    """Too many ask for evidence at the same time."""

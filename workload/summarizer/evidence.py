@@ -6,12 +6,13 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
-from summarizer.errors import EvidenceError
+from summarizer.errors import Busy, EvidenceError
 
 # 16 random bytes at least, so that nobody can ask ahead; 64 at most, so that the document stays small.
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,86}")
@@ -19,6 +20,8 @@ _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,86}")
 _TIMEOUT_SECONDS: Final = 60
 # The service cuts its own answers there.
 _MAX_ANSWER: Final = 1024 * 1024
+# A report blocks the processor's one mailbox: requests queue instead of piling up.
+_WAITING: Final = 8
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,15 @@ class Evidence:
 
     Attributes:
         token: The signed token (JWT).
-        runtime_data: Standard base64 of the JSON document with the nonce; its SHA-256 is in the report.
+        runtime_data: The JSON document whose SHA-256 is in the report.
     """
 
     token: str
-    runtime_data: str
+    runtime_data: bytes
+
+    def document(self) -> dict[str, str]:
+        """Return the answer of `/api/evidence`."""
+        return {"token": self.token, "runtimeData": base64.b64encode(self.runtime_data).decode()}
 
 
 def nonce_is_valid(nonce: str) -> bool:
@@ -39,24 +46,63 @@ def nonce_is_valid(nonce: str) -> bool:
     return _NONCE.fullmatch(nonce) is not None
 
 
-def fetch_evidence(sidecar: str, authority: str, nonce: str) -> Evidence:
-    """Return a token of `authority` whose runtime data holds `nonce`.
+def runtime_data(nonce: str, tls_spki: str) -> bytes:
+    """Return what a report vouches for: canonical JSON of who asked, and of the key that answers.
+
+    The key makes the evidence worthless to everybody else: who relays it cannot end the same TLS connection.
+
+    Args:
+        nonce: The caller's, already checked with `nonce_is_valid`.
+        tls_spki: SHA-256 of the channel key's SubjectPublicKeyInfo, hexadecimal.
+    """
+    return json.dumps({"nonce": nonce, "tlsSPKI": tls_spki}, separators=(",", ":"), sort_keys=True).encode()
+
+
+class EvidenceDesk:
+    """Where the page and its API get evidence: one report at a time, in a short queue."""
+
+    def __init__(self, attest: Callable[[bytes], str], tls_spki: str) -> None:
+        """Serve evidence of the channel whose key is `tls_spki`; `attest` makes a token over runtime data."""
+        self._attest = attest
+        self._tls_spki = tls_spki
+        self._mailbox, self._counter, self._waiting = Lock(), Lock(), 0
+
+    def evidence(self, nonce: str) -> Evidence:
+        """Return evidence over a nonce that was checked with `nonce_is_valid`; blocks until it is one's turn.
+
+        Raises:
+            Busy: The queue is full.
+            EvidenceError: There is none to be had.
+        """
+        with self._counter:
+            if self._waiting > _WAITING:
+                raise Busy("too many ask for evidence at the same time: ask again in a minute")
+            self._waiting += 1
+        try:
+            with self._mailbox:
+                data = runtime_data(nonce, self._tls_spki)
+                return Evidence(self._attest(data), data)
+        finally:
+            with self._counter:
+                self._waiting -= 1
+
+
+def token_of_sidecar(sidecar: str, authority: str, data: bytes) -> str:
+    """Return a token of `authority` over runtime data.
 
     The sidecar is Microsoft's `skr`, `POST /attest/maa`: `maa_endpoint`, and `runtime_data` in base64.
 
     Args:
         sidecar: URL of the sidecar on this group's loopback.
         authority: Host name of the attestation service.
-        nonce: The caller's, already checked with `nonce_is_valid`.
+        data: The runtime data.
 
     Raises:
         EvidenceError: The sidecar cannot be reached, refused, or answered something else.
     """
-    document = json.dumps({"nonce": nonce}, separators=(",", ":")).encode()
-    runtime_data = base64.b64encode(document).decode()
     request = urllib.request.Request(  # noqa: S310  the settings admit http on the loopback only
         f"{sidecar}/attest/maa",
-        data=json.dumps({"maa_endpoint": authority, "runtime_data": runtime_data}).encode(),
+        data=json.dumps({"maa_endpoint": authority, "runtime_data": base64.b64encode(data).decode()}).encode(),
         headers={"Content-Type": "application/json"},
     )
     # No proxy: the sidecar listens on the loopback.
@@ -75,7 +121,7 @@ def fetch_evidence(sidecar: str, authority: str, nonce: str) -> Evidence:
     token = answer.get("token") if isinstance(answer, dict) else None
     if not isinstance(token, str) or not token:
         raise EvidenceError(f"the attestation sidecar at {sidecar} gave no token for {authority}: see its log")
-    return Evidence(token, runtime_data)
+    return token
 
 
 def policy_hash(environment: Mapping[str, str]) -> str:

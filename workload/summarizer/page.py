@@ -10,7 +10,6 @@ import streamlit as st
 
 from summarizer.context import Context, get_context
 from summarizer.errors import EvidenceError
-from summarizer.evidence import fetch_evidence
 from summarizer.progress import DocumentSummary, Snapshot, State
 
 # Often enough that a waiting reader sees each state, seldom enough to cost nothing.
@@ -123,7 +122,7 @@ def _model(snapshot: Snapshot) -> None:
     if snapshot.model is None:
         return
     card = snapshot.model
-    with st.expander(f"About the model: {card.name}", icon=":material/neurology:"):
+    with st.expander(f"About the model: {_plain(card.name)}", icon=":material/neurology:"):
         facts = (*card.facts, ("Engine", snapshot.engine), ("SHA-256 of the manifest", snapshot.model_sha256))
         st.markdown("\n".join(f"- **{_plain(label)}:** {_plain(value)}" for label, value in facts))
 
@@ -135,16 +134,17 @@ def _evidence(context: Context) -> None:
         st.code(context.policy_hash, language=None)
     else:
         st.markdown("This process sees no policy: it does not run in a confidential container group.")
-    if context.settings.maa is None:
+    if context.desk is None:
         st.caption("No attestation service is configured, so there is no token to show.")
         return
     st.caption(
         "The hash above is this page's own word. Proof is a token of "
-        f"{_plain(context.settings.maa)} over a nonce of yours: `GET /api/evidence?nonce=…`, or `csum verify`."
+        f"{_plain(context.settings.maa or '')} over a nonce of yours and over the key of this connection: `csum open` "
+        "asks for it before your browser sees anything, `csum verify` shows what it says."
     )
     if st.button("Get a fresh attestation token", icon=":material/verified:"):
         try:
-            given = fetch_evidence(context.settings.skr, context.settings.maa, secrets.token_urlsafe(32))
+            given = context.desk.evidence(secrets.token_urlsafe(32))
         except EvidenceError as error:
             st.error(_plain(str(error)))
         else:

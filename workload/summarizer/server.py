@@ -1,6 +1,7 @@
-"""One process, one port: the streamlit page at `/`, its API below `/api/`, and the probes."""
+"""One process, one port, TLS only: the streamlit page at `/`, its API below `/api/`, and the probes."""
 
 import os
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -10,8 +11,9 @@ from starlette.middleware import Middleware
 
 from summarizer import api, page
 from summarizer.access import SameOriginSockets, SecurityHeaders, TokenAccess
+from summarizer.channel import memory_file, new_channel_key
 from summarizer.context import Context, set_context
-from summarizer.evidence import policy_hash
+from summarizer.evidence import EvidenceDesk, policy_hash, token_of_sidecar
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 from summarizer.worker import Worker
@@ -36,18 +38,24 @@ STREAMLIT_OPTIONS: Final = {
 }
 
 
-def create_app(settings: Settings, progress: Progress) -> streamlit.App:
+def create_app(settings: Settings, progress: Progress, desk: EvidenceDesk | None) -> streamlit.App:
     """Return the ASGI application."""
-    set_context(Context(settings, progress, policy_hash(os.environ)))
+    set_context(Context(settings, progress, policy_hash(os.environ), desk))
     middleware = [Middleware(SecurityHeaders), Middleware(SameOriginSockets)]
     if settings.token_sha256 is not None:
         middleware.append(Middleware(TokenAccess, token_sha256=settings.token_sha256))
-    return streamlit.App(Path(page.__file__), routes=api.routes(settings, progress), middleware=middleware)
+    return streamlit.App(Path(page.__file__), routes=api.routes(settings, progress, desk), middleware=middleware)
 
 
 def serve(settings: Settings) -> None:
     """Start the work in the background and serve until a signal ends the process."""
+    key = new_channel_key()
+    desk = None
+    if settings.maa is not None:
+        desk = EvidenceDesk(partial(token_of_sidecar, settings.skr, settings.maa), key.spki_sha256)
     progress = Progress()
-    app = create_app(settings, progress)
+    app = create_app(settings, progress, desk)
     Thread(target=Worker(settings, progress).run, name="worker", daemon=True).start()
-    app.run(config={**STREAMLIT_OPTIONS, "server.address": settings.address, "server.port": settings.port})
+    channel = memory_file(key.pem)
+    listen = {"server.address": settings.address, "server.port": settings.port}
+    app.run(config={**STREAMLIT_OPTIONS, **listen, "server.sslCertFile": channel, "server.sslKeyFile": channel})

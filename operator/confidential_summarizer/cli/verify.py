@@ -31,7 +31,7 @@ class Question:
     """What to ask, and what the answer has to show.
 
     Attributes:
-        url: The page's URL.
+        url: The page's URL, https.
         host_data: The accepted hashes.
         attestation: Host name of the attestation service.
     """
@@ -80,8 +80,8 @@ def verify(
     if policy_file is not None:
         hashes = [policy_hash(policy_file)]
     question = asyncio.run(_question(target, resource, hashes, attestation, token_file))
-    evidence, verdict = asyncio.run(_ask(question, debuggable=allow_debuggable))
-    document = _document(question, evidence, verdict)
+    evidence, peer, verdict = asyncio.run(_ask(question, debuggable=allow_debuggable))
+    document = _document(question, evidence, peer, verdict)
     if evidence_file is not None:
         evidence_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         note(f"Evidence written to {evidence_file}.")
@@ -131,23 +131,30 @@ async def _question(
     return Question(running.status.endpoint.rstrip("/"), tuple(hashes), attestation)
 
 
-async def _ask(question: Question, *, debuggable: bool) -> tuple[Evidence, Verdict]:
+async def _ask(question: Question, *, debuggable: bool) -> tuple[Evidence, str, Verdict]:
     nonce = new_nonce()
     async with AttestationService(question.attestation) as service:
         keys = signing_keys(await service.signing_keys())
     async with PageClient(proxy=True) as pages:
-        evidence = Evidence.parse(await pages.evidence_from(question.url, nonce))
-    expectation = Expectation(question.attestation, question.host_data, nonce, datetime.now(UTC), debuggable)
-    return evidence, check(evidence, keys, expectation)
+        answer = await pages.evidence_from(question.url, nonce)
+    evidence = Evidence.parse(answer.document)
+    expectation = Expectation(
+        question.attestation, question.host_data, nonce, answer.peer, datetime.now(UTC), debuggable
+    )
+    return evidence, answer.peer, check(evidence, keys, expectation)
 
 
 def _is_url(text: str) -> bool:
-    return urlsplit(text).scheme in ("http", "https")
+    scheme = urlsplit(text).scheme
+    if scheme == "http":
+        raise SpecError(f"{text}: without TLS anybody on the way can answer. A summarizer's page is at https://…")
+    return scheme == "https"
 
 
-def _document(question: Question, evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+def _document(question: Question, evidence: Evidence, peer: str, verdict: Verdict) -> dict[str, Any]:
     return {
         "url": question.url,
+        "peer": peer,
         "attestation": question.attestation,
         "verified": verdict.passed,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

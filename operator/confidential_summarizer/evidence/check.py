@@ -34,6 +34,8 @@ class Expectation:
         authority: The attestation service's host name or URL.
         host_data: SHA-256 of the policy, 64 hex digits; several while a rollout replaces one by another.
         nonce: The nonce that the group was asked with, None to check evidence from a file.
+        peer: The key at the other end of the connection that the evidence came over: SHA-256 of its
+            SubjectPublicKeyInfo, hexadecimal; None to check evidence from a file.
         now: The time of the check.
         debuggable: Whether a debuggable guest is accepted; for test data only.
     """
@@ -41,6 +43,7 @@ class Expectation:
     authority: str
     host_data: Sequence[str]
     nonce: str | None
+    peer: str | None
     now: datetime
     debuggable: bool = False
 
@@ -106,6 +109,8 @@ def _checks(
     yield _binding(evidence, token)
     if expectation.nonce is not None:
         yield _nonce(evidence, expectation.nonce)
+    if expectation.peer is not None:
+        yield _channel(evidence, expectation.peer)
     yield _equal("Attestation type", token, _ATTESTATION_TYPE, "sevsnpvm")
     yield _host_data(token, expectation.host_data)
     yield _equal("Compliance status", token, COMPLIANCE_STATUS, COMPLIANT_UVM)
@@ -141,6 +146,14 @@ def _binding(evidence: Evidence, token: Token) -> Check:
 def _nonce(evidence: Evidence, nonce: str) -> Check:
     fresh = evidence.nonce is not None and hmac.compare_digest(evidence.nonce.encode(), nonce.encode())
     return Check("Nonce", fresh, "made for this question" if fresh else "made for another question: it may be old")
+
+
+def _channel(evidence: Evidence, peer: str) -> Check:
+    """The report names the key that answered; who only passes evidence on holds another one."""
+    if evidence.peer is not None and hmac.compare_digest(evidence.peer.encode(), peer.encode()):
+        return Check("Channel", True, f"TLS ends in the group, at key {peer}")
+    named = f"the evidence is of key {evidence.peer}" if evidence.peer else "the evidence names no key"
+    return Check("Channel", False, f"TLS ends at key {peer}, and {named}: somebody stands between")
 
 
 def _host_data(token: Token, expected: Sequence[str]) -> Check:

@@ -16,6 +16,9 @@ NONCE_BYTES = 32
 NONCE_FIELD = "nonce"
 """Field of the runtime data that holds the nonce."""
 
+PEER_FIELD = "tlsSPKI"
+"""Field of the runtime data that names the key of the group's TLS: SHA-256 of its SubjectPublicKeyInfo, hexadecimal."""
+
 
 def new_nonce() -> str:
     """Return a fresh nonce, base64url without padding."""
@@ -28,7 +31,8 @@ class Evidence:
 
     Attributes:
         token: The attestation service's JWT.
-        runtime_data: The exact bytes whose SHA-256 the processor put into its report: JSON with the nonce.
+        runtime_data: The exact bytes whose SHA-256 the processor put into its report: JSON with the nonce
+            and the key of the channel.
     """
 
     token: str
@@ -56,9 +60,17 @@ class Evidence:
     @property
     def nonce(self) -> str | None:
         """The nonce in the runtime data, None where there is none."""
+        return self._field(NONCE_FIELD)
+
+    @property
+    def peer(self) -> str | None:
+        """The key of the group's TLS as the runtime data name it, None where they do not."""
+        return self._field(PEER_FIELD)
+
+    def _field(self, name: str) -> str | None:
         try:
             document: Any = json.loads(self.runtime_data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        value = document.get(NONCE_FIELD) if isinstance(document, dict) else None
+        value = document.get(name) if isinstance(document, dict) else None
         return value if isinstance(value, str) else None

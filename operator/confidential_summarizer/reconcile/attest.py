@@ -40,10 +40,11 @@ async def attest(context: Context) -> Outcome:
         authority=authority,
         host_data=[context.host_data],
         nonce=nonce,
+        peer=answer.peer,
         now=context.now,
         debuggable=is_debug(context.resource),
     )
-    verdict = check(Evidence.parse(answer), await context.clients.signing_keys(authority), expectation)
+    verdict = check(Evidence.parse(answer.document), await context.clients.signing_keys(authority), expectation)
     if not verdict.passed:
         refused = "; ".join(f"{failure.name}: {failure.detail}" for failure in verdict.failures)
         return Outcome(context, [Finding.false(ConditionType.ATTESTED, Reason.EVIDENCE_REFUSED, refused)], waits=True)

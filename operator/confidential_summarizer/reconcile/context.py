@@ -13,6 +13,7 @@ from confidential_summarizer.azure.keys import Vault
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
+from confidential_summarizer.pages import Answer
 from confidential_summarizer.targets.observation import Drift, Observation
 from confidential_summarizer.targets.target import Derivation
 
@@ -45,8 +46,8 @@ class Pages(Protocol):
     async def status(self, address: str) -> Mapping[str, Any] | None:
         """Return the page's own status, or None while it does not answer."""
 
-    async def evidence(self, address: str, nonce: str) -> Mapping[str, Any] | None:
-        """Return fresh evidence bound to the nonce, or None while there is none."""
+    async def evidence(self, address: str, nonce: str) -> Answer | None:
+        """Return fresh evidence bound to the nonce, and who gave it, or None while there is none."""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _endpoint(context: Context) -> str | None:
     if observation is None:
         return context.resource.status.endpoint
     addresses = [group.address for group in observation.ready or observation.serving if group.address]
-    return f"http://{addresses[0]}" if addresses else None
+    return f"https://{addresses[0]}" if addresses else None
 
 
 def _host_data(context: Context) -> str:

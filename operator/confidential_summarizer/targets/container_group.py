@@ -121,7 +121,7 @@ def _container(container: Container) -> dict[str, Any]:
         properties["securityContext"] = {"privileged": True}
     if container.readiness_path:
         properties["readinessProbe"] = {
-            "httpGet": {"path": container.readiness_path, "port": container.ports[0], "scheme": "http"},
+            "httpGet": {"path": container.readiness_path, "port": container.ports[0], "scheme": "https"},
             "periodSeconds": 2,
         }
     return {"name": container.name, "properties": properties}

@@ -104,7 +104,7 @@ def _container(container: Container) -> dict[str, Any]:
         rendered["securityContext"] = {"privileged": True}
     if container.readiness_path:
         rendered["readinessProbe"] = {
-            "httpGet": {"path": container.readiness_path, "port": container.ports[0]},
+            "httpGet": {"path": container.readiness_path, "port": container.ports[0], "scheme": "HTTPS"},
             "periodSeconds": READINESS_PERIOD_SECONDS,
         }
     return rendered

@@ -21,6 +21,7 @@ from confidential_summarizer.evidence import Evidence, Expectation, Verdict, che
 MAA = "sharedeus2.eus2.attest.azure.net"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOST_DATA = "ab" * 32
+PEER = "ee" * 32
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def published(key: rsa.RSAPrivateKey, kid: str = "k1") -> dict[str, Any]:
 
 
 def runtime(nonce: str) -> bytes:
-    return json.dumps({"nonce": nonce, "name": "contracts"}).encode()
+    return json.dumps({"nonce": nonce, "tlsSPKI": PEER, "name": "contracts"}).encode()
 
 
 def claims(runtime_data: bytes, **changes: Any) -> dict[str, Any]:
@@ -76,6 +77,7 @@ def verdict(
     *,
     nonce: str = "fresh",
     asked: str | None = "fresh",
+    peer: str | None = PEER,
     keys: Mapping[str, Any] | None = None,
     runtime_data: bytes | None = None,
     debuggable: bool = False,
@@ -84,7 +86,7 @@ def verdict(
     data = runtime(nonce)
     token = jwt.encode(claims(data, **(changes or {})), key, algorithm="RS256", headers={"kid": "k1", **header})
     evidence = Evidence(token, data if runtime_data is None else runtime_data)
-    expectation = Expectation(MAA, [HOST_DATA], asked, NOW, debuggable)
+    expectation = Expectation(MAA, [HOST_DATA], asked, peer, NOW, debuggable)
     return check(evidence, signing_keys(keys or published(key)), expectation)
 
 
@@ -96,7 +98,7 @@ def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
     result = verdict(key)
 
     assert result.passed
-    assert len(result.checks) == 10
+    assert len(result.checks) == 11
     assert result.claims()["x-ms-sevsnpvm-hostdata"] == HOST_DATA
 
 
@@ -131,8 +133,23 @@ def test_an_old_nonce_is_refused(key: rsa.RSAPrivateKey) -> None:
     assert failed(verdict(key, nonce="yesterday")) == ["Nonce"]
 
 
-def test_evidence_from_a_file_needs_no_nonce(key: rsa.RSAPrivateKey) -> None:
-    assert verdict(key, nonce="yesterday", asked=None).passed
+def test_evidence_of_another_connection_is_refused(key: rsa.RSAPrivateKey) -> None:
+    result = verdict(key, peer="dd" * 32)
+
+    assert failed(result) == ["Channel"]
+    assert "somebody stands between" in result.failures[0].detail
+
+
+@pytest.mark.parametrize("data", [b'{"nonce": "fresh"}', b'{"nonce": "fresh", "tlsSPKI": null}', b"[]", b"[" * 100_000])
+def test_evidence_that_names_no_connection_is_refused(key: rsa.RSAPrivateKey, data: bytes) -> None:
+    token = jwt.encode(claims(data), key, algorithm="RS256", headers={"kid": "k1"})
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
+
+    assert "Channel" in failed(check(Evidence(token, data), signing_keys(published(key)), expectation))
+
+
+def test_evidence_from_a_file_needs_neither_nonce_nor_connection(key: rsa.RSAPrivateKey) -> None:
+    assert verdict(key, nonce="yesterday", asked=None, peer=None).passed
 
 
 def test_runtime_data_of_somebody_else_is_refused(key: rsa.RSAPrivateKey) -> None:
@@ -153,7 +170,7 @@ def test_a_token_does_not_choose_how_it_is_checked(key: rsa.RSAPrivateKey, algor
     data = runtime("fresh")
     secret = {"none": None, "HS256": "x" * 64, "RS512": key}[algorithm]
     token = jwt.encode(claims(data), secret, algorithm=algorithm, headers={"kid": "k1"})  # type: ignore[arg-type]
-    expectation = Expectation(MAA, [HOST_DATA], "fresh", NOW)
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
 
     assert "Signature" in failed(check(Evidence(token, data), signing_keys(published(key)), expectation))
 
@@ -166,7 +183,7 @@ def test_a_changed_claim_breaks_the_signature(key: rsa.RSAPrivateKey) -> None:
     data = runtime("fresh")
     header, _, signature = jwt.encode(claims(data), key, algorithm="RS256", headers={"kid": "k1"}).split(".")
     other = base64.urlsafe_b64encode(json.dumps(claims(data, jti="1")).encode()).rstrip(b"=").decode()
-    expectation = Expectation(MAA, [HOST_DATA], "fresh", NOW)
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
 
     result = check(Evidence(f"{header}.{other}.{signature}", data), signing_keys(published(key)), expectation)
 
@@ -187,7 +204,7 @@ def test_a_service_without_keys_is_refused(document: object) -> None:
 
 @pytest.mark.parametrize("token", ["", "a.b", "a.b.c", "e30.W10.e30"])
 def test_what_is_no_token_is_refused(key: rsa.RSAPrivateKey, token: str) -> None:
-    expectation = Expectation(MAA, [HOST_DATA], "fresh", NOW)
+    expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
     with pytest.raises(IntegrityError):
         check(Evidence(token, b"{}"), signing_keys(published(key)), expectation)
 

@@ -112,7 +112,7 @@ async def test_a_key_that_admits_the_policy_leads_to_ready() -> None:
         "Ready", "ImagesResolved", "PolicyGenerated", "KeyReleasable", "Deployed", "Attested",
     ]  # fmt: skip
     status = world.resource["status"]
-    assert status["endpoint"] == "http://10.0.0.1:8501"
+    assert status["endpoint"] == "https://10.0.0.1:8501"
     assert status["policy"] == status["trust"]["hostData"][:12]
     assert status["trust"]["keys"][0]["admits"] == [world.host_data()]
     assert all(c["observedGeneration"] == 1 for c in status["conditions"])

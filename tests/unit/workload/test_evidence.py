@@ -7,9 +7,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from summarizer.errors import EvidenceError
-from summarizer.evidence import fetch_evidence, nonce_is_valid, policy_hash
+from summarizer.evidence import nonce_is_valid, policy_hash, runtime_data, token_of_sidecar
 
 NONCE = "bm9uY2Utbm9uY2Utbm9uY2Utbm9uY2U"
+DATA = runtime_data(NONCE, "ee" * 32)
 
 
 class Sidecar:
@@ -44,12 +45,12 @@ class Sidecar:
 
 def test_the_token_is_asked_for_over_the_callers_nonce() -> None:
     with Sidecar(200, b'{"token":"h.p.s"}') as sidecar:
-        given = fetch_evidence(sidecar.url, "sharedeus2.eus2.attest.azure.net", NONCE)
+        token = token_of_sidecar(sidecar.url, "sharedeus2.eus2.attest.azure.net", DATA)
     [(path, sent)] = sidecar.requests
     assert path == "/attest/maa"
-    assert sent == {"maa_endpoint": "sharedeus2.eus2.attest.azure.net", "runtime_data": given.runtime_data}
-    assert json.loads(base64.b64decode(given.runtime_data)) == {"nonce": NONCE}
-    assert given.token == "h.p.s"
+    assert sent == {"maa_endpoint": "sharedeus2.eus2.attest.azure.net", "runtime_data": base64.b64encode(DATA).decode()}
+    assert f'{{"nonce":"{NONCE}","tlsSPKI":"{"ee" * 32}"}}'.encode() == DATA
+    assert token == "h.p.s"
 
 
 @pytest.mark.parametrize(
@@ -64,14 +65,14 @@ def test_the_token_is_asked_for_over_the_callers_nonce() -> None:
 )
 def test_anything_but_a_token_is_an_error(status, body, message) -> None:
     with Sidecar(status, body) as sidecar, pytest.raises(EvidenceError, match=message):
-        fetch_evidence(sidecar.url, "sharedeus2.eus2.attest.azure.net", NONCE)
+        token_of_sidecar(sidecar.url, "sharedeus2.eus2.attest.azure.net", DATA)
 
 
 def test_a_group_without_the_sidecar_is_told_so() -> None:
     with Sidecar(200, b"") as gone:
         pass
     with pytest.raises(EvidenceError, match="add one to the container group"):
-        fetch_evidence(gone.url, "sharedeus2.eus2.attest.azure.net", NONCE)
+        token_of_sidecar(gone.url, "sharedeus2.eus2.attest.azure.net", DATA)
 
 
 @pytest.mark.parametrize("nonce", ["", "short", "a" * 87, "a" * 30 + "=", 'a" ,"keys":[]' * 3])

@@ -1,14 +1,15 @@
-import asyncio
+import json
 import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from summarizer import api
 from summarizer.card import ModelCard
-from summarizer.evidence import Evidence
+from summarizer.evidence import EvidenceDesk
 from summarizer.guard import Guarded
 from summarizer.progress import DocumentSummary, Progress, State
 
@@ -20,7 +21,7 @@ def progress() -> Progress:
 
 @pytest.fixture
 def client(settings, progress) -> TestClient:
-    return TestClient(Starlette(routes=api.routes(settings, progress)))
+    return TestClient(Starlette(routes=api.routes(settings, progress, None)))
 
 
 def test_readiness_follows_the_state_and_health_does_not(client, progress) -> None:
@@ -71,28 +72,27 @@ def test_evidence_needs_a_fresh_looking_nonce_and_an_authority(client) -> None:
     assert "SUMMARIZER_MAA" in answer.json()["error"]
 
 
-async def test_those_who_ask_for_evidence_queue_and_a_long_queue_is_refused(settings, progress, monkeypatch) -> None:
-    loop, first, release = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    asked: list[str] = []
+def test_those_who_ask_for_evidence_queue_and_a_long_queue_is_refused(settings, progress) -> None:
+    first, release, asked = threading.Event(), threading.Event(), []
 
-    def slow(sidecar: str, authority: str, nonce: str) -> Evidence:
-        asked.append(nonce)
-        loop.call_soon_threadsafe(first.set)
+    def slow(data: bytes) -> str:
+        asked.append(json.loads(data))
+        first.set()
         release.wait(20)
-        return Evidence("h.p.s", "e30=")
+        return "h.p.s"
 
-    monkeypatch.setattr(api, "fetch_evidence", slow)
-    settings = settings.model_copy(update={"maa": "sharedeus2.eus2.attest.azure.net"})
-    app = Starlette(routes=api.routes(settings, progress))
-    [handler] = [route.endpoint for route in app.routes if route.path == "/api/evidence"]
+    client = TestClient(Starlette(routes=api.routes(settings, progress, EvidenceDesk(slow, "ee" * 32))))
 
-    def request(number: int) -> Request:
-        return Request({"type": "http", "headers": [], "query_string": f"nonce={number:043d}".encode()})
+    def ask(number: int) -> int:
+        return client.get("/api/evidence", params={"nonce": f"{number:043d}"}).status_code
 
-    waiting = [asyncio.create_task(handler(request(number))) for number in range(9)]
-    await asyncio.wait_for(first.wait(), 20)
-    assert (await handler(request(9))).status_code == 429
-    assert len(asked) == 1
-    release.set()
-    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
-    assert len(asked) == 9
+    with ThreadPoolExecutor(12) as readers:
+        answers = [readers.submit(ask, number) for number in range(12)]
+        first.wait(20)
+        refused = [answer.result(20) for answer in islice(as_completed(answers, 20), 3)]
+        release.set()
+        codes = [answer.result(20) for answer in answers]
+    assert refused == [429] * 3
+    assert sorted(codes) == [200] * 9 + [429] * 3
+    assert len({data["nonce"] for data in asked}) == len(asked) == 9
+    assert {data["tlsSPKI"] for data in asked} == {"ee" * 32}

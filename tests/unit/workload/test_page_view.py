@@ -3,6 +3,8 @@ from streamlit.testing.v1 import AppTest
 
 from summarizer import context, page
 from summarizer.card import ModelCard
+from summarizer.errors import EvidenceError
+from summarizer.evidence import EvidenceDesk
 from summarizer.guard import Guarded
 from summarizer.progress import DocumentSummary, Progress, State
 
@@ -12,10 +14,10 @@ WITHHELD = DocumentSummary("Document 2", 600, Guarded("", "Withheld", 0))
 
 @pytest.fixture
 def draw(settings):
-    def draw(policy_hash: str = "", changes=None, **snapshot) -> AppTest:
+    def draw(policy_hash: str = "", changes=None, desk=None, **snapshot) -> AppTest:
         progress = Progress()
         progress.update(**snapshot)
-        context.set_context(context.Context(settings.model_copy(update=changes or {}), progress, policy_hash))
+        context.set_context(context.Context(settings.model_copy(update=changes or {}), progress, policy_hash, desk))
         app = AppTest.from_file(page.__file__, default_timeout=20).run()
         assert not app.exception
         return app
@@ -75,7 +77,7 @@ def test_the_notice_of_the_model_stands_above_the_summaries(draw) -> None:
     card = ModelCard("bart-demo", "It copies.", (("Architecture", "BART"),))
     app = draw(state=State.READY, documents=1, summaries=(COPIED,), model=card, engine="ctranslate2")
     assert app.warning[0].value == "It copies\\."
-    assert app.expander[0].label == "About the model: bart-demo"
+    assert app.expander[0].label == "About the model: bart\\-demo"
     assert "**Engine:** ctranslate2" in text(app)
 
 
@@ -86,9 +88,11 @@ def test_the_policy_hash_is_shown_and_confidentiality_claimed_only_with_it(draw)
     assert "decrypted in its memory" not in text(outside)
 
 
-def test_a_missing_attestation_sidecar_is_told_without_a_traceback(draw) -> None:
-    # Port 1 is reserved: nothing listens there.
-    app = draw(changes={"maa": "sharedeus2.eus2.attest.azure.net", "skr": "http://127.0.0.1:1"}, policy_hash="ab" * 32)
+def test_evidence_that_cannot_be_had_is_told_without_a_traceback(draw) -> None:
+    def refuse(_data: bytes) -> str:
+        raise EvidenceError("the service refused")
+
+    app = draw(policy_hash="ab" * 32, desk=EvidenceDesk(refuse, "ee" * 32))
     app.button[0].click().run()
-    assert "no attestation sidecar answers" in app.error[0].value
+    assert "the service refused" in app.error[0].value
     assert not app.exception

@@ -1,0 +1,116 @@
+"""Who stands between the readers and the group, or answers in its place."""
+
+import asyncio
+import json
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from confidential_summarizer.cli import verify
+from confidential_summarizer.pages import Answer, PageClient
+from tests.support.attested import Attested
+from tests.support.data_owner import Result, csum
+from tests.support.resources import ATTESTATION
+from tests.support.tls import Handler, Served, serving
+
+HOST_DATA = "ab" * 32
+UNVERIFIED = ssl.create_default_context()
+UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
+
+
+class Group:
+    """A genuine group: its page vouches for the key at which its TLS ends."""
+
+    def __init__(self) -> None:
+        self.attested = Attested(datetime.now(UTC))
+
+    @contextmanager
+    def running(self) -> Iterator[Served]:
+        group = self
+
+        class Page(Handler):
+            def get(self) -> None:
+                nonce = parse_qs(urlsplit(self.path).query)["nonce"][0]
+                self.reply(200, group.attested.evidence(nonce, HOST_DATA, group.served.peer))
+
+        with serving(Page) as self.served:
+            yield self.served
+
+
+@contextmanager
+def look_alike(genuine: Served) -> Iterator[Served]:
+    """A page of the attacker's that passes on only the genuine group's evidence, fresh for every nonce."""
+
+    class Page(Handler):
+        def get(self) -> None:
+            if not self.path.startswith("/api/evidence"):
+                self.reply(200, b"forged summaries")
+                return
+            with urllib.request.urlopen(genuine.url + self.path, context=UNVERIFIED) as answer:
+                self.reply(200, json.load(answer))
+
+    with serving(Page) as served:
+        yield served
+
+
+@pytest.fixture
+def group(monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group whose attestation service is at hand; the rest of `csum` is as it is."""
+    group = Group()
+
+    class Service:
+        def __init__(self, _host: str) -> None:
+            pass
+
+        async def __aenter__(self) -> "Service":
+            return self
+
+        async def __aexit__(self, *_error: object) -> None:
+            pass
+
+        async def signing_keys(self) -> object:
+            return None
+
+    monkeypatch.setattr(verify, "AttestationService", Service)
+    monkeypatch.setattr(verify, "signing_keys", lambda _document: group.attested.keys)
+    return group
+
+
+def verified(url: str) -> Result:
+    return csum("verify", url, "--host-data", HOST_DATA, "--attestation", ATTESTATION, "-o", "json")
+
+
+def test_a_look_alike_page_that_passes_on_genuine_evidence_is_refused(group: Group) -> None:
+    with group.running() as genuine, look_alike(genuine) as forged:
+        honest, result = verified(genuine.url), verified(forged.url)
+
+    assert honest.code == 0, honest.err
+    assert honest.data["peer"] == genuine.peer
+    assert result.code == 1
+    [refused] = [check for check in result.data["checks"] if not check["passed"]]
+    assert refused["name"] == "Channel"
+    assert "somebody stands between" in refused["detail"]
+
+
+def test_the_operator_knows_with_whom_it_spoke(group: Group) -> None:
+    async def asked(address: str) -> Answer | None:
+        async with PageClient() as pages:
+            return await pages.evidence(address, "n" * 43)
+
+    with group.running() as genuine, look_alike(genuine) as forged:
+        answer = asyncio.run(asked(forged.url.removeprefix("https://")))
+
+    assert answer is not None
+    assert answer.peer == forged.peer != genuine.peer
+
+
+def test_a_page_without_tls_is_not_even_asked(group: Group) -> None:
+    result = verified("http://127.0.0.1:1")
+
+    assert result.code == 3
+    assert "https://" in result.err
