@@ -139,6 +139,9 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         environment["SUMMARIZER_OUTPUT"] = mount_point(output)
     if documents.content_sha256 is not None:
         environment["SUMMARIZER_DOCUMENTS_SHA256"] = documents.content_sha256
+    if documents.content_key is not None:
+        environment["SUMMARIZER_DOCUMENTS_KEY"] = documents.content_key
+        environment["SUMMARIZER_DOCUMENTS_MIN_VERSION"] = str(documents.min_version)
     for file_system in models:
         environment["SUMMARIZER_MODELS"] = mount_point(file_system)
         environment["SUMMARIZER_MODELS_SHA256"] = str(file_system.content_sha256)

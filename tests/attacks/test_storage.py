@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from confidential_summarizer.errors import SpecError
-from confidential_summarizer.sealing import read_manifest
+from confidential_summarizer.sealing import Signer, content_key, read_manifest
+from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 from summarizer.content import read_content, read_model
 from summarizer.engine.base import read_settings
 from summarizer.errors import ContentError
@@ -86,6 +88,87 @@ def renamed(documents: Path) -> None:
 @pytest.mark.parametrize("attack", [extra, missing, changed, renamed])
 def test_documents_that_differ_from_the_pin_are_not_summarized(group: Settings, attack) -> None:
     attack(group.documents)
+    refused(group, "differ from what the policy pins")
+
+
+@pytest.fixture
+def owner() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def signed(group: Settings, owner: Ed25519PrivateKey) -> Settings:
+    """What the owner approved: whatever they sign for these documents, from version 5 on; storage serves version 5."""
+    sign(group.documents, Signer(owner, "documents", 5))
+    changes = {"documents_sha256": None, "documents_key": content_key(owner), "documents_min_version": 5}
+    return group.model_copy(update=changes)
+
+
+def sign(documents: Path, signer: Signer) -> None:
+    """Put the owner's signature over the files as they are where `csum seal --sign` puts it."""
+    (documents / SIGNATURE_NAME).unlink(missing_ok=True)
+    (documents / SIGNATURE_NAME).write_bytes(signer.sign(read_manifest(documents).sha256).text)
+
+
+def test_new_documents_that_the_owner_signed_need_no_new_approval(signed: Settings, owner: Ed25519PrivateKey) -> None:
+    assert run(signed).version == 5
+    extra(signed.documents)
+    sign(signed.documents, Signer(owner, "documents", 6))
+    snapshot = run(signed)
+    assert (snapshot.state, snapshot.version, snapshot.documents) == (State.READY, 6, 4)
+
+
+def test_an_older_signed_image_is_not_rolled_back_to(signed: Settings, owner: Ed25519PrivateKey) -> None:
+    sign(signed.documents, Signer(owner, "documents", 4))
+    refused(signed, "version 4, older than minVersion 5")
+
+
+def test_another_signers_documents_are_refused(signed: Settings) -> None:
+    sign(signed.documents, Signer(Ed25519PrivateKey.generate(), "documents", 5))
+    refused(signed, "not signed by the contentKey that the policy pins")
+
+
+def test_a_signature_that_only_names_the_owners_key_is_refused(signed: Settings, owner: Ed25519PrivateKey) -> None:
+    stranger = Ed25519PrivateKey.generate()
+    sign(signed.documents, Signer(stranger, "documents", 5))
+    file = signed.documents / SIGNATURE_NAME
+    file.write_bytes(file.read_bytes().replace(content_key(stranger).encode(), content_key(owner).encode()))
+    refused(signed, "not signed by the contentKey that the policy pins")
+
+
+def test_what_the_owner_signed_for_another_file_system_is_refused(signed: Settings, owner: Ed25519PrivateKey) -> None:
+    sign(signed.documents, Signer(owner, "minutes", 5))
+    refused(signed, "signed for another file system than documents")
+
+
+@pytest.mark.parametrize("attack", [extra, missing, changed, renamed])
+def test_documents_that_differ_from_the_signed_ones_are_refused(signed: Settings, attack) -> None:
+    attack(signed.documents)
+    refused(signed, "differ from what their owner signed as version 5")
+
+
+def test_a_version_cannot_be_raised_without_the_key(signed: Settings, owner: Ed25519PrivateKey) -> None:
+    sign(signed.documents, Signer(owner, "documents", 4))
+    file = signed.documents / SIGNATURE_NAME
+    file.write_bytes(file.read_bytes().replace(b"version 4", b"version 5"))
+    refused(signed, "not signed by the contentKey")
+
+
+def test_unsigned_documents_are_refused_where_a_signature_is_wanted(signed: Settings) -> None:
+    (signed.documents / SIGNATURE_NAME).unlink()
+    refused(signed, "are not signed")
+
+
+def test_a_signature_of_endless_length_is_not_read(signed: Settings) -> None:
+    (signed.documents / SIGNATURE_NAME).write_bytes(bytes(4096))
+    refused(signed, "the signature of the documents is too large")
+
+
+def test_a_pin_of_the_files_takes_them_signed_or_not_and_no_others(group: Settings, owner: Ed25519PrivateKey) -> None:
+    sign(group.documents, Signer(owner, "documents", 9))
+    assert run(group).state is State.READY
+    extra(group.documents)
+    sign(group.documents, Signer(owner, "documents", 10))
     refused(group, "differ from what the policy pins")
 
 

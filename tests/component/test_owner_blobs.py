@@ -87,6 +87,7 @@ def test_a_pushed_image_arrives_byte_for_byte(azure, sealed, options):
         digest,
         sealed.stat().st_size,
     )
+    assert result.data["contentSHA256"] == json.loads(Path(f"{sealed}.json").read_text())["contentSHA256"]
     assert result.data["type"] == ("page blob" if options else "block blob")
     assert hashlib.sha256(asyncio.run(content(azure, name))).hexdigest() == digest
 

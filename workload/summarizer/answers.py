@@ -21,6 +21,7 @@ def status_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
             "found": snapshot.documents,
             "summarized": len(snapshot.summaries),
             "skipped": snapshot.skipped,
+            "version": snapshot.version,
         },
     }
 

@@ -6,6 +6,8 @@ to its end, hashed, and only that copy is used. The canonical form of the manife
 (docs/reference/content-manifest.md): for each regular file, in the order of the paths' bytes,
 
     SHA-256 as 64 lower-case hexadecimal digits, a blank, the size in decimal, a blank, the path, a NUL byte
+
+The owner's signature at the root (`pins.py`) is no part of it.
 """
 
 import errno
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from summarizer.errors import ContentError
+from summarizer.pins import LARGEST_SIGNATURE, SIGNATURE_NAME, DigestPin, Pin
 
 # mke2fs makes this directory at the root; it is readable by root only and no part of what was sealed.
 _LOST_AND_FOUND: Final = b"lost+found"
@@ -49,12 +52,14 @@ class Content:
         numbers: The number of each kept file in canonical order, from 1; stands for its name in messages.
         others: How many other files there are.
         sha256: SHA-256 of the manifest; empty if nothing was pinned.
+        version: The version that the owner signed; None where the policy asks for no signature.
     """
 
     kept: Mapping[str, bytes]
     numbers: Mapping[str, int]
     others: int
     sha256: str = ""
+    version: int | None = None
 
     def __repr__(self) -> str:
         """Say nothing: a representation may end up in a log."""
@@ -66,14 +71,14 @@ def everything(_path: str) -> bool:
     return True
 
 
-def read_content(root: Path, what: str, *, keep: Keep = everything, pin: str | None = None) -> Content:
+def read_content(root: Path, what: str, *, keep: Keep = everything, pin: Pin | None = None) -> Content:
     """Read the tree below `root` once.
 
     Args:
         root: The directory; it may itself be a link, because the sidecar makes mount points as links.
         what: What to call it in messages: `the documents`.
         keep: Which paths to keep in memory; the others are read too where there is a pin, and only counted else.
-        pin: SHA-256 that the manifest of the whole tree must have.
+        pin: What the whole tree has to be.
 
     Raises:
         ContentError: There is a link or special file, something is too large or unreadable or changed meanwhile, or
@@ -104,7 +109,7 @@ def read_model(model: Path, models: Path | None = None, pin: str | None = None) 
     if models is None:
         return read_content(model, "the model").kept
     prefix = f"{model.relative_to(models)}/"
-    kept = read_content(models, "the models", keep=lambda path: path.startswith(prefix), pin=pin).kept
+    kept = read_content(models, "the models", keep=lambda path: path.startswith(prefix), pin=_digest_pin(pin)).kept
     if not kept:
         raise ContentError(f"the models have no folder {prefix}: name another model, or seal this one too")
     return {path.removeprefix(prefix): data for path, data in kept.items()}
@@ -121,7 +126,15 @@ def private_copy(files: ModelFiles) -> Iterator[Path]:
         yield Path(name)
 
 
-def _read_all(top: int, paths: list[bytes], what: str, keep: Keep, pin: str | None) -> Content:
+def _digest_pin(sha256: str | None) -> Pin | None:
+    return None if sha256 is None else DigestPin(sha256)
+
+
+def _read_all(top: int, paths: list[bytes], what: str, keep: Keep, pin: Pin | None) -> Content:
+    signature: bytes | None = None
+    if SIGNATURE_NAME in paths:
+        paths.remove(SIGNATURE_NAME)
+        signature = b"".join(_read_one(top, SIGNATURE_NAME, f"the signature of {what}", LARGEST_SIGNATURE, True)[2])
     kept: dict[str, bytes] = {}
     numbers: dict[str, int] = {}
     manifest = hashlib.sha256()
@@ -136,14 +149,12 @@ def _read_all(top: int, paths: list[bytes], what: str, keep: Keep, pin: str | No
         manifest.update(b"%s %d %s\0" % (digest.encode(), size, path))
         if wanted:
             kept[name], numbers[name] = b"".join(pieces), number
-    sha256 = "" if pin is None else manifest.hexdigest()
-    if pin is not None and sha256 != pin:
-        # Not the digest that was found: pages without a token show this, and a digest confirms a guess.
-        raise ContentError(
-            f"{what} are {len(paths)} files that differ from what the policy pins: one is missing, extra or changed. "
-            "Restore the blob, or seal again and pin the contentSHA256 that `csum seal` prints"
-        )
-    return Content(kept, numbers, len(paths) - len(kept), sha256)
+    others = len(paths) - len(kept)
+    if pin is None:
+        return Content(kept, numbers, others)
+    sha256 = manifest.hexdigest()
+    version = pin.check(sha256, signature, what, len(paths))
+    return Content(kept, numbers, others, sha256, version)
 
 
 def _files(top: int, what: str) -> Iterator[bytes]:
@@ -207,7 +218,7 @@ def _read_one(top: int, path: bytes, label: str, left: int, wanted: bool) -> tup
         if not stat.S_ISREG(status.st_mode):
             raise ContentError(f"{label} is no regular file: seal the files themselves")
         if status.st_size > left:
-            raise ContentError(f"{label} is too large: {_MAX_BYTES} bytes may be sealed in all")
+            raise ContentError(f"{label} is too large: {left} bytes are left for it")
         digest, size, pieces = hashlib.sha256(), 0, []
         try:
             while size <= status.st_size and (piece := file.read(_CHUNK)):

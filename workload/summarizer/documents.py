@@ -6,6 +6,7 @@ from typing import Final
 
 from summarizer.content import read_content
 from summarizer.errors import DocumentsError
+from summarizer.pins import Pin
 
 _SUFFIXES: Final = frozenset({".txt", ".md"})
 # Far above any text that somebody wants summarized on one page, and small beside the group's memory.
@@ -37,18 +38,22 @@ class Found:
     Attributes:
         documents: The readable ones, ordered by name.
         skipped: How many other files there are: hidden, not .txt or .md, or empty.
+        sha256: SHA-256 of the content manifest; empty where nothing is pinned.
+        version: The version that the owner signed, or None.
     """
 
     documents: tuple[Document, ...]
     skipped: int
+    sha256: str = ""
+    version: int | None = None
 
 
-def read_documents(directory: Path, pin: str | None = None) -> Found:
+def read_documents(directory: Path, pin: Pin | None = None) -> Found:
     """Return the documents below `directory`; hidden files and folders are passed over.
 
     Args:
         directory: The mount point.
-        pin: SHA-256 that the content manifest of all files must have, or None where they are not pinned.
+        pin: What all files have to be, or None where they are neither pinned nor signed.
 
     Raises:
         ContentError: Storage serves a link, a special file, or something else than what is pinned.
@@ -66,7 +71,7 @@ def read_documents(directory: Path, pin: str | None = None) -> Found:
             f"the mounted file system holds no readable document ({skipped} other files): "
             "seal .txt or .md files in UTF-8 of at most 8 MiB each"
         )
-    return Found(documents, skipped)
+    return Found(documents, skipped, content.sha256, content.version)
 
 
 def _is_document(path: str) -> bool:

@@ -51,6 +51,7 @@ class Snapshot:
         summaries: Finished summaries, in the order of the documents.
         documents: How many documents there are; 0 until they are mounted.
         skipped: How many other files were passed over.
+        version: The version of the documents that their owner signed, if the policy asks for a signature.
         model: The card of the model, once it is loaded.
         model_sha256: SHA-256 of the model's manifest, once it is verified.
         engine: Name of the engine, once it is loaded.
@@ -61,6 +62,7 @@ class Snapshot:
     summaries: tuple[DocumentSummary, ...] = ()
     documents: int = 0
     skipped: int = 0
+    version: int | None = None
     model: ModelCard | None = None
     model_sha256: str = ""
     engine: str = ""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from summarizer.card import GuardMode
 from summarizer.engine.choice import EngineChoice
 from summarizer.errors import ConfigurationError
+from summarizer.pins import DigestPin, Pin, SignedPin
 
 PREFIX: Final = "SUMMARIZER_"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -39,7 +40,9 @@ class Settings(BaseModel):
         model: Model directory; it may appear late too.
         output: Directory that also gets the summaries, as a file, or None; it may appear late.
         models: File system that holds the model, or None where the measured image holds it.
-        documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned.
+        documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned by it.
+        documents_key: The owner's Ed25519 public key in base64, whose signature the documents need, or None.
+        documents_min_version: The oldest version of signed documents that is taken; needed with documents_key.
         models_sha256: SHA-256 of the models' content manifest; needed with, and only with, `models`.
         max_words: Most words of a summary.
         engine: Which engine; `auto` takes CTranslate2 where there are converted weights.
@@ -64,6 +67,8 @@ class Settings(BaseModel):
     output: AbsolutePath | None = None
     models: AbsolutePath | None = None
     documents_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    documents_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
+    documents_min_version: Annotated[int, Field(ge=1)] | None = None
     models_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     max_words: Annotated[int, Field(ge=10, le=1000)] = 120
     engine: EngineChoice = "auto"
@@ -87,6 +92,21 @@ class Settings(BaseModel):
         if self.models is not None and self.models not in self.model.parents:
             raise ValueError(f"{PREFIX}MODEL has to be a folder below {PREFIX}MODELS")
         return self
+
+    @model_validator(mode="after")
+    def _one_pin(self) -> Self:
+        if (self.documents_key is None) != (self.documents_min_version is None):
+            raise ValueError(f"{PREFIX}DOCUMENTS_KEY and {PREFIX}DOCUMENTS_MIN_VERSION belong together")
+        if self.documents_key is not None and self.documents_sha256 is not None:
+            raise ValueError(f"set {PREFIX}DOCUMENTS_SHA256 or {PREFIX}DOCUMENTS_KEY, not both")
+        return self
+
+    @property
+    def documents_pin(self) -> Pin | None:
+        """What the documents have to be; None where the policy says nothing about them."""
+        if self.documents_key is not None and self.documents_min_version is not None:
+            return SignedPin(self.documents_key, self.documents_min_version, self.documents.name)
+        return None if self.documents_sha256 is None else DigestPin(self.documents_sha256)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

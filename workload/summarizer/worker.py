@@ -88,9 +88,9 @@ class Worker:
 
     def _summarize(self, model: _Model) -> None:
         self._enter(State.MOUNTED, "The documents are mounted and being read.")
-        found = read_documents(self._settings.documents, self._settings.documents_sha256)
+        found = read_documents(self._settings.documents, self._settings.documents_pin)
         count = len(found.documents)
-        self._progress.update(documents=count, skipped=found.skipped, summaries=())
+        self._progress.update(documents=count, skipped=found.skipped, version=found.version, summaries=())
         self._enter(State.SUMMARIZING, f"Summarizing {count} documents.")
         guard = Guard(
             self._settings.guard,

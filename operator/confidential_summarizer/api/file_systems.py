@@ -12,6 +12,8 @@ from confidential_summarizer.api.values import HOST_NAME, Name, SecretReference
 
 VAULT_HOST = r"^[a-zA-Z][-a-zA-Z0-9]{1,61}\.(vault|managedhsm)\.[a-z0-9.-]+$"
 BLOB_URL = r"^https://[a-z0-9.-]+/[^?#]+/[^?#]+$"
+LARGEST_VERSION = 2**53 - 1
+"""The largest integer that every JSON reader on the way keeps exactly."""
 
 
 class Role(StrEnum):
@@ -141,6 +143,15 @@ class FileSystem(Ruled):
         description="SHA-256 of the content manifest, which `csum seal` prints. The group refuses other files than "
         "these, whoever writes the blob. Needed for Models.",
     )
+    content_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = Field(
+        default=None,
+        description="Ed25519 public key of the owner, which `csum seal --sign` prints, for documents that change "
+        "often: the group takes whatever this key signed for this file system, from minVersion on. With, and "
+        "only with, minVersion.",
+    )
+    min_version: Annotated[int, Field(ge=1, le=LARGEST_VERSION)] | None = Field(
+        default=None, description="Oldest version of signed content that the group takes (`csum seal --version`)."
+    )
     key: Key = Field(description="The key that opens the image.")
 
     @classmethod
@@ -152,6 +163,17 @@ class FileSystem(Ruled):
                 "repeat the documents",
                 "self.role != 'Models' || has(self.contentSHA256)",
                 lambda self: self.role is not Role.MODELS or self.content_sha256 is not None,
+            ),
+            Rule(
+                "contentKey needs minVersion, the oldest version that the group takes, and the other way round",
+                "has(self.contentKey) == has(self.minVersion)",
+                lambda self: (self.content_key is None) == (self.min_version is None),
+            ),
+            Rule(
+                "set contentSHA256 for files that stay, or contentKey and minVersion for signed files that change, not "
+                "both",
+                "!has(self.contentKey) || !has(self.contentSHA256)",
+                lambda self: self.content_key is None or self.content_sha256 is None,
             ),
             Rule(
                 "role Output is written by the group: remove contentSHA256",

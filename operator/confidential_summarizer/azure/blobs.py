@@ -30,6 +30,9 @@ from confidential_summarizer.errors import IntegrityError, NotFound, SpecError
 DIGEST_METADATA = "csum_sha256"
 """Metadata name of the whole image's SHA-256 in hex; set only once everything is there."""
 
+CONTENT_METADATA = "csum_content_sha256"
+"""Metadata name of the SHA-256 of the content manifest, for people who look at the blob; nothing depends on it."""
+
 UPLOAD_METADATA = "csum_upload"
 """Metadata name of the SHA-256 of the image whose pages are being written."""
 
@@ -51,6 +54,7 @@ class BlobState:
         size: Bytes.
         page: Whether it is a page blob.
         sha256: Digest of the image, None where it was not pushed whole by `push`.
+        content_sha256: Digest of the content manifest, as its pusher said.
         etag: Changes with every write.
         modified: When it was last written.
     """
@@ -59,6 +63,7 @@ class BlobState:
     size: int
     page: bool
     sha256: str | None
+    content_sha256: str | None
     etag: str
     modified: datetime
 
@@ -104,13 +109,20 @@ class SealedBlob:
                 return
 
     async def push(
-        self, image: Path, *, page: bool, overwrite: bool = False, progress: UploadProgress | None = None
+        self,
+        image: Path,
+        *,
+        page: bool,
+        content_sha256: str | None = None,
+        overwrite: bool = False,
+        progress: UploadProgress | None = None,
     ) -> BlobState:
         """Push an image, or go on with an interrupted push of the same image.
 
         Args:
             image: The sealed image.
             page: Make a page blob, which a read-write file system needs.
+            content_sha256: Digest of the content manifest, to be kept with the blob.
             overwrite: Replace another image under this name.
             progress: Told the bytes done and the bytes in all.
 
@@ -126,13 +138,14 @@ class SealedBlob:
         resumable = existing is not None and _interrupted(existing) == digest and existing.size == size and page
         if existing is not None and not resumable:
             await self._make_room(existing, page=page, overwrite=overwrite)
+        final = {DIGEST_METADATA: digest} | ({CONTENT_METADATA: content_sha256} if content_sha256 else {})
         with converted(self._subject):
             if page:
                 upload = PageUpload(self._blob, image, size, progress)
                 await upload.run({UPLOAD_METADATA: digest}, resume=resumable)
-                await self._blob.set_blob_metadata({DIGEST_METADATA: digest})
+                await self._blob.set_blob_metadata(final)
             else:
-                await BlockUpload(self._blob, image, size, progress).run({DIGEST_METADATA: digest})
+                await BlockUpload(self._blob, image, size, progress).run(final)
         return await self._verified(size, digest, page)
 
     async def delete(self) -> BlobState:
@@ -222,6 +235,7 @@ class SealedBlob:
             size=properties.size,
             page=_is_page(properties),
             sha256=_metadata(properties).get(DIGEST_METADATA),
+            content_sha256=_metadata(properties).get(CONTENT_METADATA),
             etag=str(properties.etag).strip('"'),
             modified=properties.last_modified,
         )

@@ -19,7 +19,7 @@ from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault, VaultKey
 from confidential_summarizer.cli.console import emit, note, output_option, progress_bar, warn
 from confidential_summarizer.errors import NotFound, SpecError
-from confidential_summarizer.sealing import read_header
+from confidential_summarizer.sealing import ContentRecord, read_header
 
 ACCOUNT_KEY_VARIABLE = "AZURE_STORAGE_KEY"
 """As the Azure CLI calls it."""
@@ -56,10 +56,12 @@ def push(
 
     Prints the URL to put into the resource.
     """
-    read_header(image)
+    record = ContentRecord.read(image, read_header(image).uuid)
+    content_sha256 = None if record is None else record.content_sha256
     duration = None if sas_duration is None else parse_duration(sas_duration)
+    address = BlobURL.parse(url)
     state, shared = asyncio.run(
-        _push(image, BlobURL.parse(url), read_write, overwrite, create_container, duration, account_key_file)
+        _push(image, address, content_sha256, read_write, overwrite, create_container, duration, account_key_file)
     )
     document = _document(state)
     if shared is not None:
@@ -71,6 +73,7 @@ def push(
 async def _push(
     image: Path,
     url: BlobURL,
+    content_sha256: str | None,
     page: bool,
     overwrite: bool,
     create_container: bool,
@@ -82,7 +85,11 @@ async def _push(
             await blob.create_container()
         with progress_bar() as tell:
             state = await blob.push(
-                image, page=page, overwrite=overwrite, progress=lambda done, total: tell("pushing", done, total)
+                image,
+                page=page,
+                content_sha256=content_sha256,
+                overwrite=overwrite,
+                progress=lambda done, total: tell("pushing", done, total),
             )
         return state, None if duration is None else await blob.share(duration)
 
@@ -202,6 +209,7 @@ def _document(state: BlobState) -> dict[str, object]:
         "type": "page blob" if state.page else "block blob",
         "size": state.size,
         "sha256": state.sha256,
+        "contentSHA256": state.content_sha256,
         "etag": state.etag,
         "modified": state.modified.isoformat(),
     }

@@ -11,8 +11,11 @@ import yaml
 
 from confidential_summarizer.api.names import KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.cli.console import note
+from confidential_summarizer.cli.terms import terms
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
+from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.registry import RegistryClient, default_credentials
 from confidential_summarizer.targets.container_group import group_name
 from confidential_summarizer.targets.derive import derive, measure_images
@@ -87,4 +90,6 @@ def render(file: Path, output: str) -> None:
     if output == "arm-template":
         manifest, output = arm_template(resource, manifest), "json"
     click.echo(json.dumps(manifest, indent=2) if output == "json" else yaml.safe_dump(manifest, sort_keys=False))
-    click.echo(f"host-data {derivation.policy.host_data}", err=True)
+    for line in terms(parse_policy(derivation.policy.text)):
+        note(line)
+    note(f"host-data {derivation.policy.host_data}")

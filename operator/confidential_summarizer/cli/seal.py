@@ -23,6 +23,16 @@ _LISTED = 5
 )
 @click.option("--size", help="Size of the file system, such as 64MiB.  [default: the content and room to spare]")
 @click.option("--read-write", is_flag=True, help="Let the group write to it; it has to be pushed as a page blob.")
+@click.option(
+    "--sign",
+    "signing_file",
+    type=click.Path(path_type=Path),
+    help="Sign the content with this Ed25519 key (PEM); a new one is written there if it does not exist.",
+)
+@click.option("--version", type=click.IntRange(min=1), help="Version of the signed content; let it rise each time.")
+@click.option(
+    "--file-system", default="documents", show_default=True, help="Name of the file system that it is signed for."
+)
 @click.option("--force", is_flag=True, help="Replace an existing image.")
 @output_option
 def seal(
@@ -31,18 +41,27 @@ def seal(
     key_file: Path | None,
     size: str | None,
     read_write: bool,
+    signing_file: Path | None,
+    version: int | None,
+    file_system: str,
     force: bool,
     output: str,
 ) -> None:
     """Seal the content of DIRECTORY into an encrypted image that only an approved group can open.
 
-    Needs mke2fs (e2fsprogs) and cryptsetup, and no root.
+    With --sign the resource names the signing key (contentKey) and the oldest version (minVersion) instead of the
+    files, so that new files need no new approval. Needs mke2fs (e2fsprogs) and cryptsetup, and no root.
     """
+    if (signing_file is None) != (version is None):
+        raise click.UsageError("--sign and --version go together.")
     image = out if out is not None else directory.absolute().with_name(f"{directory.absolute().name}.img")
     place = key_file if key_file is not None else image.with_name(f"{image.name}.key")
     if image.exists() and not force:
         raise SealingError(f"{image} exists. Choose another name with --out, or replace it with --force.")
     key, is_new = _key(place)
+    signer = None
+    if signing_file is not None and version is not None:
+        signer = sealing.Signer(_signing_key(signing_file), file_system, version)
     kept = False
 
     def keep_key() -> None:
@@ -59,6 +78,7 @@ def seal(
                 key,
                 size=None if size is None else sealing.parse_size(size),
                 read_write=read_write,
+                signer=signer,
                 progress=tell,
                 before_publishing=keep_key,
             )
@@ -75,7 +95,7 @@ def seal(
             "uuid": sealed.header.uuid,
             "key": str(place),
             "newKey": is_new,
-            **_content(sealed.content),
+            **_content(sealed),
         },
         output,
     )
@@ -86,18 +106,49 @@ def seal(
             "runs as a user of its own and may not be able to read them. chmod o+r them before sealing."
         )
     if sealed.content is not None:
-        note(
-            f"Sealed {len(sealed.content.files)} files, {-(-sealed.content.size // 1000)} kB. To pin them: "
-            f"contentSHA256: {sealed.content.sha256}"
-        )
+        record = sealing.ContentRecord(sealed.header.uuid, sealed.content.sha256, sealed.signature)
+        record.write(sealed.path)
+        note(f"Sealed {len(sealed.content.files)} files, {-(-sealed.content.size // 1000)} kB. {_advice(record)}")
     note(f"Keep {place} safe: without it nobody, you included, can read the image.")
 
 
-def _content(manifest: sealing.ContentManifest | None) -> dict[str, object]:
-    """Return the pin of what is inside, and how much it is."""
-    if manifest is None:
+def _content(sealed: sealing.SealedImage) -> dict[str, object]:
+    """Return the pin of what is inside, how much it is, and who signed it."""
+    if sealed.content is None:
         return {}
-    return {"contentSHA256": manifest.sha256, "fileCount": len(manifest.files), "fileBytes": manifest.size}
+    return {
+        "contentSHA256": sealed.content.sha256,
+        "fileCount": len(sealed.content.files),
+        "fileBytes": sealed.content.size,
+        **_signature(sealed.signature),
+    }
+
+
+def _signature(signature: sealing.ContentSignature | None) -> dict[str, object]:
+    if signature is None:
+        return {}
+    return {"contentKey": signature.key, "version": signature.version, "fileSystem": signature.file_system}
+
+
+def _advice(record: sealing.ContentRecord) -> str:
+    """Say what to put into the resource."""
+    if record.signature is None:
+        return f"To pin them: contentSHA256: {record.content_sha256}"
+    signature = record.signature
+    return (
+        f"Signed as version {signature.version} of {signature.file_system}. In the resource: "
+        f"contentKey: {signature.key} and minVersion: {signature.version} or an older one that may still be served."
+    )
+
+
+def _signing_key(place: Path) -> sealing.Ed25519PrivateKey:
+    """Return the signing key; a new one where there is none."""
+    if not place.exists():
+        note(f"A new signing key: {place}. Whoever has it decides which files a group takes.")
+        return sealing.create_signing_key(place)
+    if not sealing.is_private(place):
+        warn(f"{place} can be read by other users of this machine: chmod 600 {place}")
+    return sealing.read_signing_key(place)
 
 
 def _key(place: Path) -> tuple[bytes, bool]:
@@ -144,6 +195,10 @@ def inspect(context: click.Context, image: Path, key_file: Path | None, output: 
         "keyDerivation": header.kdf,
         "obstacles": list(found.obstacles),
     }
+    record = sealing.ContentRecord.read(image, header.uuid)
+    if record is not None:
+        document["contentSHA256"] = record.content_sha256
+    document |= _signature(found.signature or (record.signature if record else None))
     if found.entries is not None:
         entries = [{"path": e.path, "mode": e.mode, "uid": e.uid, "gid": e.gid, "size": e.size} for e in found.entries]
         document["files"] = [str(entry) for entry in found.entries] if output == "table" else entries

@@ -7,6 +7,7 @@ compares. The canonical form is for each regular file, in the order of the paths
     SHA-256 as 64 lower-case hexadecimal digits, a blank, the size in decimal, a blank, the path, a NUL byte
 
 with the path relative to the folder, `/` between its parts. A NUL stands in no path, so no two folders have one form.
+The owner's signature (`signature.py`) lies beside the files and is no part of the manifest.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confidential_summarizer.errors import SealingError
+from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 
 LOST_AND_FOUND = b"lost+found"
 """mke2fs makes this directory at the root of every file system; it is no part of what was sealed."""
@@ -91,6 +93,8 @@ def _paths(directory: Path) -> Iterable[tuple[bytes, bytes]]:
     for folder, folders, names in os.walk(root, onerror=refuse):
         if folder == root and LOST_AND_FOUND in (*folders, *names):
             raise SealingError(f"{directory} has an entry lost+found, which every file system makes anew: remove it.")
+        if folder == root and os.fsencode(SIGNATURE_NAME) in (*folders, *names):
+            raise SealingError(f"{directory} has an entry {SIGNATURE_NAME}, where the signature belongs: remove it.")
         for name in (*folders, *names):
             path = folder + b"/" + name
             mode = os.lstat(path).st_mode

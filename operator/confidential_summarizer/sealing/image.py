@@ -1,5 +1,7 @@
 """From a directory to a sealed image."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from confidential_summarizer.sealing.key_file import KEY_BYTES
 from confidential_summarizer.sealing.luks import DATA_OFFSET, encrypt
 from confidential_summarizer.sealing.luks_header import LuksHeader, read_header
 from confidential_summarizer.sealing.scratch import Scratch, scratch
+from confidential_summarizer.sealing.signature import SIGNATURE_NAME, ContentSignature, Signer
 from confidential_summarizer.sealing.size import BLOCK, INODE, FileSystemPlan, plan_file_system
 from confidential_summarizer.sealing.tools import run_tool
 
@@ -34,6 +37,7 @@ class SealedImage:
         header: The facts of its LUKS header.
         plan: The file system inside.
         content: The files inside; None where it was made to be written to, so that they will change.
+        signature: The owner's signature inside; None where it is not signed.
     """
 
     path: Path
@@ -42,6 +46,7 @@ class SealedImage:
     header: LuksHeader
     plan: FileSystemPlan
     content: ContentManifest | None
+    signature: ContentSignature | None = None
 
 
 def seal(
@@ -51,6 +56,7 @@ def seal(
     *,
     size: int | None = None,
     read_write: bool = False,
+    signer: Signer | None = None,
     progress: Progress | None = None,
     before_publishing: Callable[[], None] | None = None,
 ) -> SealedImage:
@@ -66,6 +72,7 @@ def seal(
         key: 32 bytes.
         size: Bytes of the file system; from the content where None.
         read_write: Make a file system that the group can write to.
+        signer: Puts the owner's signature into the image.
         progress: Told how far it is.
         before_publishing: Called once the image is complete and has no name yet: the time to keep the key.
 
@@ -80,18 +87,21 @@ def seal(
     if target.is_relative_to(directory.absolute()):
         raise SealingError(f"{image} lies in the directory that is to be sealed. Write it somewhere else.")
     content = None if read_write else read_manifest(directory)
+    signature = signer.sign(content.sha256) if signer is not None and content is not None else None
     with (
         scratch(target.parent, DATA_OFFSET + plan.size) as file,
         scratch(target.parent, DATA_OFFSET) as header,
     ):
         tell("writing the file system", 0, plan.size)
         _make_file_system(directory, file, plan)
+        if signature is not None:
+            _add_signature(file, signature)
         encrypt(file, header, key, lambda done, total: tell("encrypting", done, total))
         if before_publishing is not None:
             before_publishing()
         file.publish(target)
     tell("encrypting", plan.size, plan.size)
-    return SealedImage(target, DATA_OFFSET + plan.size, read_write, read_header(target), plan, content)
+    return SealedImage(target, DATA_OFFSET + plan.size, read_write, read_header(target), plan, content, signature)
 
 
 def _make_file_system(directory: Path, file: Scratch, plan: FileSystemPlan) -> None:
@@ -112,6 +122,19 @@ def _make_file_system(directory: Path, file: Scratch, plan: FileSystemPlan) -> N
                 f"Leave --size out, or give more ({error})."
             ) from None
         raise
+
+
+def _add_signature(file: Scratch, signature: ContentSignature) -> None:
+    """Write the signature into the plain file system; mke2fs takes all of its files from one directory."""
+    with tempfile.NamedTemporaryFile() as source:
+        source.write(signature.text)
+        source.flush()
+        os.fchmod(source.fileno(), 0o644)
+        image = f"{file.path}?offset={DATA_OFFSET}"
+        command = f'write "{source.name}" {SIGNATURE_NAME}'
+        output = run_tool(["debugfs", "-w", "-R", command, image], descriptors=(file.descriptor,))
+    if "Allocated inode" not in output:  # debugfs ends with 0 even where it failed
+        raise SealingError(f"The signature does not fit into the image: leave --size out, or give more ({output!r}).")
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

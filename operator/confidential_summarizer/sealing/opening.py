@@ -14,6 +14,7 @@ from confidential_summarizer.sealing.listing import LOST_AND_FOUND, entries_of
 from confidential_summarizer.sealing.luks import decrypt
 from confidential_summarizer.sealing.luks_header import read_header
 from confidential_summarizer.sealing.scratch import Scratch, scratch
+from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 from confidential_summarizer.sealing.tools import run_tool
 
 _NOT_THE_OWNER = "while changing ownership of"
@@ -49,6 +50,8 @@ def unseal(image: Path, directory: Path, key: bytes, *, progress: Progress | Non
             shutil.rmtree(directory, ignore_errors=True)
         raise
     directory.chmod(stat.S_IRWXU)  # debugfs gives it the mode inside; the text is nobody else's on this machine
+    if (directory / SIGNATURE_NAME).is_file():  # made for the image, as lost+found
+        (directory / SIGNATURE_NAME).unlink()
     leftover = directory / LOST_AND_FOUND
     if leftover.is_dir() and not any(leftover.iterdir()):
         leftover.rmdir()

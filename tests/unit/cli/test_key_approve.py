@@ -18,7 +18,7 @@ from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.target import Derivation
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import FakeVault, measured
-from tests.support.resources import ATTESTATION, document
+from tests.support.resources import ATTESTATION, document, spec
 
 KEY = "contracts-key"
 
@@ -117,6 +117,19 @@ def test_a_policy_that_lets_others_look_in_is_called_dangerous(vault: FakeVault,
     shown = approve(resource_file(tmp_path, policy={"profile": "Debug"}), answer="n\n")
 
     assert "Do not approve this for real text" in shown.err
+
+
+def test_an_approval_says_in_words_which_files_the_group_takes(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    (documents,) = spec()["fileSystems"]
+    key = "A" * 43 + "="
+
+    def shown(**pin: object) -> str:
+        return approve(resource_file(tmp_path, fileSystems=[documents | pin]), answer="n\n").err
+
+    assert "Warning: documents are not pinned" in shown()
+    assert f"only files with contentSHA256 {'a' * 64}" in shown(contentSHA256="a" * 64)
+    assert f"any files that contentKey {key} signed, from version 4 on" in shown(contentKey=key, minVersion=4)
 
 
 def test_a_readers_token_is_part_of_what_is_approved(vault: FakeVault, tmp_path: Path) -> None:

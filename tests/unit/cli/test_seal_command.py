@@ -28,8 +28,48 @@ def test_a_seal_writes_an_image_and_a_private_key_beside_it(documents: Path, tmp
     assert result.data["newKey"] is True
     assert result.data["fileCount"] == len([path for path in documents.rglob("*") if path.is_file()])
     assert f"contentSHA256: {result.data['contentSHA256']}" in result.err
-    assert {path.name for path in tmp_path.iterdir()} == {"documents", "documents.img", "documents.img.key"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "documents",
+        "documents.img",
+        "documents.img.key",
+        "documents.img.json",
+    }
     assert stat.S_IMODE((tmp_path / "documents.img.key").stat().st_mode) == 0o600
+
+
+def test_a_signed_seal_says_what_to_pin_and_an_inspection_who_signed(documents: Path, tmp_path: Path) -> None:
+    signer, image = tmp_path / "signer.pem", tmp_path / "documents.img"
+    signing = ("--sign", signer, "--version", "7", "--file-system", "minutes")
+
+    result = csum("seal", documents, *signing, "-o", "json")
+
+    assert result.code == 0, result.err
+    assert stat.S_IMODE(signer.stat().st_mode) == 0o600
+    assert f"contentKey: {result.data['contentKey']} and minVersion: 7" in result.err
+    for options in ((), ("--key", f"{image}.key")):
+        shown = csum("inspect", image, *options, "-o", "json").data
+        names = ("contentSHA256", "contentKey", "version", "fileSystem")
+        assert [shown[name] for name in names] == [result.data[name] for name in names]
+    Path(f"{image}.json").unlink()
+    alone = csum("inspect", image, "--key", f"{image}.key", "-o", "json").data
+    assert (alone["version"], alone["contentKey"]) == (7, result.data["contentKey"])
+
+    again = csum("seal", documents, *signing, "--force", "-o", "json")
+    assert again.data["contentKey"] == result.data["contentKey"]
+    assert csum("unseal", image, "--key", f"{image}.key", "--out", tmp_path / "out").code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["contract.txt"]
+
+
+def test_a_signature_needs_its_version(documents: Path, tmp_path: Path) -> None:
+    assert csum("seal", documents, "--sign", tmp_path / "k").code == 2
+    assert csum("seal", documents, "--version", "1").code == 2
+    assert not (tmp_path / "k").exists()
+
+
+def test_a_signature_for_no_name_of_a_file_system_is_refused(documents: Path, tmp_path: Path) -> None:
+    result = csum("seal", documents, "--sign", tmp_path / "k", "--version", "1", "--file-system", "Two words")
+    assert result.code == 3
+    assert "name as in the resource" in result.err
 
 
 def test_an_existing_key_is_used_again(documents: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from confidential_summarizer.errors import SealingError
 from confidential_summarizer.sealing import new_key, read_manifest, seal
 from summarizer.content import read_content
+from summarizer.pins import DigestPin
 
 NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..", "lost+found") and len(name.encode()) < 250
@@ -43,7 +44,7 @@ def test_product_and_workload_work_out_the_same_digest(tmp_path_factory, tree) -
         return
     pin = read_manifest(folder).sha256
 
-    assert read_content(folder, "the documents", pin=pin).sha256 == pin
+    assert read_content(folder, "the documents", pin=DigestPin(pin)).sha256 == pin
 
 
 def test_the_canonical_form_is_the_documented_one(tmp_path: Path) -> None:

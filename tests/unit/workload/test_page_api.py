@@ -48,7 +48,7 @@ def test_the_summaries_come_with_model_engine_and_verdict(client, progress) -> N
         "profile": "Restricted",
         "model": {"name": "bart-demo", "manifest": "a" * 64, "notice": "It copies."},
         "engine": "ctranslate2",
-        "documents": {"found": 1, "summarized": 1, "skipped": 2},
+        "documents": {"found": 1, "summarized": 1, "skipped": 2, "version": None},
         "summaries": [
             {
                 "document": "Document 1",

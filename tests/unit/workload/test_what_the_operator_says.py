@@ -2,6 +2,7 @@
 
 from confidential_summarizer.blueprint import summarizer_environment
 from confidential_summarizer.reconcile.deploy import PAGE_STATES
+from summarizer.pins import SignedPin
 from summarizer.progress import State
 from summarizer.settings import Settings
 from tests.support.resources import resource, spec
@@ -21,6 +22,12 @@ def test_the_summarizer_understands_the_pins_of_documents_and_models() -> None:
     settings = Settings.from_environment(environment)
     assert (settings.documents_sha256, settings.models_sha256) == ("a" * 64, "b" * 64)
     assert (str(settings.models), settings.guard) == ("/mnt/remote/models", "withhold")
+
+
+def test_the_summarizer_understands_a_signer_in_place_of_the_documents_pin() -> None:
+    signed = spec()["fileSystems"][0] | {"contentKey": "A" * 43 + "=", "minVersion": 3}
+    settings = Settings.from_environment(summarizer_environment(resource(fileSystems=[signed]), None))
+    assert settings.documents_pin == SignedPin("A" * 43 + "=", 3, "documents")
 
 
 def test_the_operator_knows_every_state_of_the_summarizer() -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from confidential_summarizer.cli.terms import terms, unpinned
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.comparison import compare
 from confidential_summarizer.policy.description import is_wildcard, sentences
@@ -30,20 +31,7 @@ def description(derivation: Derivation) -> tuple[str, ...]:
     document = parse_policy(derivation.policy.text)
     images = (f"{name} is image {measured.image.reference}." for name, measured in derivation.images.items())
     pinned = (line for container in document.containers for line in _pinned(container))
-    return (*sentences(document), *_content(document), *images, *pinned)
-
-
-def _content(document: PolicyDocument) -> Iterator[str]:
-    """Say which files are pinned; without a pin the blob's writer chooses them, whatever the key."""
-    for container in document.containers:
-        variables = dict(rule.pattern.partition("=")[::2] for rule in container.env_rules if rule.strategy == "string")
-        if "SUMMARIZER_DOCUMENTS" not in variables:
-            continue
-        for what, prefix in (("documents", "SUMMARIZER_DOCUMENTS"), ("models", "SUMMARIZER_MODELS")):
-            if f"{prefix}_SHA256" in variables:
-                yield f"{what} are pinned: only files with contentSHA256 {variables[f'{prefix}_SHA256']}."
-            elif prefix in variables:
-                yield f"{what} are not pinned: whoever writes the blob can replace them."
+    return (*sentences(document), *terms(document), *images, *pinned)
 
 
 def _pinned(container: ContainerRules) -> Iterator[str]:
@@ -70,10 +58,9 @@ def _shown(variable: str) -> str:
 def dangers(derivation: Derivation) -> tuple[str, ...]:
     """Name what no policy for real text should allow."""
     document = parse_policy(derivation.policy.text)
-    unpinned = tuple(line for line in _content(document) if "not pinned" in line)
     if document.allows_debugging:
-        return ("Whoever runs the group can look into it. Do not approve this for real text.", *unpinned)
-    return unpinned
+        return ("Whoever runs the group can look into it. Do not approve this for real text.", *unpinned(document))
+    return unpinned(document)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""What a policy says about the text itself, in words: which files are read, how much may be shown, who gets results.
+
+Read from the policy and not from the resource: the policy is what the guest enforces.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from confidential_summarizer.policy.document import PolicyDocument
+
+
+def terms(document: PolicyDocument) -> Iterator[str]:
+    """Say what the summarizers of a policy read and show, one sentence a line; none for a policy of something else."""
+    for variables in _summarizers(document):
+        yield from _content(variables)
+
+
+def unpinned(document: PolicyDocument) -> tuple[str, ...]:
+    """Return the sentences about files that whoever writes the blob can replace."""
+    return tuple(line for line in terms(document) if "not pinned" in line)
+
+
+def _summarizers(document: PolicyDocument) -> Iterator[Mapping[str, str]]:
+    for container in document.containers:
+        variables = dict(rule.pattern.partition("=")[::2] for rule in container.env_rules if rule.strategy == "string")
+        if "SUMMARIZER_DOCUMENTS" in variables:
+            yield variables
+
+
+def _content(variables: Mapping[str, str]) -> Iterator[str]:
+    for what, prefix in (("documents", "SUMMARIZER_DOCUMENTS"), ("models", "SUMMARIZER_MODELS")):
+        if f"{prefix}_SHA256" in variables:
+            yield f"{what} are pinned: only files with contentSHA256 {variables[f'{prefix}_SHA256']}."
+        elif f"{prefix}_KEY" in variables:
+            yield (
+                f"{what} are signed: any files that contentKey {variables[f'{prefix}_KEY']} signed, from version "
+                f"{variables[f'{prefix}_MIN_VERSION']} on."
+            )
+        elif prefix in variables:
+            yield f"{what} are not pinned: whoever writes the blob can replace them."
