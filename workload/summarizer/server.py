@@ -10,12 +10,13 @@ import streamlit
 from starlette.middleware import Middleware
 
 from summarizer import api, page
-from summarizer.access import SameOriginSockets, SecurityHeaders, TokenAccess
+from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, TokenAccess
 from summarizer.channel import memory_file, new_channel_key
 from summarizer.context import Context, set_context
 from summarizer.evidence import EvidenceDesk, policy_hash, token_of_sidecar
 from summarizer.progress import Progress
 from summarizer.settings import Settings
+from summarizer.throttle import PeerLimits
 from summarizer.worker import Worker
 
 STREAMLIT_OPTIONS: Final = {
@@ -41,7 +42,8 @@ STREAMLIT_OPTIONS: Final = {
 def create_app(settings: Settings, progress: Progress, desk: EvidenceDesk | None) -> streamlit.App:
     """Return the ASGI application."""
     set_context(Context(settings, progress, policy_hash(os.environ), desk))
-    middleware = [Middleware(SecurityHeaders), Middleware(SameOriginSockets)]
+    guards = (SecurityHeaders, KnownHosts, SameOriginSockets, PeerLimits)
+    middleware = [Middleware(guard) for guard in guards]
     if settings.token_sha256 is not None:
         middleware.append(Middleware(TokenAccess, token_sha256=settings.token_sha256))
     return streamlit.App(Path(page.__file__), routes=api.routes(settings, progress, desk), middleware=middleware)

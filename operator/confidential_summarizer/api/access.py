@@ -54,21 +54,37 @@ class Access(Ruled):
     exposure: Exposure = Field(
         default=Exposure.PRIVATE,
         description="Private: reachable inside the virtual network or cluster. Public: from the internet, which needs "
-        "tokenSecretRef.",
+        "tokenSHA256 or tokenSecretRef.",
+    )
+    token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None,
+        alias="tokenSHA256",
+        description="SHA-256 (64 hexadecimal digits) of the readers' token, which the data owner makes and gives to "
+        "readers. The page and its API ask for the token; nobody in the cluster knows it.",
     )
     token_secret_ref: SecretReference | None = Field(
         default=None,
-        description="Secret with the readers' token (at least 32 characters). Only its SHA-256 goes into the group and "
-        "the policy; the page and its API ask for the token.",
+        description="Secret with the readers' token (at least 32 characters), for a token that the cluster's admins "
+        "may know. Only its SHA-256 goes into the group and the policy.",
     )
+
+    @property
+    def asks_for_token(self) -> bool:
+        """Whether readers need a token."""
+        return self.token_sha256 is not None or self.token_secret_ref is not None
 
     @classmethod
     def rules(cls) -> Sequence[Rule]:
         """Never publish summaries to everybody."""
         return (
             Rule(
-                "exposure Public needs access control: set access.tokenSecretRef, or use exposure Private",
-                "self.exposure != 'Public' || has(self.tokenSecretRef)",
-                lambda self: self.exposure is not Exposure.PUBLIC or self.token_secret_ref is not None,
+                "exposure Public needs access control: set access.tokenSHA256, or use exposure Private",
+                "self.exposure != 'Public' || has(self.tokenSHA256) || has(self.tokenSecretRef)",
+                lambda self: self.exposure is not Exposure.PUBLIC or self.asks_for_token,
+            ),
+            Rule(
+                "set only one of access.tokenSHA256 and access.tokenSecretRef: there is one token",
+                "!(has(self.tokenSHA256) && has(self.tokenSecretRef))",
+                lambda self: self.token_sha256 is None or self.token_secret_ref is None,
             ),
         )

@@ -56,18 +56,20 @@ async def derive(resource: ConfidentialSummarizer, token_file: Path | None) -> D
 
     Args:
         resource: The resource.
-        token_file: File with the readers' token, where the resource asks for one: its hash is part of the policy.
+        token_file: File with the readers' token, where the resource does not hold its hash, which is part of the
+            policy.
 
     Raises:
-        SpecError: The resource has a readers' token and no file was given, or the resource cannot work.
+        SpecError: The readers' token is in a Secret and no file was given, or the resource cannot work.
         SummarizerError: The registry refused or failed.
     """
     return await derive_from_registry(resource, token_sha256=_token_sha256(resource, token_file))
 
 
 def _token_sha256(resource: ConfidentialSummarizer, token_file: Path | None) -> str | None:
-    if resource.spec.access.token_secret_ref is None:
-        return None
+    access = resource.spec.access
+    if access.token_secret_ref is None:
+        return access.token_sha256
     if token_file is None:
         raise SpecError(
             f"{resource.key}: the hash of the readers' token is part of the policy. Give the token's file with "

@@ -30,9 +30,10 @@ async def generate_policy(context: Context) -> Outcome:
 
 
 async def _token_sha256(context: Context) -> str | None:
-    reference = context.resource.spec.access.token_secret_ref
+    access = context.resource.spec.access
+    reference = access.token_secret_ref
     if reference is None:
-        return None
+        return access.token_sha256
     namespace = context.resource.metadata.namespace
     token = await secret_value(context, reference.name, reference.key, SecretUse.TOKEN)
     if token is None:

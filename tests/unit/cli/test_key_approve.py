@@ -1,5 +1,6 @@
 """`csum key approve` and `import --for`: nothing is approved that the data owner has not seen or named."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -189,6 +190,18 @@ def test_a_resource_that_is_nowhere_is_named(vault: FakeVault) -> None:
 
     assert result.code == 3
     assert "No Such File" in result.err
+
+
+def test_the_hash_of_the_readers_token_is_taken_from_the_resource(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    digest = hashlib.sha256(b"t" * 64).hexdigest()
+    (tmp_path / "token").write_bytes(b"t" * 64)
+    owners = resource_file(tmp_path, access={"tokenSHA256": digest})
+    shown = approve(owners, answer="n\n").err
+    admins = resource_file(tmp_path, access={"tokenSecretRef": {"name": "readers"}})
+
+    assert digest in shown
+    assert approve(admins, "--token-file", str(tmp_path / "token"), answer="n\n").err == shown
 
 
 def test_a_line_break_at_the_end_of_a_token_file_is_no_part_of_the_token(vault: FakeVault, tmp_path: Path) -> None:

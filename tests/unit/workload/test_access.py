@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 
 import pytest
@@ -8,7 +9,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from summarizer.access import SameOriginSockets, SecurityHeaders, TokenAccess
+from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, TokenAccess
+from summarizer.throttle import LIMITS, PeerLimits
 
 TOKEN = "correct horse battery staple"
 
@@ -35,11 +37,13 @@ def client() -> TestClient:
         ],
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(KnownHosts),
             Middleware(SameOriginSockets),
+            Middleware(PeerLimits),
             Middleware(TokenAccess, token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest()),
         ],
     )
-    return TestClient(app, follow_redirects=False)
+    return TestClient(app, base_url="https://testserver", follow_redirects=False)
 
 
 def test_without_a_token_only_probes_state_and_evidence_answer(client) -> None:
@@ -55,12 +59,16 @@ def test_a_program_sends_the_token_as_a_bearer(client) -> None:
     assert client.get("/api/summaries", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
 
-def test_a_link_with_the_token_signs_a_browser_in_and_drops_the_token(client) -> None:
+def test_no_url_takes_the_token(client) -> None:
     answer = client.get("/", params={"token": TOKEN})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert "HttpOnly" in answer.headers["set-cookie"]
-    assert TOKEN not in answer.headers["set-cookie"]
-    assert client.get("/").text == "summaries"
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_session_is_a_cookie_that_only_this_page_gets_and_no_script_reads(client) -> None:
+    cookie = client.post("/login", data={"token": TOKEN}).headers["set-cookie"].lower()
+    assert TOKEN not in cookie
+    assert {"secure", "httponly", "samesite=strict"} <= {part.strip() for part in cookie.split(";")}
 
 
 def test_the_sign_in_form_takes_the_token(client) -> None:
@@ -85,14 +93,17 @@ def test_the_web_socket_needs_the_session_too(client) -> None:
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream"):
         pass
     client.post("/login", data={"token": TOKEN})
-    with client.websocket_connect("/_stcore/stream", headers={"Origin": "http://testserver"}) as session:
+    with client.websocket_connect(
+        "wss://testserver/_stcore/stream", headers={"Origin": "https://testserver"}
+    ) as session:
         assert session.receive_text() == "summaries"
 
 
 def test_another_sites_web_socket_is_refused_even_with_a_session(client) -> None:
     client.post("/login", data={"token": TOKEN})
     headers = {"Origin": "http://evil.example"}
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers=headers):
+    url = "wss://testserver/_stcore/stream"
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(url, headers=headers):
         pass
 
 
@@ -101,3 +112,63 @@ def test_answers_are_not_framed_sniffed_or_stored(client) -> None:
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.7:8501", "[::1]:8501", "localhost:4000", "a1b2.localhost:4000", "contracts.legal.svc:8501"]
+)
+def test_the_page_is_served_by_address_and_under_names_of_the_cluster(client, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "10.0.0.7.evil.example:8501", "svc.evil.example", "", "[::1", ":8501"]
+)
+def test_a_name_that_a_visited_site_can_decide_is_refused(client, host: str) -> None:
+    """DNS rebinding: the site's own name leads to this address, and the browser takes the page for the site's."""
+    assert client.get("/healthz", headers={"Host": host}).status_code == 421
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers={"Host": host}):
+        pass
+
+
+def test_who_signs_in_too_often_waits_while_others_do_not() -> None:
+    now = [0.0]
+    app = PeerLimits(Starlette(routes=[Route("/login", page, methods=["POST"])]), clock=lambda: now[0])
+    one, other = (TestClient(app, client=(address, 1)) for address in ("10.0.0.1", "10.0.0.2"))
+    answers = [one.post("/login").status_code for _ in range(LIMITS["POST", "/login"].a_minute + 1)]
+    assert answers == [200] * (len(answers) - 1) + [429]
+    assert other.post("/login").status_code == 200
+    now[0] += 60.0
+    assert one.post("/login").status_code == 200
+
+
+async def test_one_peer_cannot_fill_the_queue_for_evidence() -> None:
+    """A queue of eight that one peer filled, a minute for each, kept `csum verify` away from everybody."""
+    entered, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow(_request):
+        entered.release()
+        await release.wait()
+        return PlainTextResponse("evidence")
+
+    app = PeerLimits(Starlette(routes=[Route("/api/evidence", slow)]))
+    at_once = LIMITS["GET", "/api/evidence"].at_once
+
+    async def ask(address: str) -> int:
+        statuses = []
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "GET", "path": "/api/evidence", "query_string": b"", "headers": []}
+        await app({**scope, "client": (address, 1)}, None, send)
+        return statuses[0]
+
+    waiting = [asyncio.create_task(ask("10.0.0.1")) for _ in range(at_once)]
+    for _ in range(at_once):
+        await asyncio.wait_for(entered.acquire(), 20)
+    assert await ask("10.0.0.1") == 429
+    other = asyncio.create_task(ask("10.0.0.2"))
+    await asyncio.wait_for(entered.acquire(), 20)
+    release.set()
+    assert await asyncio.gather(*waiting, other) == [200] * (at_once + 1)
