@@ -21,14 +21,18 @@ def status_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
             "found": snapshot.documents,
             "summarized": len(snapshot.summaries),
             "skipped": snapshot.skipped,
+            "unreadable": len(snapshot.unreadable),
             "version": snapshot.version,
         },
     }
 
 
 def summaries_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
-    """Return `status_body` and the guarded summaries."""
-    return status_body(snapshot, settings) | {"summaries": [_summary(done, settings) for done in snapshot.summaries]}
+    """Return `status_body`, the guarded summaries, and which documents cannot be read."""
+    return status_body(snapshot, settings) | {
+        "summaries": [_summary(done, settings) for done in snapshot.summaries],
+        "unreadable": [{"document": one.document, "reason": one.reason.value} for one in snapshot.unreadable],
+    }
 
 
 def _summary(done: DocumentSummary, settings: Settings) -> dict[str, Any]:
@@ -37,6 +41,7 @@ def _summary(done: DocumentSummary, settings: Settings) -> dict[str, Any]:
         "summary": done.guarded.summary,
         "words": done.words,
         "sourceWords": done.source_words,
+        "unreadParts": done.unread,
         "guard": {
             "verdict": done.guarded.verdict,
             "longestRun": done.guarded.longest_run,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from summarizer.card import GuardMode
-from summarizer.text import sentences, words
+from summarizer.text import DENSE, cut, join, sentences, words
 
 Verdict = Literal["Passed", "Reported", "Withheld"]
 
@@ -21,7 +21,6 @@ GRAM: Final = 12
 """Letters in a row, about two and a half English words: shorter stretches are shared by honest summaries."""
 DENSE_GRAM: Final = 5
 """The same where one character is about a word: Chinese, Japanese, Thai, Lao, Khmer, Burmese."""
-_DENSE: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 # No prose has longer words; a text whose blanks were replaced is one, and would hide its copying.
 _LONGEST_WORD: Final = 40
 # Up to so many, single searches in C are faster than one pass in Python.
@@ -66,7 +65,7 @@ class Ledger:
         for size, dense in ((GRAM, False), (DENSE_GRAM, True)):
             grams = {letters[i : i + size] for i in range(len(letters) - size + 1)}
             if dense:
-                grams = {gram for gram in grams if len(_DENSE.findall(gram)) == size}
+                grams = {gram for gram in grams if len(DENSE.findall(gram)) == size}
             self._look_up(grams, size)
             for start in (start for gram in grams for start in self._places[gram]):
                 new.update(i for i in range(start, start + size) if not self.shown[i])
@@ -97,7 +96,7 @@ class Ledger:
 
     def allows(self, guard: Guard, text: str) -> bool:
         """Return whether all answers with `text` keep the share, and `text` has words at all."""
-        if any(len(word) > _LONGEST_WORD and not _DENSE.search(word) for word in words(text)):
+        if any(len(word) > _LONGEST_WORD and not DENSE.search(word) for word in words(text)):
             return False
         if len(self.letters) < guard.shortest:
             return False
@@ -136,9 +135,9 @@ def apply_guard(guard: Guard, summary: str, document: str, ledger: Ledger | None
         kept: list[str] = []
         for sentence in sentences(short):
             # Judged together: two short sentences in a row can make one long run.
-            if fits(" ".join([*kept, sentence])):
+            if fits(join([*kept, sentence])):
                 kept.append(sentence)
-        shown = " ".join(kept)
+        shown = join(kept)
     ledger.add(shown)
     return Guarded(shown, verdict, longest_common_run(_normal_words(shown), source))
 
@@ -159,8 +158,8 @@ def shorten(text: str, max_words: int) -> str:
             break
         kept.append(sentence)
     if kept or not text.strip():
-        return " ".join(kept)
-    return " ".join(words(text)[:max_words]) + " …"
+        return join(kept)
+    return cut(text.strip(), max_words)[0] + " …"
 
 
 def longest_common_run(first: list[str], second: list[str]) -> int:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from summarizer.context import Context, get_context
 from summarizer.errors import EvidenceError
+from summarizer.extraction.extract import FORMATS
 from summarizer.progress import DocumentSummary, Snapshot, State
 
 # Often enough that a waiting reader sees each state, seldom enough to cost nothing.
@@ -20,6 +21,7 @@ _STEPS: Final = (
     (State.SUMMARIZING, "Summarize"),
 )
 _ORDER: Final = tuple(State)
+_KINDS: Final = ", ".join(FORMATS)
 # Streamlit has no option for these: a calmer width and no decoration that leads elsewhere.
 _STYLE: Final = """<style>
 .block-container {max-width: 52rem; padding-top: 3rem}
@@ -80,8 +82,10 @@ def _state(snapshot: Snapshot) -> None:
         case State.READY:
             text = f"**Ready.** {len(snapshot.summaries)} of {snapshot.documents} documents summarized."
             if snapshot.skipped:
-                text += f" {snapshot.skipped} other files were skipped: only .txt and .md files in UTF-8 are read."
+                text += f" {snapshot.skipped} other files were passed over: only {_KINDS} files are read."
             st.success(text, icon=":material/check_circle:")
+            for one in snapshot.unreadable:
+                st.warning(f"**{_plain(one.document)}** {_plain(one.reason.value)}.", icon=":material/warning:")
         case State.FAILED:
             st.error(f"**Failed.** {_plain(snapshot.reason)}", icon=":material/error:")
         case _:
@@ -115,6 +119,8 @@ def _summary(done: DocumentSummary, limit: int) -> None:
             st.markdown("*The disclosure guard withheld this summary.*")
         if done.guarded.longest_run > limit:
             verdict += f" for {done.guarded.longest_run} words in a row (limit {limit})"
+        if done.unread:
+            st.markdown(f":small[{done.unread} parts hold no text that can be read: scanned pages or attachments.]")
         st.markdown(f":small[{done.words} words from {done.source_words:,}]&emsp;:{color}-badge[{icon} {verdict}]")
 
 

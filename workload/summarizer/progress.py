@@ -6,8 +6,9 @@ from threading import Lock
 from typing import Any
 
 from summarizer.card import ModelCard
+from summarizer.extraction.reasons import Reason
 from summarizer.guard import Guarded
-from summarizer.text import words
+from summarizer.text import count_words
 
 
 class State(StrEnum):
@@ -28,17 +29,32 @@ class DocumentSummary:
     Attributes:
         document: What stands for the document: its file name, or `Document N`.
         source_words: Words of the document.
+        unread: How many of its parts hold no text that is read: scanned pages, attachments.
         guarded: The summary and the guard's verdict.
     """
 
     document: str
     source_words: int
+    unread: int
     guarded: Guarded
 
     @property
     def words(self) -> int:
         """Words of the summary."""
-        return len(words(self.guarded.summary))
+        return count_words(self.guarded.summary)
+
+
+@dataclass(frozen=True)
+class UnreadableDocument:
+    """A document without a summary.
+
+    Attributes:
+        document: What stands for the document: its file name, or `Document N`.
+        reason: Why it cannot be read.
+    """
+
+    document: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -49,8 +65,9 @@ class Snapshot:
         state: The state.
         reason: One sentence for people: why it is in this state, and what has to happen next.
         summaries: Finished summaries, in the order of the documents.
-        documents: How many documents there are; 0 until they are mounted.
+        documents: How many documents can be read; 0 until they are mounted.
         skipped: How many other files were passed over.
+        unreadable: The documents that cannot be read, in order.
         version: The version of the documents that their owner signed, if the policy asks for a signature.
         model: The card of the model, once it is loaded.
         model_sha256: SHA-256 of the model's manifest, once it is verified.
@@ -62,6 +79,7 @@ class Snapshot:
     summaries: tuple[DocumentSummary, ...] = ()
     documents: int = 0
     skipped: int = 0
+    unreadable: tuple[UnreadableDocument, ...] = ()
     version: int | None = None
     model: ModelCard | None = None
     model_sha256: str = ""

@@ -18,9 +18,9 @@ from summarizer.guard import Guard, Ledger, apply_guard, letters_of
 from summarizer.long_text import summarize_document
 from summarizer.manifest import verify_manifest
 from summarizer.output import write_output
-from summarizer.progress import DocumentSummary, Progress, State
+from summarizer.progress import DocumentSummary, Progress, State, UnreadableDocument
 from summarizer.settings import Settings
-from summarizer.text import words
+from summarizer.text import count_words
 
 # The link appears once, within minutes of the start; looking twice a second costs nothing.
 _POLL_SECONDS: Final = 0.5
@@ -88,9 +88,20 @@ class Worker:
 
     def _summarize(self, model: _Model) -> None:
         self._enter(State.MOUNTED, "The documents are mounted and being read.")
-        found = read_documents(self._settings.documents, self._settings.documents_pin)
-        count = len(found.documents)
-        self._progress.update(documents=count, skipped=found.skipped, version=found.version, summaries=())
+        found = read_documents(self._settings.documents, self._settings.documents_pin, self._tell_reading)
+        documents = found.readable
+        count = len(documents)
+        self._progress.update(
+            documents=count,
+            skipped=found.others,
+            unreadable=tuple(
+                UnreadableDocument(self._label(document), document.reason)
+                for document in found.documents
+                if document.reason is not None
+            ),
+            version=found.version,
+            summaries=(),
+        )
         self._enter(State.SUMMARIZING, f"Summarizing {count} documents.")
         guard = Guard(
             self._settings.guard,
@@ -99,15 +110,15 @@ class Worker:
             self._settings.guard_share,
             self._settings.guard_shortest,
         )
-        for number, document in enumerate(found.documents, start=1):
+        for document in documents:
             began = time.monotonic()
-            done = self._one(model.engine, guard, number, document)
+            done = self._one(model.engine, guard, document)
             snapshot = self._progress.snapshot
             self._progress.update(summaries=(*snapshot.summaries, done))
             seconds = round(time.monotonic() - began, 3)
             _LOG.info(
                 "summarized",
-                extra={"number": number, "of": count, "seconds": seconds, "verdict": done.guarded.verdict},
+                extra={"number": document.number, "of": count, "seconds": seconds, "verdict": done.guarded.verdict},
             )
 
     def _deliver(self) -> None:
@@ -124,12 +135,18 @@ class Worker:
             write_output(output, summaries_body(ready, self._settings))
         self._enter(ready.state, ready.reason)
 
-    def _one(self, engine: Engine, guard: Guard, number: int, document: Document) -> DocumentSummary:
-        label = document.name if self._settings.show_names else f"Document {number}"
+    def _tell_reading(self, done: int, of: int) -> None:
+        self._progress.update(reason=f"Reading the documents: {done} of {of}.")
+
+    def _label(self, document: Document) -> str:
+        return document.name if self._settings.show_names else f"Document {document.number}"
+
+    def _one(self, engine: Engine, guard: Guard, document: Document) -> DocumentSummary:
         draft = summarize_document(engine, document.text, guard.max_words)
         letters = letters_of(document.text)
         ledger = self._ledgers.setdefault(letters, Ledger(letters))
-        return DocumentSummary(label, len(words(document.text)), apply_guard(guard, draft, document.text, ledger))
+        guarded = apply_guard(guard, draft, document.text, ledger)
+        return DocumentSummary(self._label(document), count_words(document.text), document.unread, guarded)
 
     def _enter(self, state: State, reason: str) -> None:
         self._progress.update(state=state, reason=reason)

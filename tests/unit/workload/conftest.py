@@ -16,6 +16,7 @@ class LeadEngine:
 
     source_tokens: int = 20
     name: str = "lead"
+    batch: int = 8
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summarizer.long_text import split_chunks, summarize_document, thin_out
+from summarizer.long_text import split_chunks, summarize_document, summarize_documents, thin_out
 
 
 def count_words(texts):
@@ -56,3 +57,38 @@ def test_very_long_documents_are_summarized_in_rounds(lead_engine) -> None:
 
 def test_a_text_without_words_has_an_empty_summary(lead_engine) -> None:
     assert summarize_document(lead_engine, " \n\n ", 40) == ""
+
+
+def test_a_heading_goes_with_what_it_opens_and_a_list_does_not_pile_up() -> None:
+    text = "One two.\n\nPart I\n\nThree four five.\n\na\n\nb\n\nc\n\nd\n\ne"
+    assert split_chunks(text, count_words, 5) == ["One two.", "Part I Three four five.", "a b c d e"]
+
+
+def test_a_stretch_without_blanks_is_cut_too() -> None:
+    def count_characters(texts):
+        return [len(text) for text in texts]
+
+    assert split_chunks("abcdefgh", count_characters, 4) == ["abcd", "efgh"]
+    assert split_chunks("租金每月一千元期限两年", count_characters, 6) == ["租金每月一", "千元期限两年"]
+
+
+def test_a_summary_is_the_same_whatever_it_shares_a_batch_with(lead_engine) -> None:
+    texts = [
+        "\n\n".join(f"Lead {n} of {i}. " + "More words follow here. " * 4 for i in range(n)) for n in (0, 1, 30, 7)
+    ]
+    alone = [summarize_document(lead_engine, text, 40) for text in texts]
+    assert summarize_documents(lead_engine, texts, 40) == alone
+    assert alone[0] == ""
+
+
+def test_the_work_can_be_ended_between_batches(lead_engine) -> None:
+    checks = []
+
+    def check() -> None:
+        checks.append(True)
+        if len(checks) == 3:
+            raise TimeoutError
+
+    text = "\n\n".join(f"Lead of part {i}. " + "More words follow here. " * 4 for i in range(60))
+    with pytest.raises(TimeoutError):
+        summarize_documents(lead_engine, [text], 40, check)

@@ -35,7 +35,7 @@ def test_the_summaries_come_with_model_engine_and_verdict(client, progress) -> N
     progress.update(
         state=State.READY,
         reason="All 1 documents are summarized.",
-        summaries=(DocumentSummary("Document 1", 600, Guarded("A short one.", "Passed", 2)),),
+        summaries=(DocumentSummary("Document 1", 600, 0, Guarded("A short one.", "Passed", 2)),),
         documents=1,
         skipped=2,
         model=ModelCard("bart-demo", "It copies."),
@@ -48,16 +48,18 @@ def test_the_summaries_come_with_model_engine_and_verdict(client, progress) -> N
         "profile": "Restricted",
         "model": {"name": "bart-demo", "manifest": "a" * 64, "notice": "It copies."},
         "engine": "ctranslate2",
-        "documents": {"found": 1, "summarized": 1, "skipped": 2, "version": None},
+        "documents": {"found": 1, "summarized": 1, "skipped": 2, "unreadable": 0, "version": None},
         "summaries": [
             {
                 "document": "Document 1",
                 "summary": "A short one.",
                 "words": 3,
                 "sourceWords": 600,
+                "unreadParts": 0,
                 "guard": {"verdict": "Passed", "longestRun": 2, "limit": 30},
             }
         ],
+        "unreadable": [],
     }
     status = client.get("/api/status")
     assert "A short one." not in status.text

@@ -8,8 +8,8 @@ from summarizer.evidence import EvidenceDesk
 from summarizer.guard import Guarded
 from summarizer.progress import DocumentSummary, Progress, State
 
-COPIED = DocumentSummary("Document 1", 600, Guarded("It *copies* a lot.", "Reported", 42))
-WITHHELD = DocumentSummary("Document 2", 600, Guarded("", "Withheld", 0))
+COPIED = DocumentSummary("Document 1", 600, 0, Guarded("It *copies* a lot.", "Reported", 42))
+WITHHELD = DocumentSummary("Document 2", 600, 0, Guarded("", "Withheld", 0))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_while_it_summarizes_finished_summaries_are_there_already(draw) -> None:
 def test_when_it_is_ready_each_summary_has_its_words_and_verdict(draw) -> None:
     app = draw(state=State.READY, documents=2, skipped=1, summaries=(COPIED, WITHHELD))
     assert "2 of 2 documents summarized" in app.success[0].value
-    assert "1 other files were skipped" in app.success[0].value
+    assert "1 other files were passed over" in app.success[0].value
     assert "4 words from 600" in text(app)
     assert "repeats the document for 42 words in a row (limit 30)" in text(app)
     assert "withheld this summary" in text(app)
@@ -58,7 +58,7 @@ def test_a_failure_shows_its_reason(draw) -> None:
 
 def test_what_a_summary_holds_is_never_read_as_markup(draw) -> None:
     evil = "[click](http://evil.example) <script>alert(1)</script> :red[x] $x$ ![i](http://evil.example/i.png)"
-    app = draw(state=State.READY, documents=1, summaries=(DocumentSummary("D", 9, Guarded(evil, "Passed", 0)),))
+    app = draw(state=State.READY, documents=1, summaries=(DocumentSummary("D", 9, 0, Guarded(evil, "Passed", 0)),))
     shown = next(element.value for element in app.markdown if "evil" in element.value)
     assert "](" not in shown
     assert "\\<script\\>" in shown

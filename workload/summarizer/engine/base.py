@@ -20,6 +20,10 @@ class Engine(Protocol):
         """What does the work: `ctranslate2` or `reference`."""
 
     @property
+    def batch(self) -> int:
+        """How many texts at once keep the processor busy."""
+
+    @property
     def source_tokens(self) -> int:
         """Most tokens of a text, without the prefix and the special tokens."""
 

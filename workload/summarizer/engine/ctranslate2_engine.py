@@ -5,21 +5,22 @@ together with a ban on repeated n-grams differ: CTranslate2 bans before it norma
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
 import ctranslate2
 
 from summarizer.content import ModelFiles
+from summarizer.cores import available_cores
 from summarizer.engine.base import read_settings
 from summarizer.engine.tokenization import Tokenization
 from summarizer.errors import ModelError
 
 # Where `summarizer.convert` puts the converted weights inside a model directory.
 CONVERTED: Final = "ctranslate2"
-# Tokens in one batch: 8 sources of 512 tokens, the batch that measured best on two cores.
-_BATCH_TOKENS: Final = 4096
+# The batch that measured best: 8 sources, and no more tokens than 8 of 512.
+_BATCH: Final = 8
+_BATCH_TOKENS: Final = _BATCH * 512
 
 
 class CTranslate2Engine:
@@ -37,6 +38,8 @@ class CTranslate2Engine:
         ctranslate2.set_log_level(logging.ERROR)
         self._settings = read_settings(model)
         self._tokenization = Tokenization(model, self._settings)
+        workers = available_cores()
+        self.batch = _BATCH * workers
         try:
             self._translator = ctranslate2.Translator(
                 CONVERTED,
@@ -48,7 +51,7 @@ class CTranslate2Engine:
                 },
                 device="cpu",
                 # One worker for each core beats one worker with all cores as soon as there is a queue.
-                inter_threads=len(os.sched_getaffinity(0)),
+                inter_threads=workers,
                 intra_threads=1,
             )
         except (RuntimeError, ValueError, OSError):

@@ -23,6 +23,7 @@ class ReferenceEngine:
     """Beam or greedy search by `transformers` in single precision on the CPU."""
 
     name: Final = "reference"
+    batch: Final = _BATCH
 
     def __init__(self, model: ModelFiles) -> None:
         """Load the safetensors of `model`.

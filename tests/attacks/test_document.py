@@ -1,0 +1,138 @@
+"""Whoever writes a document wants what lies beside it, or the summarizer to stop: it gets a reason with its number.
+
+On the code before, .txt and .md were the only kinds, and one file that was no UTF-8 ended the work for all.
+"""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from summarizer.documents import read_documents
+from summarizer.extraction.process import Limits, extract_apart
+from summarizer.extraction.reasons import Reason, Unreadable
+from tests.support.documents import docx, odt, paragraph, pdf, pdf_of
+
+SMALL = Limits(memory=400 * 1024 * 1024, seconds=5)
+RESOURCE = {"too much": {Reason.TOO_MUCH_TEXT, Reason.TOO_MUCH_MEMORY, Reason.TOO_SLOW, Reason.BROKEN}}
+
+
+def reason(suffix: str, data: bytes, limits: Limits = SMALL) -> Reason:
+    with pytest.raises(Unreadable) as caught:
+        extract_apart(suffix, data, limits)
+    return caught.value.reason
+
+
+def bomb(name: str, head: bytes, piece: bytes, tail: bytes, mebibytes: int) -> bytes:
+    """A small ZIP archive with one large file."""
+    data = io.BytesIO()
+    with (
+        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as file,
+    ):
+        file.write(head)
+        block = piece * (1024 * 1024 // len(piece))
+        for _ in range(mebibytes):
+            file.write(block)
+        file.write(tail)
+    return data.getvalue()
+
+
+def test_a_zip_bomb_in_a_word_document_ends_at_the_bound_of_its_text() -> None:
+    w = b'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>'
+    text = bomb("word/document.xml", w + b"<w:p><w:r><w:t>", b"A", b"</w:t></w:r></w:p></w:body></w:document>", 300)
+    markup = bomb("word/document.xml", w, b"<w:p></w:p>", b"</w:body></w:document>", 300)
+    assert len(text) < 8 * 1024 * 1024
+    assert reason(".docx", text) is Reason.TOO_MUCH_TEXT
+    # Markup without text: it ends where the archive has unpacked to its bound, or at the limits of the process.
+    assert reason(".docx", markup) in RESOURCE["too much"]
+
+
+def test_a_docx_says_its_size_and_is_not_believed() -> None:
+    data = bytearray(docx(paragraph("A" * 1000)))
+    place = data.find(b"PK\x01\x02")
+    data[place + 24 : place + 28] = (10).to_bytes(4, "little")
+    assert reason(".docx", bytes(data)) is Reason.BROKEN
+
+
+@pytest.mark.parametrize("depth", [200_000])
+def test_deeply_nested_markup_costs_no_stack(depth: int) -> None:
+    assert "rent" in extract_apart(".html", b"<div>" * depth + b"rent" + b"</div>" * depth, SMALL).text
+    nested = "<text:span>" * depth + "rent" + "</text:span>" * depth
+    assert "rent" in extract_apart(".odt", odt(f"<text:p>{nested}</text:p>"), SMALL).text
+
+
+def test_an_external_entity_is_never_resolved(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("the key of the neighbour")
+    for entity in (f'SYSTEM "file://{secret}"', '"' + "ha" * 1000 + '"'):
+        prolog = f"<!DOCTYPE x [<!ENTITY e {entity}>]>"
+        assert reason(".odt", odt("<text:p>&e;</text:p>", prolog=prolog)) is Reason.BROKEN
+
+
+def test_scripts_of_a_pdf_are_not_run_nor_shown() -> None:
+    action = "/OpenAction << /S /JavaScript /JS (app.launchURL\\('http://evil.example'\\)) >>"
+    assert extract_apart(".pdf", pdf(["The rent is due."], extra=action), SMALL).text == "The rent is due."
+
+
+def test_streams_and_trees_of_a_pdf_that_never_end_are_ended() -> None:
+    flate = pdf_of([b"\0" * (200 * 1024 * 1024)], filters="/FlateDecode /FlateDecode", rounds=2)
+    assert len(flate) < 1024 * 1024
+    assert reason(".pdf", flate) in RESOURCE["too much"] | {Reason.EMPTY}
+    endless = pdf(["rent"]).replace(b"/Kids [4 0 R]", b"/Kids [2 0 R]")
+    assert reason(".pdf", endless) in RESOURCE["too much"] | {Reason.EMPTY}
+    objects = (
+        b"%PDF-1.7\n1 0 obj\n<< /Type /ObjStm /N 99999999 /First 5 /Extends 1 0 R /Length 5 >>\nstream\n1 0 1\nendstream\n"
+        b"endobj\ntrailer\n<< /Root 1 0 R /Prev 0 >>\nstartxref\n0\n%%EOF"
+    )
+    assert reason(".pdf", objects) in RESOURCE["too much"]
+
+
+def test_mails_in_mails_do_not_end_the_process() -> None:
+    mail = b"Subject: innermost\n\nThe rent.\n"
+    for number in range(300):
+        mail = b"Subject: %d\nContent-Type: message/rfc822\n\n" % number + mail
+    found = reason(".eml", b"Content-Type: multipart/mixed; boundary=x\n" * 20_000 + b"\n--x\n" * 20_000)
+    assert found in RESOURCE["too much"] | {Reason.EMPTY}
+    # Forwarded ones are followed a few deep; the deepest subject is not reached.
+    text = extract_apart(".eml", mail, SMALL).text
+    assert "299" in text
+    assert "innermost" not in text
+
+
+def test_memory_time_and_size_end_at_their_limits() -> None:
+    page = b"<b>rent</b>" * 2_000_000
+    assert reason(".html", page, Limits(memory=100 * 1024 * 1024)) is Reason.TOO_MUCH_MEMORY
+    assert reason(".html", page, Limits(seconds=1)) is Reason.TOO_SLOW
+    assert reason(".txt", b"a" * (8 * 1024 * 1024 + 1)) is Reason.TOO_MUCH_TEXT
+    assert reason(".pdf", b"%PDF" + bytes(64 * 1024 * 1024)) is Reason.HUGE
+
+
+def test_the_process_of_a_document_sees_no_setting_and_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, object]] = []
+    real = subprocess.Popen
+
+    def watched(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+        seen.append(options)
+        return real(command, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setenv("SUMMARIZER_TOKEN_SHA256", "a" * 64)
+    monkeypatch.setattr(subprocess, "Popen", watched)
+    with (Path(sys.executable)).open("rb") as held:
+        os.set_inheritable(held.fileno(), True)
+        assert extract_apart(".html", b"<p>rent", SMALL).text.strip() == "rent"
+    assert set(seen[0]["env"]) == {"PYTHONPATH", "LC_ALL"}  # type: ignore[call-overload]
+    assert seen[0]["close_fds"] is True
+
+
+def test_one_hostile_document_takes_no_other_with_it(tmp_path: Path) -> None:
+    (tmp_path / "a.docx").write_bytes(b"PK\x03\x04 broken")
+    (tmp_path / "b.txt").write_text("The rent is due.")
+    (tmp_path / "secret-merger.pdf").write_bytes(pdf(["x"])[:-200])
+    found = read_documents(tmp_path)
+    assert [document.number for document in found.readable] in ([2], [2, 3])
+    assert found.documents[0].reason is Reason.BROKEN
