@@ -21,6 +21,7 @@ from confidential_summarizer.cli import verify
 from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.pages import MAX_BYTES, PageClient, unverified_tls
+from confidential_summarizer.sealing import create_key_file
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.derive import derive, measure_images
 from confidential_summarizer.targets.target import Derivation
@@ -28,7 +29,7 @@ from summarizer.channel import new_channel_key
 from tests.support.attested import Attested
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import measured
-from tests.support.resources import ATTESTATION, resource
+from tests.support.resources import ATTESTATION, VAULT, resource, spec
 from tests.support.tls import Handler, serving
 
 HOST_DATA = "ab" * 32
@@ -185,3 +186,47 @@ def test_a_mirrored_sidecar_is_named_by_the_resource_and_changes_what_is_approve
     assert image_references(resource(sidecars={"encfs": MIRROR}))["encrypted-file-systems"] == MIRROR
     assert derived(sidecars={"encfs": MIRROR}).policy.host_data != derived().policy.host_data
     assert derived(sidecars={"encfs": Sidecars().encfs}).policy.host_data == derived().policy.host_data
+
+
+ELSEWHERE = [
+    "attest.evil.example",
+    "169.254.169.254",
+    "localhost",
+    "kubernetes.default.svc",
+    "a0.vault.evil.example",
+    "party2.managedhsm.azure.net.evil.example",
+    "evil.example/.attest.azure.net",
+    "evil.example#.managedhsm.azure.net",
+    "sharedeus2.eus2.attest.azure.net\n",
+]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+@pytest.mark.parametrize("field", ["vault", "attestation"])
+def test_a_resource_cannot_name_a_service_that_is_not_azures(field: str, host: str) -> None:
+    (documents,) = spec()["fileSystems"]
+
+    with pytest.raises(SummarizerError, match="must be the host name of"):
+        resource(fileSystems=[documents | {"key": documents["key"] | {field: host}}])
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_no_command_speaks_to_a_service_that_is_not_azures(host: str, tmp_path: Path) -> None:
+    create_key_file(tmp_path / "key", bytes(32))
+    bound = ("--key", tmp_path / "key", "--host-data", HOST_DATA, "--attestation")
+    for result in (
+        csum("verify", "https://page.example", "--host-data", HOST_DATA, "--attestation", host),
+        csum("key", "show", "contracts-key", "--vault", host),
+        csum("key", "import", "contracts-key", "--vault", host, *bound, ATTESTATION),
+        csum("key", "import", "contracts-key", "--vault", VAULT, *bound, host),
+    ):
+        assert result.code == 3, result.err
+        assert "is the host name of no Azure" in result.err
+
+
+def test_a_blob_that_is_not_in_azure_is_named_neither_by_a_resource_nor_by_a_command(tmp_path: Path) -> None:
+    (documents,) = spec()["fileSystems"]
+    for url in ("https://evil.example/sealed/a.img", "https://party2.blob.core.windows.net.evil.example/sealed/a.img"):
+        with pytest.raises(SummarizerError, match="blobURL must be an https URL of a blob in Azure"):
+            resource(fileSystems=[documents | {"blobURL": url}])
+        assert csum("purge", url).code == 3

@@ -244,7 +244,7 @@ def test_the_operator_amends_the_keys_it_may_manage_and_no_others(azure, monkeyp
 def test_an_unknown_vault_cannot_be_reached(key_file, monkeypatch):
     monkeypatch.setattr("confidential_summarizer.cli.key.approval.RETRIES", 0)
 
-    result = csum("key", "show", "k", "--vault", "vault.example.com")
+    result = csum("key", "show", "k", "--vault", "nobody.vault.usgovcloudapi.net")
 
     assert result.code == 5
     assert "cannot be reached" in result.err

@@ -185,7 +185,8 @@ def test_an_unknown_attestation_service_is_not_believed(azure):
     with served(Page(azure)) as url:
         result = csum("verify", url, "--host-data", HOST_DATA, "--attestation", "attest.example.com")
 
-    assert result.code == 5
+    assert result.code == 3
+    assert "no Azure attestation service" in result.err
 
 
 def test_nothing_to_compare_with_is_no_verification(azure):

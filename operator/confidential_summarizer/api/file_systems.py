@@ -8,10 +8,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from confidential_summarizer.api.rules import Rule, Ruled
-from confidential_summarizer.api.values import HOST_NAME, Name, SecretReference
+from confidential_summarizer.api.values import Name, SecretReference
+from confidential_summarizer.hosts import ATTESTATION, BLOB_URL, MANAGED_HSM, VAULT
 
-VAULT_HOST = r"^[a-zA-Z][-a-zA-Z0-9]{1,61}\.(vault|managedhsm)\.[a-z0-9.-]+$"
-BLOB_URL = r"^https://[a-z0-9.-]+/[^?#]+/[^?#]+$"
 LARGEST_VERSION = 2**53 - 1
 """The largest integer that every JSON reader on the way keeps exactly."""
 
@@ -71,11 +70,11 @@ class Key(Ruled):
     name: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z-]+$", max_length=127)] = Field(
         description="Name of the key in the vault, without a version."
     )
-    vault: Annotated[str, StringConstraints(pattern=VAULT_HOST, max_length=253)] = Field(
+    vault: Annotated[str, StringConstraints(max_length=253)] = Field(
         description="Host name of the Managed HSM or the Key Vault Premium, without https://, for example "
         "party2.managedhsm.azure.net."
     )
-    attestation: Annotated[str, StringConstraints(pattern=HOST_NAME, max_length=253)] = Field(
+    attestation: Annotated[str, StringConstraints(max_length=253)] = Field(
         description="Host name of the attestation service whose tokens the vault accepts, without https://, for "
         "example sharedeus2.eus2.attest.azure.net."
     )
@@ -115,9 +114,23 @@ class Key(Ruled):
                 lambda self: (self.type is KeyType.RSA_HSM) == (self.derivation is not None),
             ),
             Rule(
+                "vault must be the host name of a Managed HSM or a Key Vault of Azure, such as "
+                "party2.managedhsm.azure.net, without https://",
+                _cel("vault", VAULT),
+                lambda self: _is(VAULT, self.vault),
+            ),
+            Rule(
+                "attestation must be the host name of an attestation service of Azure, such as "
+                "sharedeus2.eus2.attest.azure.net, without https://",
+                _cel("attestation", ATTESTATION),
+                lambda self: _is(ATTESTATION, self.attestation),
+            ),
+            Rule(
                 "only a Managed HSM takes oct-HSM keys: use a vault under managedhsm, or type RSA-HSM",
-                "self.type != 'oct-HSM' || self.vault.contains('.managedhsm.')",
-                lambda self: self.type is not KeyType.OCT_HSM or ".managedhsm." in self.vault,
+                f"self.type != 'oct-HSM' || !{_cel('vault', VAULT)} || {_cel('vault', MANAGED_HSM)}",
+                lambda self: (
+                    self.type is not KeyType.OCT_HSM or not _is(VAULT, self.vault) or _is(MANAGED_HSM, self.vault)
+                ),
             ),
         )
 
@@ -181,13 +194,18 @@ class FileSystem(Ruled):
                 lambda self: self.role is not Role.OUTPUT or self.content_sha256 is None,
             ),
             Rule(
-                "blobURL must be an https URL of a blob, for example "
+                "blobURL must be an https URL of a blob in Azure, for example "
                 "https://party2.blob.core.windows.net/sealed/contracts.img, without a query (a SAS is a secret)",
-                f"self.blobURL.matches('{BLOB_URL}')",
-                lambda self: _is_blob_url(self.blob_url),
+                _cel("blobURL", BLOB_URL),
+                lambda self: _is(BLOB_URL, self.blob_url),
             ),
         )
 
 
-def _is_blob_url(url: str) -> bool:
-    return re.search(BLOB_URL, url) is not None
+def _cel(field: str, expression: str) -> str:
+    """Return the CEL form of "the whole field matches"; a raw literal, since CEL reads backslashes itself."""
+    return f"self.{field}.matches(r'^{expression}$')"
+
+
+def _is(expression: str, text: str) -> bool:
+    return re.fullmatch(expression, text) is not None

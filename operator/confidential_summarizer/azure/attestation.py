@@ -10,6 +10,7 @@ import aiohttp
 
 from confidential_summarizer.azure.transport import plain_session
 from confidential_summarizer.errors import IntegrityError, TransientError
+from confidential_summarizer.hosts import checked_attestation
 from confidential_summarizer.release.grammar import authority_url
 from confidential_summarizer.replies import Unreadable, read_limited
 
@@ -24,9 +25,9 @@ class AttestationService:
         """Prepare the client.
 
         Raises:
-            ReleasePolicyError: The text is no host name.
+            SpecError: The host is none of Azure's attestation services.
         """
-        self.url = authority_url(host)
+        self.url = authority_url(checked_attestation(host))
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

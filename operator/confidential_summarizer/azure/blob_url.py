@@ -6,6 +6,7 @@ from typing import Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from confidential_summarizer.errors import SpecError
+from confidential_summarizer.hosts import Service, pattern
 
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
 """3 to 63 lower-case letters, digits and single hyphens."""
@@ -36,7 +37,8 @@ class BlobURL:
         """
         parts = urlsplit(text.strip())
         container, _, blob = parts.path.lstrip("/").partition("/")
-        if parts.scheme != "https" or not parts.hostname or not blob or not _CONTAINER.fullmatch(container):
+        in_azure = re.fullmatch(pattern(Service.BLOB), parts.netloc)
+        if parts.scheme != "https" or not in_azure or not blob or not _CONTAINER.fullmatch(container):
             raise SpecError(
                 f"{parts.scheme}://{parts.netloc}{parts.path} is no blob URL. It looks like "
                 "https://ACCOUNT.blob.core.windows.net/CONTAINER/BLOB."

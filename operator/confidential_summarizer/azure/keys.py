@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from confidential_summarizer.azure.conversion import converted
 from confidential_summarizer.azure.transport import client_options
 from confidential_summarizer.errors import IntegrityError, KeyDeleted, NotFound, ReleasePolicyError
+from confidential_summarizer.hosts import checked_vault
 from confidential_summarizer.release import ReleasePolicy, compare
 
 _CONTENT_TYPE = "application/json; charset=utf-8"
@@ -101,8 +102,11 @@ class KeyVault:
             vault_host: `NAME.managedhsm.azure.net` or `NAME.vault.azure.net`.
             credential: Who calls; stays the caller's to close.
             retries: How often the SDK repeats a failed call.
+
+        Raises:
+            SpecError: The host is none of Azure's vaults.
         """
-        self.host = vault_host.removeprefix("https://").rstrip("/")
+        self.host = checked_vault(vault_host)
         self._client = KeyClient(f"https://{self.host}", credential, **client_options(retries))
 
     async def __aenter__(self) -> Self:

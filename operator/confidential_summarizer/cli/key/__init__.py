@@ -19,6 +19,7 @@ from confidential_summarizer.cli.key.approval import (
 )
 from confidential_summarizer.cli.key.files import OCT, RSA, describe_file, key_material, write_new_key
 from confidential_summarizer.cli.key.review import Approvals
+from confidential_summarizer.hosts import checked_attestation
 from confidential_summarizer.release import DEFAULT_LABEL, build, checked_host_data, weaknesses
 
 _path = click.Path(path_type=Path)
@@ -112,7 +113,7 @@ def import_(
             "not even for a fixed bug."
         )
     material = key_material(key_file, kty)
-    name, authorities, hashes = name or name_option, list(attestation), list(host_data)
+    name, authorities, hashes = name or name_option, [checked_attestation(a) for a in attestation], list(host_data)
     wanted = None
     if resource_text is not None:
         wanted = asyncio.run(wanted_approval(resource_text, file_system, token_file))
@@ -169,7 +170,8 @@ def approve(
         host_data = wanted.host_data
     if vault is None or name is None or host_data is None:
         raise click.UsageError("--host-data needs --vault and --name.")
-    before, after = asyncio.run(add(vault, name, host_data, attestation))
+    authorities = [checked_attestation(authority) for authority in attestation]
+    before, after = asyncio.run(add(vault, name, host_data, authorities))
     if wanted is not None:
         Approvals(vault, name).record(wanted.derivation)
     report(vault, name, before, after, output)
