@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confidential-summarizer-sandbox
-CRDS := crds/confidentialsummarizers.yaml charts/confidential-summarizer/files/confidentialsummarizers.yaml
+CRDS := crds charts/confidential-summarizer/files
 
 .PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart format crds bench lock clean
 
@@ -46,7 +46,7 @@ lint-chart: setup ## helm lint; builds helm once
 format: setup ## rewrite the code in the house style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-crds: setup ## write the CRD from the models
+crds: setup ## write the CRDs from the models
 	@$(BIN)/python -m confidential_summarizer.api.crd $(CRDS)
 
 bench: setup ## speed and memory against the raw tools, as ratios measured in one run

@@ -26,6 +26,7 @@ from azure_sandbox.azure.principals import OWNER, Principals
 from azure_sandbox.helm import find_helm
 from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, TENANT, VAULT
 from azure_sandbox.state import SandboxState
+from confidential_summarizer.api.names import GRANT_PLURAL, GROUP
 from confidential_summarizer.errors import SummarizerError, TransientError
 from confidential_summarizer.sealing import read_manifest
 from demo import operator_process
@@ -35,6 +36,7 @@ from demo.model import prepare_model
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 RESOURCE = EXAMPLES / "contracts.yaml"
+GRANT = EXAMPLES / "grant.yaml"
 NAMESPACE, NAME = "legal", "contracts"
 SYSTEM_NAMESPACE = "confidential-summarizer"
 READY_SECONDS = 300
@@ -89,6 +91,8 @@ class Demo:
             "--set", "replicas=0",
             quiet=True,
         )  # fmt: skip
+        self.admin("kubectl", "wait", "--for=condition=Established", f"crd/{GRANT_PLURAL}.{GROUP}", quiet=True)
+        self.admin("kubectl", "apply", "-f", GRANT)
         self.admin("kubectl", "create", "namespace", NAMESPACE, allow_failure=True, quiet=True)
         operator_process.start(self.state, SYSTEM_NAMESPACE)
         work = self.state.home / "demo"

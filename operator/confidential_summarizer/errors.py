@@ -8,7 +8,8 @@ SummarizerError
 │   ├── PolicyError           a policy cannot be made from, or does not describe, what was given
 │   ├── ReleasePolicyError    a key release policy is malformed or would never let the key out
 │   ├── SealingError          a directory cannot be sealed, or an image not be opened
-│   └── NameTaken             an object that is not of the resource holds a name that it needs
+│   ├── NameTaken             an object that is not of the resource holds a name that it needs
+│   └── NotGranted            no SummarizerGrant lets the resource's namespace use what it names
 ├── WaitingError              the input is fine, but somebody else has to act first (Reconciling)
 │   ├── KeyDeleted            the key is soft-deleted: recover it, purge it, or take another name
 │   ├── KeyNotOwned           a key carries no tag of the resource that wants to change it
@@ -57,6 +58,10 @@ class SealingError(SpecError):
 
 class NameTaken(SpecError):
     """An object of another owner holds a name that the resource needs; it is neither changed nor deleted."""
+
+
+class NotGranted(SpecError):
+    """No grant of the cluster admin lets the namespace use something that the resource names."""
 
 
 class WaitingError(SummarizerError):

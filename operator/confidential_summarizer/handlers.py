@@ -15,6 +15,7 @@ import kopf
 
 from confidential_summarizer.api.names import (
     FINALIZER,
+    GRANT_PLURAL,
     GROUP,
     INSTANCE_LABEL,
     KIND,
@@ -51,6 +52,11 @@ class Alarms:
     def of(self, namespace: str | None, name: str) -> asyncio.Event:
         """Return the alarm of a resource."""
         return self._events.setdefault((namespace, name), asyncio.Event())
+
+    def ring_all(self) -> None:
+        """Ring the alarm of every resource."""
+        for event in self._events.values():
+            event.set()
 
     def forget(self, namespace: str | None, name: str) -> None:
         """Drop the alarm of a resource that is gone."""
@@ -118,6 +124,13 @@ async def wake(namespace: str | None, name: str, memo: Any, **_: Any) -> None:
 async def wake_owner(namespace: str | None, labels: Mapping[str, str], memo: Any, **_: Any) -> None:
     """Wake the daemon when something that was deployed for its resource changes."""
     memo.alarms.of(namespace, labels.get(INSTANCE_LABEL, "")).set()
+
+
+@kopf.on.event(GROUP, VERSION, GRANT_PLURAL)
+async def grants_changed(memo: Any, **_: Any) -> None:
+    """Let every resource look at the grants again when one of them changes."""
+    memo.reconciler.clients.grants.forget()
+    memo.alarms.ring_all()
 
 
 async def run(settings: Settings) -> None:

@@ -2,11 +2,13 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import yaml
 
 from confidential_summarizer.reconcile.context import Clients
 from confidential_summarizer.reconcile.run import Reconciler
@@ -14,7 +16,7 @@ from confidential_summarizer.release import build
 from confidential_summarizer.targets.pods import PodGroups
 from tests.support.attested import Attested
 from tests.support.fakes import FakeGroups, FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeVault
-from tests.support.resources import ATTESTATION, IMAGE, VAULT, document
+from tests.support.resources import ATTESTATION, IMAGE, VAULT, document, grant
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ATTESTED = Attested(NOW)
@@ -42,7 +44,9 @@ class Cluster:
 
     kube: FakeKube = field(default_factory=FakeKube)
     vault: FakeVault = field(default_factory=FakeVault)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
     groups: dict[str, Any] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
 
     def put(self, namespace: str, *, annotations: Mapping[str, str] | None = None, **changes: Any) -> None:
         resource = document(**changes)
@@ -70,8 +74,12 @@ class Cluster:
         if isinstance(groups, FakeGroups):
             pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, groups.deployed.policy.host_data)
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, FakeRegistry().with_pull_secret, self.vault.opened, groups, pages, keys)
+        clients = Clients(self.kube, self.registry.with_pull_secret, self.open, groups, pages, keys)
         return Reconciler(clients, lambda *_, **__: None, lambda: NOW)
+
+    def open(self, host: str) -> AbstractAsyncContextManager[FakeVault]:
+        self.opened.append(host)
+        return self.vault.opened(host)
 
     async def reconcile(self, namespace: str) -> str:
         await self.reconciler(namespace).reconcile(namespace, "contracts")
@@ -277,3 +285,125 @@ async def test_a_secret_labelled_for_a_key_does_not_become_a_token() -> None:
     cluster.put("legal", access={"tokenSecretRef": {"name": "material", "key": "key"}})
     assert await cluster.reconcile("legal") == "SecretNotAllowed"
     assert ("ConfigMap", "legal", "contracts-policy") not in cluster.kube.objects
+
+
+OTHERS = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/theirs"
+OTHERS_IDENTITY = f"{OTHERS}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/payroll"
+OTHERS_SUBNET = f"{OTHERS}/providers/Microsoft.Network/virtualNetworks/theirs/subnets/inner"
+
+
+def with_key(**changes: Any) -> list[dict[str, Any]]:
+    (documents,) = file_systems("External", "Retain")
+    return [documents | {"key": documents["key"] | changes}]
+
+
+def with_blob(url: str) -> list[dict[str, Any]]:
+    (documents,) = file_systems("External", "Retain")
+    return [documents | {"blobURL": url}]
+
+
+def place(subscription: str = OTHERS[15:51], group: str = "rg", **changes: Any) -> dict[str, Any]:
+    return {"containerGroup": {"subscriptionID": subscription, "resourceGroup": group, "location": "westeurope", **changes}}  # fmt: skip
+
+
+OURS = "00000000-0000-0000-0000-000000000001"
+REACHES: dict[str, tuple[dict[str, Any], str]] = {
+    "another team's identity": ({"identity": {"resourceID": OTHERS_IDENTITY}}, f"identity {OTHERS_IDENTITY}"),
+    "another team's identity, to pull images with": ({"registryCredentials": {"identity": OTHERS_IDENTITY}}, f"identity {OTHERS_IDENTITY}"),
+    "another team's subscription": ({"target": place()}, f"resource group {OTHERS[:51]}/resourceGroups/rg"),
+    "another team's subnet": ({"target": place(OURS, subnetIDs=[OTHERS_SUBNET])}, f"subnet {OTHERS_SUBNET}"),
+    "another team's subnet, from a virtual node": ({"target": {"virtualNode": {"subnetID": OTHERS_SUBNET}}}, f"subnet {OTHERS_SUBNET}"),
+    "another team's vault": ({"fileSystems": with_key(vault="payroll.managedhsm.azure.net")}, "vault payroll.managedhsm.azure.net"),
+    "an attestation service of their own": ({"fileSystems": with_key(attestation="attest.mallory.example")}, "attestation service attest.mallory.example"),
+    "the import of a key": ({"fileSystems": file_systems()}, f"key shared-key of vault {VAULT}, to be imported by the operator"),
+    "a key of another name": ({"fileSystems": with_key(name="payroll")}, f"key payroll of vault {VAULT}"),
+    "a registry inside, for a sidecar": ({"sidecars": {"encfs": "metadata.internal/x@sha256:" + "a" * 64}}, "registry metadata.internal"),
+    "a registry inside": ({"image": "metadata.internal/x:1"}, "registry metadata.internal"),
+    "a blob host inside": ({"fileSystems": with_blob("https://10.0.0.1/a/b")}, "blob host 10.0.0.1"),
+}  # fmt: skip
+
+
+def theirs(cluster: Cluster, **changes: Any) -> None:
+    """Leave nothing but a grant for namespace `mallory`, for keys of its own."""
+    del cluster.kube.objects["SummarizerGrant", "", "all"]
+    keys = [{"host": VAULT, "keys": ["shared-*"]}]
+    cluster.kube.put(grant("mallory", **{"vaults": keys, "subscriptions": [OURS]} | changes))
+
+
+def untouched(cluster: Cluster, registry: FakeRegistry) -> bool:
+    return cluster.opened == [] and registry.asked == [] and cluster.groups["mallory"].calls == []
+
+
+@pytest.mark.parametrize("reach", REACHES)
+async def test_a_neighbour_cannot_reach_through_the_operator_for(reach: str) -> None:
+    changes, named = REACHES[reach]
+    cluster = Cluster()
+    theirs(cluster)
+    cluster.put("mallory", **changes)
+    assert await cluster.reconcile("mallory") == "NotGranted"
+    assert named in cluster.ready("mallory")["message"]
+    assert untouched(cluster, cluster.registry)
+
+
+@pytest.mark.parametrize("reach", REACHES)
+async def test_nor_by_deleting_the_resource_that_names(reach: str) -> None:
+    cluster = Cluster()
+    theirs(cluster)
+    cluster.put("mallory", **REACHES[reach][0])
+    cluster.reconciler("mallory")
+    await cluster.remove("mallory")
+    assert untouched(cluster, cluster.registry)
+
+
+async def test_a_grant_for_one_namespace_is_none_for_another() -> None:
+    cluster = Cluster()
+    theirs(cluster)
+    cluster.put("legal")
+    assert await cluster.reconcile("legal") == "NotGranted"
+
+
+async def test_a_label_that_the_namespace_does_not_carry_grants_nothing() -> None:
+    cluster = Cluster()
+    theirs(cluster, namespaces={"matchLabels": {"team": "legal"}})
+    cluster.put("mallory")
+    assert await cluster.reconcile("mallory") == "NotGranted"
+
+
+async def test_what_a_grant_of_a_later_version_restricts_is_not_overlooked() -> None:
+    cluster = Cluster()
+    theirs(cluster, onlyOnSundays=True)
+    cluster.put("mallory")
+    assert await cluster.reconcile("mallory") == "NotGranted"
+
+
+async def test_the_lines_of_the_message_are_the_grant_that_is_missing() -> None:
+    cluster = Cluster()
+    del cluster.kube.objects["SummarizerGrant", "", "all"]
+    cluster.secret("mallory", {USE: "key"})
+    cluster.put("mallory", fileSystems=file_systems(), target=place(OURS, subnetIDs=[OTHERS_SUBNET]))
+    assert await cluster.reconcile("mallory") == "NotGranted"
+    spec = yaml.safe_load(cluster.ready("mallory")["message"].partition("(YAML): spec: ")[2])
+    cluster.kube.put(grant("mallory") | {"spec": spec})
+    assert await cluster.reconcile("mallory") == "Ready"
+
+
+async def test_without_its_grant_a_resource_is_left_alone_and_its_deletion_still_removes_what_is_its_own() -> None:
+    cluster = await victim()
+    cluster.kube.objects.pop(("SummarizerGrant", "", "all"))
+    cluster.put("legal", fileSystems=file_systems(), summarizer={"maxWords": 50})
+    cluster.vault.calls.clear()
+    assert await cluster.reconcile("legal") == "NotGranted"
+    assert cluster.vault.calls == []
+    await cluster.remove("legal")
+    assert cluster.groups["legal"].deployed is None
+    assert cluster.vault.calls == ["delete shared-key"]
+
+
+async def test_a_resource_that_had_a_grant_cannot_take_its_deletion_to_a_vault_that_was_never_granted() -> None:
+    cluster = await victim()
+    cluster.opened.clear()
+    cluster.kube.objects.pop(("SummarizerGrant", "", "all"))
+    elsewhere = [f | {"key": f["key"] | {"vault": "payroll.managedhsm.azure.net"}} for f in file_systems()]
+    cluster.put("legal", fileSystems=elsewhere)
+    await cluster.remove("legal")
+    assert cluster.opened == []

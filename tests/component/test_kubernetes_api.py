@@ -1,5 +1,6 @@
 """The CRD and our client against a real API server: what it refuses, what it keeps, what an unchanged apply costs."""
 
+import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,13 +13,13 @@ from azure_sandbox.control_plane import ControlPlane
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import FIELD_MANAGER
 from confidential_summarizer.errors import SpecError, TransientError
-from confidential_summarizer.kube import CONFIG_MAP, DEPLOYMENT, SUMMARIZER
+from confidential_summarizer.kube import CONFIG_MAP, DEPLOYMENT, GRANT, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.drift import differences
 from tests.support.fakes import measured
 from tests.support.kubectl import Kubectl
-from tests.support.resources import IMAGE, document, resource
+from tests.support.resources import IMAGE, document, grant, resource
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ def kubectl() -> Iterator[Kubectl]:
             plane.up(lambda _: None)
             kubectl = Kubectl(state)
             kubectl("apply", "-f", str(ROOT / "crds"))
-            kubectl("wait", "--for=condition=Established", "crd/confidentialsummarizers.confidential.summarizer.dev")
+            kubectl("wait", "--for=condition=Established", "crd", "--all")
             kubectl("create", "namespace", "legal")
             yield kubectl
         finally:
@@ -139,3 +140,24 @@ def test_scaling_works_like_for_any_other_workload(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", text=yaml.safe_dump(applied(replicas=1)))
     kubectl("-n", "legal", "scale", "csum/contracts", "--replicas=2")
     assert kubectl("-n", "legal", "get", "csum", "contracts", "-o", "jsonpath={.spec.replicas}") == "2"
+
+
+async def test_grants_are_read_from_outside_of_every_namespace(kubectl: Kubectl, client: KubernetesClient) -> None:
+    kubectl.apply(grant("legal"))
+    kubectl.apply(yaml.safe_load((ROOT / "examples/grant.yaml").read_text()) | {"metadata": {"name": "example"}})
+    found = {g["metadata"]["name"]: g["spec"] for g in await client.list(GRANT, "")}
+    assert found.keys() == {"legal", "example"}
+    assert found["legal"]["vaults"][0]["keys"] == ["*"]
+    header, row = kubectl("get", "csumgrant", "legal").splitlines()
+    assert header.split() == ["NAME", "NAMESPACES", "LABELS", "VAULTS", "AGE"]
+    assert '["legal"]' in row
+    assert "party2.managedhsm.azure.net" in row
+    assert "Names of keys" in kubectl("explain", "summarizergrant.spec.vaults.keys")
+
+
+@pytest.mark.parametrize("namespaces", [{}, {"names": ["legal"], "matchLabels": {"team": "legal"}}, {"names": []}])
+def test_a_grant_says_in_one_way_whom_it_is_for(kubectl: Kubectl, namespaces: dict[str, Any]) -> None:
+    given = json.dumps(grant("refused", namespaces=namespaces))
+    refused = kubectl.run("apply", "--server-side", "-f", "-", text=given, check=False)
+    assert refused.returncode != 0
+    assert "exactly one of names and matchLabels" in refused.stderr

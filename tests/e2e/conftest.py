@@ -15,10 +15,25 @@ import pytest
 import yaml
 
 from azure_sandbox import lifecycle
+from azure_sandbox.names import RESOURCE_GROUP, SUBSCRIPTION, VAULT
 from azure_sandbox.state import SandboxState
+from confidential_summarizer.api.names import API_VERSION, GRANT_KIND
 from demo.run import Demo
 
 PATIENCE_SECONDS = 180
+GROUPS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}"
+GRANT = {
+    "apiVersion": API_VERSION,
+    "kind": GRANT_KIND,
+    "metadata": {"name": "end-to-end"},
+    "spec": {
+        "namespaces": {"names": ["legal"]},
+        "vaults": [{"host": VAULT}],
+        "resourceGroups": [GROUPS],
+        "subnets": [f"{GROUPS}/providers/Microsoft.Network/virtualNetworks/vnet/subnets/groups"],
+    },
+}
+"""What these tests use beyond the example's grant."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,9 @@ def cluster() -> Iterator[Cluster]:
     home = Path(tempfile.mkdtemp(prefix="csum-e2e-"))
     demo = Demo(SandboxState(home), time.monotonic())
     try:
-        yield Cluster(demo, demo.run(None))
+        cluster = Cluster(demo, demo.run(None))
+        cluster.apply(GRANT)
+        yield cluster
     finally:
         lifecycle.down(demo.state, print)
         shutil.rmtree(home, ignore_errors=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from azure_sandbox import processes
 from azure_sandbox.names import ATTESTATION, LOCATION, MODELS_KEY, RESOURCE_GROUP, SUBSCRIPTION, VAULT
@@ -17,7 +18,7 @@ from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from demo import operator_process
 from demo.images import publish_operator
 from demo.run import get_json
-from tests.e2e.conftest import Cluster
+from tests.e2e.conftest import GRANT, Cluster
 
 pytestmark = pytest.mark.e2e
 
@@ -210,6 +211,22 @@ def test_a_group_straight_through_resource_manager_serves_the_same_summaries(clu
     assert len(cluster.groups()) == before + 1
     cluster.kubectl("delete", "csum", "direct", "--timeout=120s")
     assert len(cluster.groups()) == before
+
+
+def test_a_resource_that_names_what_nobody_granted_is_left_alone(cluster: Cluster) -> None:
+    theirs = "/subscriptions/x/resourceGroups/y/providers/Microsoft.ManagedIdentity/userAssignedIdentities/payroll"
+    cluster.apply(cluster.resource("greedy", identity={"resourceID": theirs}))
+    try:
+        refused = cluster.wait_for_reason("NotGranted", name="greedy")
+        assert f"identity {theirs}" in refused["message"]
+        assert cluster.condition("Stalled", "greedy") is not None
+        spec = yaml.safe_load(refused["message"].partition("(YAML): spec: ")[2])
+        cluster.apply({**GRANT, "metadata": {"name": "greedy"}, "spec": spec})
+        # At once, although a stalled resource is looked at every two minutes only: grants are watched.
+        cluster.wait_for("the grant to be seen", lambda: cluster.condition("Ready", "greedy")["reason"] != "NotGranted")
+    finally:
+        cluster.kubectl("delete", "csum", "greedy", "--timeout=60s")
+        cluster.kubectl("delete", "summarizergrants", "greedy", "--ignore-not-found")
 
 
 def test_kubectl_apply_refuses_what_can_never_work(cluster: Cluster) -> None:

@@ -18,20 +18,22 @@ from confidential_summarizer.release import ReleasePolicy
 from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
 from confidential_summarizer.targets.target import Derivation
 from tests.support.attested import PEER
-from tests.support.resources import VAULT
+from tests.support.resources import VAULT, grant
 
 
 @dataclass
 class FakeKube:
-    """An API server that holds objects; `writes` lists every change."""
+    """An API server that holds objects, a grant of everything among them; `writes` lists every change."""
 
-    objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    objects: dict[tuple[str, str, str], dict[str, Any]] = field(
+        default_factory=lambda: {("SummarizerGrant", "", "all"): grant("*")}
+    )
     writes: list[str] = field(default_factory=list)
 
     def put(self, document: Mapping[str, Any]) -> None:
         """Put an object there without counting it as a write of ours."""
         meta = document["metadata"]
-        self.objects[document["kind"], meta["namespace"], meta["name"]] = copy.deepcopy(dict(document))
+        self.objects[document["kind"], meta.get("namespace", ""), meta["name"]] = copy.deepcopy(dict(document))
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return copy.deepcopy(self.objects.get((kind.kind, namespace, name)))

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from confidential_summarizer.api.names import API_VERSION, KIND
+from confidential_summarizer.api.names import API_VERSION, GRANT_KIND, KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 
 IDENTITY = (
@@ -43,6 +43,26 @@ def document(*, status: dict[str, Any] | None = None, generation: int = 1, **cha
         "metadata": {"name": "contracts", "namespace": "legal", "uid": "uid-1", "generation": generation},
         "spec": spec(**changes),
         "status": status or {"observedGeneration": -1},
+    }
+
+
+def grant(*namespaces: str, **changes: Any) -> dict[str, Any]:
+    """Return a grant of everything that `spec` names, with fields of it changed; None removes one."""
+    fields: dict[str, Any] = {
+        "namespaces": {"names": list(namespaces)},
+        "vaults": [{"host": VAULT, "import": True}],
+        "attestationServices": [ATTESTATION],
+        "identities": [IDENTITY],
+        "subscriptions": ["00000000-0000-0000-0000-000000000001"],
+        "registries": ["party1.azurecr.io"],
+        "blobHosts": ["party2.blob.core.windows.net"],
+    }
+    fields.update(copy.deepcopy(changes))
+    return {
+        "apiVersion": API_VERSION,
+        "kind": GRANT_KIND,
+        "metadata": {"name": "-".join(n.replace("*", "all") for n in namespaces)},
+        "spec": {key: value for key, value in fields.items() if value is not None},
     }
 
 

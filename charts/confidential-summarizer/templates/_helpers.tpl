@@ -44,10 +44,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, patch, delete]
-# reconcile/keys.py: the namespace's UID says whose a key is
-- apiGroups: [""]
-  resources: [namespaces]
-  verbs: [get]
 # reconcile/images.py, keys.py, policy.py: pull secrets, keys to import, readers' tokens
 - apiGroups: [""]
   resources: [secrets]

@@ -1,17 +1,29 @@
-"""The CustomResourceDefinition, generated from the models. `make crds` writes it; a test fails when it is stale.
+"""The CustomResourceDefinitions, generated from the models. `make crds` writes them; a test fails when one is stale.
 
-Run `python -m confidential_summarizer.api.crd FILE…` to write it by hand.
+Run `python -m confidential_summarizer.api.crd FOLDER…` to write them by hand.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from confidential_summarizer.api.names import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
-from confidential_summarizer.api.rules import ruled_models
+from confidential_summarizer.api.grant import GrantSpec
+from confidential_summarizer.api.names import (
+    GRANT_KIND,
+    GRANT_PLURAL,
+    GRANT_SHORT_NAME,
+    GRANT_SINGULAR,
+    GROUP,
+    KIND,
+    PLURAL,
+    SHORT_NAME,
+    SINGULAR,
+    VERSION,
+)
+from confidential_summarizer.api.rules import Ruled, ruled_models
 from confidential_summarizer.api.spec import Spec
 from confidential_summarizer.api.status import Status
 
@@ -44,37 +56,23 @@ KEPT_KEYWORDS = frozenset(
 """JSON schema keywords that a structural schema knows; pydantic's others (title, $defs, const) are dropped."""
 
 
-def custom_resource_definition() -> dict[str, Any]:
-    """Return the CRD as the API server takes it."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        # Helm must not remove it with the chart: deleting a CRD deletes every resource of it.
-        "metadata": {"name": f"{PLURAL}.{GROUP}", "annotations": {"helm.sh/resource-policy": "keep"}},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": SINGULAR,
-                "shortNames": [SHORT_NAME],
-                "categories": ["all"],
-            },
-            "versions": [_version()],
-        },
-    }
+GRANT_COLUMNS: list[dict[str, Any]] = [
+    {"name": "Namespaces", "type": "string", "jsonPath": ".spec.namespaces.names"},
+    {"name": "Labels", "type": "string", "jsonPath": ".spec.namespaces.matchLabels"},
+    {"name": "Vaults", "type": "string", "jsonPath": ".spec.vaults"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Identities", "type": "string", "jsonPath": ".spec.identities", "priority": 1},
+    {"name": "Resource Groups", "type": "string", "jsonPath": ".spec.resourceGroups", "priority": 1},
+    {"name": "Registries", "type": "string", "jsonPath": ".spec.registries", "priority": 1},
+]
 
 
-def _version() -> dict[str, Any]:
+def summarizer_definition() -> dict[str, Any]:
+    """Return the CRD of ConfidentialSummarizer as the API server takes it."""
     status = structural_schema(Status)
     # Flux's convention: a fresh object must not look current to kstatus before the operator has seen it.
     status["default"] = {"observedGeneration": -1}
-    return {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
+    version = {
         "additionalPrinterColumns": PRINTER_COLUMNS,
         "subresources": {
             "status": {},
@@ -84,24 +82,70 @@ def _version() -> dict[str, Any]:
                 "labelSelectorPath": ".status.selector",
             },
         },
-        "schema": {
-            "openAPIV3Schema": {
-                "type": "object",
-                "description": "A summarizer of sealed text that runs in an attested confidential container group.",
-                "required": ["spec"],
-                "properties": {
-                    "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
-                    "kind": {"type": "string", "description": KIND},
-                    "metadata": {"type": "object"},
-                    "spec": structural_schema(Spec),
-                    "status": status,
-                },
-            }
+    }
+    names = {"kind": KIND, "plural": PLURAL, "singular": SINGULAR, "shortNames": [SHORT_NAME], "categories": ["all"]}
+    description = "A summarizer of sealed text that runs in an attested confidential container group."
+    parts = {"spec": structural_schema(Spec), "status": status}
+    return _definition("Namespaced", names, version, description, parts)
+
+
+def grant_definition() -> dict[str, Any]:
+    """Return the CRD of SummarizerGrant as the API server takes it."""
+    names = {
+        "kind": GRANT_KIND,
+        "plural": GRANT_PLURAL,
+        "singular": GRANT_SINGULAR,
+        "shortNames": [GRANT_SHORT_NAME],
+    }
+    description = (
+        "What the summarizers of some namespaces may use outside of their namespace. What no grant names is not "
+        "touched; several grants add up."
+    )
+    parts = {"spec": structural_schema(GrantSpec)}
+    return _definition("Cluster", names, {"additionalPrinterColumns": GRANT_COLUMNS}, description, parts)
+
+
+DEFINITIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    f"{PLURAL}.yaml": summarizer_definition,
+    f"{GRANT_PLURAL}.yaml": grant_definition,
+}
+"""Every CRD by the name of its file."""
+
+
+def _definition(
+    scope: str, names: Mapping[str, Any], version: Mapping[str, Any], description: str, parts: Mapping[str, Any]
+) -> dict[str, Any]:
+    kind = names["kind"]
+    properties = {
+        "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
+        "kind": {"type": "string", "description": kind},
+        "metadata": {"type": "object"},
+        **parts,
+    }
+    schema = {"type": "object", "description": description, "required": ["spec"], "properties": properties}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        # Helm must not remove it with the chart: deleting a CRD deletes every resource of it.
+        "metadata": {"name": f"{names['plural']}.{GROUP}", "annotations": {"helm.sh/resource-policy": "keep"}},
+        "spec": {
+            "group": GROUP,
+            "scope": scope,
+            "names": {**names, "listKind": f"{kind}List"},
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    **version,
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
         },
     }
 
 
-def structural_schema(model: type[Spec] | type[Status]) -> dict[str, Any]:
+def structural_schema(model: type[Ruled]) -> dict[str, Any]:
     """Return a model's schema in the form that CRDs demand: no references, no titles, no null types."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.get("$defs", {})
@@ -137,11 +181,12 @@ def _structural(
     return kept
 
 
-def render() -> str:
-    """Return the CRD as YAML, the same bytes on every machine."""
-    return HEADER + yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
+def render(definition: Mapping[str, Any]) -> str:
+    """Return a CRD as YAML, the same bytes on every machine."""
+    return HEADER + yaml.safe_dump(dict(definition), sort_keys=False, width=120, allow_unicode=True)
 
 
 if __name__ == "__main__":
-    for destination in sys.argv[1:]:
-        Path(destination).write_text(render(), encoding="utf-8")
+    for folder in sys.argv[1:]:
+        for name, definition in DEFINITIONS.items():
+            (Path(folder) / name).write_text(render(definition()), encoding="utf-8")

@@ -8,6 +8,11 @@ PLURAL = "confidentialsummarizers"
 SINGULAR = "confidentialsummarizer"
 SHORT_NAME = "csum"
 
+GRANT_KIND = "SummarizerGrant"
+GRANT_PLURAL = "summarizergrants"
+GRANT_SINGULAR = "summarizergrant"
+GRANT_SHORT_NAME = "csumgrant"
+
 FINALIZER = f"{GROUP}/finalizer"
 """Held while anything outside the resource exists that deletion has to remove."""
 

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     # What cannot work
     INVALID_SPEC = "InvalidSpec"
     NAME_TAKEN = "NameTaken"
+    NOT_GRANTED = "NotGranted"
     IMAGE_UNUSABLE = "ImageUnusable"
     POLICY_INVALID = "PolicyInvalid"
     RELEASE_POLICY_INVALID = "ReleasePolicyInvalid"

@@ -53,7 +53,7 @@ class ConfidentialSummarizer(BaseModel):
             return cls.model_validate(document)
         except ValidationError as error:
             name = document.get("metadata", {}).get("name", "(no name)")
-            raise SpecError(f"{KIND} {name}: {_problems(error)}") from None
+            raise SpecError(f"{KIND} {name}: {problems(error)}") from None
 
     @property
     def key(self) -> str:
@@ -69,7 +69,7 @@ class ConfidentialSummarizer(BaseModel):
         return [*(p for p in self.status.placements if not p.same_place(here)), widest]
 
 
-def _problems(error: ValidationError) -> str:
+def problems(error: ValidationError) -> str:
     """Render pydantic's findings as paths of the resource; values are left out, since they might be secrets."""
     return "; ".join(
         f"{'.'.join(str(part) for part in problem['loc']) or 'spec'}: {problem['msg'].removeprefix('Value error, ')}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confidential_summarizer.api.names import API_VERSION, KIND
+from confidential_summarizer.api.names import API_VERSION, GRANT_KIND, KIND
 
 Object = Mapping[str, Any]
 
@@ -20,6 +20,7 @@ class Kind:
 CONFIG_MAP = Kind("v1", "ConfigMap")
 DEPLOYMENT = Kind("apps/v1", "Deployment")
 EVENT = Kind("v1", "Event")
+GRANT = Kind(API_VERSION, GRANT_KIND)
 NAMESPACE = Kind("v1", "Namespace")
 POD = Kind("v1", "Pod")
 SECRET = Kind("v1", "Secret")
@@ -27,7 +28,7 @@ SUMMARIZER = Kind(API_VERSION, KIND)
 
 
 class KubernetesAPI(Protocol):
-    """The Kubernetes API as far as this operator uses it.
+    """The Kubernetes API as far as this operator uses it. Kinds that are in no namespace take any, best an empty one.
 
     Every call raises AccessDenied (the service account lacks a permission), TransientError (the server cannot answer
     now) or SpecError (the server refuses the object for what it says).

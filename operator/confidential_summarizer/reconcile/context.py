@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 from confidential_summarizer.api.reasons import Reason
@@ -14,6 +15,7 @@ from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.pages import Answer
+from confidential_summarizer.reconcile.grant_cache import Grants
 from confidential_summarizer.targets.observation import Drift, Observation
 from confidential_summarizer.targets.target import Derivation
 
@@ -64,6 +66,11 @@ class Clients:
     groups: Groups
     pages: Pages
     signing_keys: SigningKeys
+
+    @cached_property
+    def grants(self) -> Grants:
+        """What the cluster admin lends to whom, as the API server knows it."""
+        return Grants(self.kube)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Phases: see to it that every key admits the group's policy before the rollout, and only that one after it."""
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -9,7 +10,7 @@ from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPoli
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION, USE_LABEL
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.api.status import ConditionType, KeyTrust
+from confidential_summarizer.api.status import ConditionType, KeyTrust, Trust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.blueprint import is_debug
 from confidential_summarizer.errors import AccessDenied, KeyNotOwned, SpecError
@@ -73,12 +74,20 @@ async def retire_policies(context: Context) -> Outcome:
     return Outcome(context.with_(keys=trust))
 
 
-async def dispose_of_keys(context: Context) -> None:
-    """Do with this resource's imported keys what their deletion policy says; no other key is touched."""
+async def dispose_of_keys(context: Context, *, granted: bool) -> None:
+    """Do with this resource's imported keys what their deletion policy says; no other key is touched.
+
+    Args:
+        context: The resource and the edges.
+        granted: Whether it may use what its spec names; if not, only vaults that status knows a key in are asked.
+    """
     owner = await _owner(context)
+    known = {urlsplit(key.id).hostname for key in (context.resource.status.trust or Trust()).keys}
     for file_system in context.resource.spec.file_systems:
         key = file_system.key
         if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
+            continue
+        if not granted and key.vault.lower() not in known:
             continue
         async with context.clients.vaults(key.vault) as vault:
             found = await vault.get(key.name)

@@ -17,6 +17,7 @@ from confidential_summarizer.errors import (
     KeyNotOwned,
     NameTaken,
     NotFound,
+    NotGranted,
     PolicyError,
     QuotaExceeded,
     ReleasePolicyError,
@@ -32,6 +33,7 @@ from confidential_summarizer.kube.ownership import delete_ours
 from confidential_summarizer.reconcile.attest import attest
 from confidential_summarizer.reconcile.context import Clients, Context, Finding, Outcome
 from confidential_summarizer.reconcile.deploy import deploy, observe
+from confidential_summarizer.reconcile.grants import check_grants, was_granted
 from confidential_summarizer.reconcile.images import resolve_images
 from confidential_summarizer.reconcile.keys import dispose_of_keys, release_keys, retire_policies
 from confidential_summarizer.reconcile.policy import generate_policy
@@ -42,6 +44,7 @@ logger = logging.getLogger(__name__)
 Phase = Callable[[Context], Awaitable[Outcome]]
 
 PHASES: tuple[tuple[ConditionType, Phase], ...] = (
+    (ConditionType.IMAGES_RESOLVED, check_grants),
     (ConditionType.IMAGES_RESOLVED, resolve_images),
     (ConditionType.POLICY_GENERATED, generate_policy),
     (ConditionType.KEY_RELEASABLE, release_keys),
@@ -112,9 +115,11 @@ class Reconciler:
             resource = ConfidentialSummarizer.parse(document)
         except SpecError:
             return True  # nothing was ever deployed for a spec that never parsed; owner references cover the rest
-        if not await self.clients.groups.remove(resource):
-            return False
-        await dispose_of_keys(Context(resource, self.clients, self.now()))
+        granted = await self.clients.grants.allow(resource)
+        if granted or was_granted(resource):
+            if not await self.clients.groups.remove(resource):
+                return False
+            await dispose_of_keys(Context(resource, self.clients, self.now()), granted=granted)
         await delete_ours(self.clients.kube, resource, CONFIG_MAP, name + POLICY_CONFIG_MAP_SUFFIX)
         return True
 
@@ -166,6 +171,7 @@ _REASONS: tuple[tuple[type[SummarizerError], Reason], ...] = (
     (PolicyError, Reason.POLICY_INVALID),
     (ReleasePolicyError, Reason.RELEASE_POLICY_INVALID),
     (NameTaken, Reason.NAME_TAKEN),
+    (NotGranted, Reason.NOT_GRANTED),
     (SpecError, Reason.INVALID_SPEC),
     (AccessDenied, Reason.ACCESS_DENIED),
     (KeyNotOwned, Reason.KEY_NOT_OWNED),

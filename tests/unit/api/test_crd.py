@@ -1,5 +1,6 @@
 """The CRD files say what the models say."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,17 @@ from confidential_summarizer.api import crd
 from confidential_summarizer.api.reasons import Reason
 
 ROOT = Path(__file__).parents[3]
-FILES = ["crds/confidentialsummarizers.yaml", "charts/confidential-summarizer/files/confidentialsummarizers.yaml"]
+FOLDERS = ["crds", "charts/confidential-summarizer/files"]
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_file_is_what_the_models_generate(file: str) -> None:
-    assert (ROOT / file).read_text() == crd.render(), "run `make crds`"
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("file", crd.DEFINITIONS)
+def test_the_file_is_what_the_models_generate(folder: str, file: str) -> None:
+    assert (ROOT / folder / file).read_text() == crd.render(crd.DEFINITIONS[file]()), "run `make crds`"
 
 
-def version() -> dict:
-    return yaml.safe_load(crd.render())["spec"]["versions"][0]
+def version(definition: Callable[[], dict] = crd.summarizer_definition) -> dict:
+    return yaml.safe_load(crd.render(definition()))["spec"]["versions"][0]
 
 
 def properties(schema: dict, path: str = ""):
@@ -29,8 +31,9 @@ def properties(schema: dict, path: str = ""):
         yield from properties(value.get("items", {}), here + "[]")
 
 
-def test_every_field_has_a_description() -> None:
-    schema = version()["schema"]["openAPIV3Schema"]
+@pytest.mark.parametrize("definition", crd.DEFINITIONS.values())
+def test_every_field_has_a_description(definition: Callable[[], dict]) -> None:
+    schema = version(definition)["schema"]["openAPIV3Schema"]
     missing = [path for path, value in properties(schema) if not value.get("description") and path != ".metadata"]
     assert missing == []
 
