@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -35,6 +36,9 @@ class Group:
 
         class Page(Handler):
             def get(self) -> None:
+                if not self.path.startswith("/api/evidence"):
+                    self.reply(200, b"summaries")
+                    return
                 nonce = parse_qs(urlsplit(self.path).query)["nonce"][0]
                 self.reply(200, group.attested.evidence(nonce, HOST_DATA, group.served.peer))
 
@@ -43,11 +47,12 @@ class Group:
 
 
 @contextmanager
-def look_alike(genuine: Served) -> Iterator[Served]:
+def look_alike(genuine: Served, asked: list[str]) -> Iterator[Served]:
     """A page of the attacker's that passes on only the genuine group's evidence, fresh for every nonce."""
 
     class Page(Handler):
         def get(self) -> None:
+            asked.append(f"{self.path}\n{self.headers}")
             if not self.path.startswith("/api/evidence"):
                 self.reply(200, b"forged summaries")
                 return
@@ -86,7 +91,7 @@ def verified(url: str) -> Result:
 
 
 def test_a_look_alike_page_that_passes_on_genuine_evidence_is_refused(group: Group) -> None:
-    with group.running() as genuine, look_alike(genuine) as forged:
+    with group.running() as genuine, look_alike(genuine, []) as forged:
         honest, result = verified(genuine.url), verified(forged.url)
 
     assert honest.code == 0, honest.err
@@ -102,7 +107,7 @@ def test_the_operator_knows_with_whom_it_spoke(group: Group) -> None:
         async with PageClient() as pages:
             return await pages.evidence(address, "n" * 43)
 
-    with group.running() as genuine, look_alike(genuine) as forged:
+    with group.running() as genuine, look_alike(genuine, []) as forged:
         answer = asyncio.run(asked(forged.url.removeprefix("https://")))
 
     assert answer is not None
@@ -114,3 +119,17 @@ def test_a_page_without_tls_is_not_even_asked(group: Group) -> None:
 
     assert result.code == 3
     assert "https://" in result.err
+
+
+def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("readers-secret-token\n")
+    options = ("--host-data", HOST_DATA, "--attestation", ATTESTATION, "--token-file", token, "--get", "/api/summaries")
+    asked: list[str] = []
+    with group.running() as genuine, look_alike(genuine, asked) as forged:
+        honest, result = csum("open", genuine.url, *options), csum("open", forged.url, *options)
+
+    assert (honest.code, honest.out) == (0, "summaries\n")
+    assert (result.code, result.out) == (1, "")
+    assert "got nothing. Channel: TLS ends at key" in result.err
+    assert [line for line in asked if "/api/evidence?nonce=" not in line or "token" in line] == []

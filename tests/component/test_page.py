@@ -1,5 +1,6 @@
 """The real server process on the shipped demo model: page, API, access, and what it may never say."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -18,8 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from confidential_summarizer.cli.open.door import Door
+from confidential_summarizer.cli.open.peers import Peers
+from confidential_summarizer.cli.open.proxy import Channel, local_end
+from confidential_summarizer.evidence import Token, Verdict
+from confidential_summarizer.pages import peer_of, unverified_tls
 from summarizer.text import paragraphs, sentences
 
 REPOSITORY = Path(__file__).parents[2]
@@ -149,8 +157,36 @@ def test_evidence_without_an_authority_says_what_to_set(page: Page) -> None:
     assert (status, "SUMMARIZER_MAA" in body) == (404, True)
 
 
+async def test_a_browser_signs_in_and_keeps_its_web_socket_through_the_channel_of_csum_open(page: Page) -> None:
+    async def prove() -> tuple[str, Verdict]:
+        host, port = page.url.removeprefix("https://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port), ssl=unverified_tls())
+        peer = peer_of(writer.transport)
+        writer.close()
+        return peer, Verdict((), Token({}, {}, ""))
+
+    async with Channel(page.url, Peers(prove)) as channel:
+        door = Door(0)
+        runner = web.AppRunner(local_end(channel, door), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        door.port = runner.addresses[0][1]
+        url = f"http://127.0.0.1:{door.port}"
+        headers = {"Host": door.host, "Origin": f"http://{door.host}", "Sec-Fetch-Site": "same-origin"}
+        async with aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+            async with browser.get(url + "/?" + door.link.partition("/?")[2]) as answer:
+                assert "Access token" in await answer.text()
+            async with browser.post(f"{url}/login", data={"token": TOKEN}) as answer:
+                assert "<title>Streamlit</title>" in await answer.text()
+            async with browser.ws_connect(f"{url}/_stcore/stream", protocols=["streamlit"]) as socket:
+                with pytest.raises(TimeoutError):
+                    await socket.receive(timeout=1)
+                assert (socket.protocol, socket.closed) == ("streamlit", False)
+        await runner.cleanup()
+
+
 def test_every_log_line_is_json_and_none_holds_text_summary_name_or_token(page: Page) -> None:
-    page.get(f"/?token={TOKEN}")
+    page.get(f"/?token={TOKEN}")  # no way in, and yet no line of a log
     log = page.log.read_text()
     assert [json.loads(line)["state"] for line in log.splitlines() if '"message": "state"' in line][-1] == "Ready"
     for line in log.splitlines():

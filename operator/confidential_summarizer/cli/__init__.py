@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "policy": "policy",
     "render": "render",
     "verify": "verify",
+    "open": "open",
 }
 """The module of each command; loaded when it is used, so that `csum --help` needs no Azure SDK."""
 

@@ -5,7 +5,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ from confidential_summarizer.errors import SpecError, WaitingError
 from confidential_summarizer.evidence import Check, Evidence, Expectation, Verdict, check, new_nonce, signing_keys
 from confidential_summarizer.pages import PageClient
 from confidential_summarizer.release import checked_host_data
+
+Command = Callable[..., Any]
 
 _path = click.Path(path_type=Path)
 
@@ -41,12 +43,22 @@ class Question:
     attestation: str
 
 
+def question_options(command: Command) -> Command:
+    """Add the options that say what a group has to be; `question_of` takes them."""
+    options = (
+        click.option("--resource", help="File or NAMESPACE/NAME of the resource; its policy is derived."),
+        click.option("--host-data", multiple=True, help="Accepted policy hash, checked elsewhere."),
+        click.option("--policy", "policy_file", type=_path, help="File with the policy's text, or its base64."),
+        click.option("--attestation", help="Host name of the attestation service.  [default: as the resource says]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("target")
-@click.option("--resource", help="File or NAMESPACE/NAME of the resource; its policy is derived from the registry.")
-@click.option("--host-data", multiple=True, help="Accepted policy hash, checked elsewhere.")
-@click.option("--policy", "policy_file", type=_path, help="File with the policy's text, or its base64.")
-@click.option("--attestation", help="Host name of the attestation service.  [default: as the resource says]")
+@question_options
 @click.option(
     "--token-file",
     type=_path,
@@ -73,14 +85,8 @@ def verify(
     What the group has to be comes from --resource, --host-data or --policy; for NAMESPACE/NAME from that resource.
     Exit code 1 says that some check failed.
     """
-    given = sum((resource is not None, bool(host_data), policy_file is not None))
-    if given > 1 or (given == 0 and _is_url(target)):
-        raise click.UsageError("Say what the group has to be: one of --resource, --host-data and --policy.")
-    hashes = [checked_host_data(value) for value in host_data]
-    if policy_file is not None:
-        hashes = [policy_hash(policy_file)]
-    question = asyncio.run(_question(target, resource, hashes, attestation, token_file))
-    evidence, peer, verdict = asyncio.run(_ask(question, debuggable=allow_debuggable))
+    question = question_of(target, resource, host_data, policy_file, attestation, token_file)
+    evidence, peer, verdict = asyncio.run(ask(question, debuggable=allow_debuggable))
     document = _document(question, evidence, peer, verdict)
     if evidence_file is not None:
         evidence_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -92,6 +98,28 @@ def verify(
         click.secho("The group is NOT what was measured.", err=True, fg="red")
         context.exit(1)
     note("The group is what was measured.")
+
+
+def question_of(
+    target: str,
+    resource: str | None,
+    host_data: tuple[str, ...],
+    policy_file: Path | None,
+    attestation: str | None,
+    token_file: Path | None,
+) -> Question:
+    """Work out whom to ask, and what the answer has to show.
+
+    Raises:
+        SummarizerError: The resource, its images or the policy file cannot be read.
+    """
+    given = sum((resource is not None, bool(host_data), policy_file is not None))
+    if given > 1 or (given == 0 and _is_url(target)):
+        raise click.UsageError("Say what the group has to be: one of --resource, --host-data and --policy.")
+    hashes = [checked_host_data(value) for value in host_data]
+    if policy_file is not None:
+        hashes = [policy_hash(policy_file)]
+    return asyncio.run(_question(target, resource, hashes, attestation, token_file))
 
 
 def policy_hash(file: Path) -> str:
@@ -131,7 +159,13 @@ async def _question(
     return Question(running.status.endpoint.rstrip("/"), tuple(hashes), attestation)
 
 
-async def _ask(question: Question, *, debuggable: bool) -> tuple[Evidence, str, Verdict]:
+async def ask(question: Question, *, debuggable: bool = False) -> tuple[Evidence, str, Verdict]:
+    """Ask for fresh evidence over a connection of its own; return it, the key of the other end, and the verdict.
+
+    Raises:
+        IntegrityError: What came is no evidence at all.
+        TransientError: The page or the attestation service does not answer.
+    """
     nonce = new_nonce()
     async with AttestationService(question.attestation) as service:
         keys = signing_keys(await service.signing_keys())

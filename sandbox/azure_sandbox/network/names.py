@@ -1,5 +1,6 @@
 """Which host names exist in the sandbox, and which local service answers for each."""
 
+import ipaddress
 from collections.abc import Mapping
 
 ZONES: Mapping[str, str] = {
@@ -13,6 +14,18 @@ ZONES: Mapping[str, str] = {
     "attest.azure.net": "stand_ins",
 }
 """Zone to service; the services are names of kept ports. A zone stands for itself and every name below it."""
+
+
+GROUPS = ipaddress.ip_network("127.77.0.0/16")
+"""The addresses of container groups (azure/arm/addresses.py), which are this machine's own."""
+
+
+def is_group(host: str) -> bool:
+    """Tell whether a host is the address of a container group."""
+    try:
+        return ipaddress.ip_address(host) in GROUPS
+    except ValueError:
+        return False
 
 
 def service_of(host: str) -> str | None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from azure_sandbox.network.names import service_of
+from azure_sandbox.network.names import is_group, service_of
 from azure_sandbox.network.relay import Connection, close, connected, relay
 
 HEAD_LIMIT = 16384
@@ -12,11 +12,15 @@ HEAD_LIMIT = 16384
 
 HEAD_SECONDS = 30.0
 
+MAX_PORT = 1 << 16
+
 log = logging.getLogger(__name__)
 
 
 class ConnectProxy:
-    """Connects `host:443` of the sandbox's names to the port of their service; anything else is refused.
+    """Connects `host:443` of the sandbox's names to the port of their service, and addresses of groups as they are.
+
+    Anything else is refused.
 
     Args:
         ports: Port on 127.0.0.1 by service name.
@@ -66,17 +70,24 @@ class ConnectProxy:
             return
         host, _, port = authority.rpartition(":")
         service = service_of(host) if port == "443" else None
+        if is_group(host) and port.isdecimal() and int(port) < MAX_PORT:
+            await _carry(client, host, int(port), f"nothing listens at {authority}")
+            return
         if service is None:
             log.info("refused %s", authority)
             await _answer(client, "502 Bad Gateway", f"{authority} does not exist in the sandbox.")
             return
-        try:
-            async with connected("127.0.0.1", self.ports[service]) as upstream:
-                client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await client.writer.drain()
-                await relay(client, upstream)
-        except ConnectionRefusedError:
-            await _answer(client, "502 Bad Gateway", f"{authority}: the sandbox's {service} is not running.")
+        await _carry(client, "127.0.0.1", self.ports[service], f"{authority}: the sandbox's {service} is not running")
+
+
+async def _carry(client: Connection, host: str, port: int, refused: str) -> None:
+    try:
+        async with connected(host, port) as upstream:
+            client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await client.writer.drain()
+            await relay(client, upstream)
+    except ConnectionRefusedError:
+        await _answer(client, "502 Bad Gateway", f"{refused}.")
 
 
 async def _answer(client: Connection, status: str, text: str) -> None:

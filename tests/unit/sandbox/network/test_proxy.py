@@ -68,6 +68,24 @@ async def test_anything_but_a_name_of_the_sandbox_on_443_is_refused(request_line
     assert said.split(b" ")[1] == status
 
 
+async def test_a_group_is_reached_at_its_own_address():
+    async def serve(reader, writer):
+        writer.write(b"group")
+        writer.close()
+
+    group = await asyncio.start_server(serve, "127.77.200.1", 0)
+    async with group, proxy({}) as port:
+        number = group.sockets[0].getsockname()[1]
+        said = await talk(port, f"CONNECT 127.77.200.1:{number} HTTP/1.1\r\n\r\n".encode())
+    assert said.endswith(b"\r\n\r\ngroup")
+
+
+@pytest.mark.parametrize("authority", ["127.77.200.1:99999", "127.77.200.1:x", "127.78.0.1:8501", "[::1]:8501"])
+async def test_no_other_address_is_reached(authority):
+    async with proxy({}) as port:
+        assert (await talk(port, f"CONNECT {authority} HTTP/1.1\r\n\r\n".encode())).startswith(b"HTTP/1.1 502")
+
+
 async def test_a_service_that_does_not_run_is_named_in_the_answer():
     async with proxy({"registry": free_port()}) as port:
         said = await talk(port, b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\n\r\n")
