@@ -135,8 +135,11 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         "SUMMARIZER_SKR": f"http://127.0.0.1:{SKR_PORT}",
         "SUMMARIZER_MAA": documents.key.attestation,
     }
-    for output in spec.file_systems_with(Role.OUTPUT):
-        environment["SUMMARIZER_OUTPUT"] = mount_point(output)
+    if spec.output is not None:
+        environment["SUMMARIZER_OUTPUT"] = spec.output.blob_prefix
+        environment["SUMMARIZER_OUTPUT_RECIPIENT"] = spec.output.recipient
+        if spec.identity.client_id is not None:
+            environment["SUMMARIZER_IDENTITY"] = spec.identity.client_id
     if documents.content_sha256 is not None:
         environment["SUMMARIZER_DOCUMENTS_SHA256"] = documents.content_sha256
     if documents.content_key is not None:
@@ -170,7 +173,7 @@ def _sidecar_file_system(file_system: FileSystem) -> dict[str, Any]:
         "mount_point": mount_point(file_system),
         "azure_url": file_system.blob_url,
         "azure_url_private": file_system.access is BlobAccess.MANAGED_IDENTITY,
-        "read_write": file_system.role is Role.OUTPUT,
+        "read_write": False,  # what is written goes out encrypted, not into a file system that storage can swap
         "key": {
             "kid": key.name,
             "kty": key.type.value,

@@ -3,21 +3,28 @@
 import json
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from confidential_summarizer.errors import SpecError
+from confidential_summarizer.errors import IntegrityError, SpecError
+from confidential_summarizer.evidence.result import Origin, Result
 from confidential_summarizer.sealing import Signer, content_key, read_manifest
 from confidential_summarizer.sealing.signature import SIGNATURE_NAME
+from summarizer.channel import ChannelKey, new_channel_key
 from summarizer.content import read_content, read_model
 from summarizer.engine.base import read_settings
 from summarizer.errors import ContentError
+from summarizer.evidence import EvidenceDesk
+from summarizer.output import SealedResults
 from summarizer.progress import Progress, Snapshot, State
 from summarizer.settings import Settings
 from summarizer.worker import Worker
-from tests.support.resources import resource, spec
+from tests.support.attested import Attested
+from tests.support.resources import ATTESTATION, resource, spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -219,3 +226,102 @@ def test_a_models_file_system_without_a_pin_is_refused() -> None:
     models = documents | {"name": "models", "role": "Models"}
     with pytest.raises(SpecError, match="pin the models"):
         resource(fileSystems=[documents, models])
+
+
+@pytest.fixture(scope="module")
+def vouched() -> Attested:
+    return Attested(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+RECIPIENT = pyrage.x25519.Identity.generate()
+APPROVED, OTHER = "ab" * 32, "cd" * 32
+
+
+class Container(dict):
+    """The blobs, which storage may rename, replace and read."""
+
+    def put(self, name: str, data: bytes) -> None:
+        self[name] = data
+
+
+def results_of(key: ChannelKey, attest) -> Container:
+    """What a group with this key and this evidence writes for the owner: two results."""
+    blobs = Container()
+    desk = EvidenceDesk(attest, key.spki_sha256) if attest is not None else None
+    for number in (1, 2):
+        made = SealedResults(blobs, str(RECIPIENT.to_public()), key, desk)
+        made.write("c" * 64, number, {"summary": f"Summary {number}.", "document": "a.txt"})
+    return blobs
+
+
+def attested_by(service: Attested, key: ChannelKey, host_data: str):
+    return lambda data: service.evidence(json.loads(data)["nonce"], host_data, key.spki_sha256)["token"]
+
+
+def checked(service: Attested, name: str, blob: bytes) -> Result:
+    result = Result.open(blob, [RECIPIENT])
+    result.check(name, Origin(ATTESTATION, (APPROVED,), service.keys))
+    return result
+
+
+def test_what_the_approved_group_wrote_is_taken(vouched: Attested) -> None:
+    key = new_channel_key()
+    for name, blob in results_of(key, attested_by(vouched, key, APPROVED)).items():
+        assert checked(vouched, name, blob).fields["summary"].startswith("Summary")
+
+
+def test_results_that_anybody_encrypted_to_the_owner_are_refused(vouched: Attested) -> None:
+    """The recipient stands in the policy, so whoever reads it can encrypt to it."""
+    for name, blob in results_of(new_channel_key(), None).items():
+        with pytest.raises(IntegrityError, match="without evidence"):
+            checked(vouched, name, blob)
+
+
+def test_results_with_the_evidence_of_a_genuine_group_beside_a_strangers_signature_are_refused(vouched) -> None:
+    genuine, stranger = new_channel_key(), new_channel_key()
+    relayed = vouched.evidence("n" * 43, APPROVED, genuine.spki_sha256)
+    desk = EvidenceDesk(lambda _data: relayed["token"], genuine.spki_sha256)
+    blobs = Container()
+    SealedResults(blobs, str(RECIPIENT.to_public()), stranger, desk).write("c" * 64, 1, {"summary": "Forged."})
+    for name, blob in blobs.items():
+        with pytest.raises(IntegrityError, match=r"Channel|Report data"):
+            checked(vouched, name, blob)
+
+
+def test_results_that_name_the_groups_key_but_carry_no_signature_of_it_are_refused(vouched: Attested) -> None:
+    key = new_channel_key()
+    (name, blob), _ = results_of(key, attested_by(vouched, key, APPROVED)).items()
+    document = json.loads(pyrage.decrypt(blob, [RECIPIENT]))
+    document["result"] = document["result"].replace("Summary 1", "Forgery 1")
+    forged = pyrage.encrypt(json.dumps(document).encode(), [RECIPIENT.to_public()])
+    with pytest.raises(IntegrityError, match="signature is not of the key"):
+        checked(vouched, name, forged)
+
+
+def test_results_of_a_group_with_another_policy_are_refused(vouched: Attested) -> None:
+    key = new_channel_key()
+    for name, blob in results_of(key, attested_by(vouched, key, OTHER)).items():
+        with pytest.raises(IntegrityError, match="Host-data"):
+            checked(vouched, name, blob)
+
+
+def test_results_vouched_for_by_another_service_are_refused(vouched: Attested) -> None:
+    key = new_channel_key()
+    own = Attested(vouched.now)
+    for name, blob in results_of(key, attested_by(own, key, APPROVED)).items():
+        with pytest.raises(IntegrityError, match="Signature"):
+            checked(vouched, name, blob)
+
+
+def test_two_results_that_change_places_are_refused(vouched: Attested) -> None:
+    key = new_channel_key()
+    (one, first), (two, second) = results_of(key, attested_by(vouched, key, APPROVED)).items()
+    for name, blob in ((one, second), (two, first)):
+        with pytest.raises(IntegrityError, match="another document"):
+            checked(vouched, name, blob)
+
+
+def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> None:
+    output = {"blobPrefix": "https://party2.blob.core.windows.net/c/p/", "recipient": str(RECIPIENT.to_public())}
+    with pytest.raises(SpecError, match="output needs documents with contentSHA256"):
+        resource(output=output)

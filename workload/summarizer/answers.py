@@ -27,6 +27,13 @@ def status_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
     }
 
 
+def result_body(snapshot: Snapshot, done: DocumentSummary, settings: Settings) -> dict[str, Any]:
+    """Return one result as its owner gets it, with the document's file name."""
+    body = status_body(snapshot, settings)
+    result = _summary(done, settings) | {"document": done.name, "contentVersion": snapshot.version}
+    return result | {name: body[name] for name in ("model", "engine", "profile")}
+
+
 def summaries_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
     """Return `status_body`, the guarded summaries, and which documents cannot be read."""
     return status_body(snapshot, settings) | {

@@ -24,10 +24,22 @@ class ChannelKey:
     Attributes:
         spki_sha256: SHA-256 of the key's SubjectPublicKeyInfo (RFC 5280), 64 hexadecimal digits; evidence names it.
         pem: Private key (PKCS #8) and certificate.
+        private: The private key.
     """
 
     spki_sha256: str
     pem: bytes = field(repr=False)
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def spki(self) -> bytes:
+        """The key's SubjectPublicKeyInfo in DER."""
+        encoding, spki = serialization.Encoding, serialization.PublicFormat.SubjectPublicKeyInfo
+        return self.private.public_key().public_bytes(encoding.DER, spki)
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign with ECDSA and SHA-256; the message has to begin with what it is for, because TLS signs as well."""
+        return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
 def new_channel_key() -> ChannelKey:
@@ -47,7 +59,7 @@ def new_channel_key() -> ChannelKey:
     encoding, spki = serialization.Encoding, serialization.PublicFormat.SubjectPublicKeyInfo
     private = key.private_bytes(encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(encoding.DER, spki)
-    return ChannelKey(hashlib.sha256(public).hexdigest(), private + certificate.public_bytes(encoding.PEM))
+    return ChannelKey(hashlib.sha256(public).hexdigest(), private + certificate.public_bytes(encoding.PEM), key)
 
 
 def memory_file(content: bytes) -> str:

@@ -7,7 +7,7 @@ WorkloadError
 │   └── ManifestError     a file of it is missing, extra or not what its SHA-256 manifest says
 ├── ContentError          storage serves a link, a special file, or something else than what is pinned
 ├── DocumentsError        the documents did not appear, or cannot be read
-├── OutputError           the summaries cannot be written to the output file system
+├── OutputError           a result cannot be written for the owner
 └── EvidenceError         there is no evidence to be had
     └── Busy              too many ask at the same time
 ```
@@ -42,7 +42,7 @@ class DocumentsError(WorkloadError):
 
 
 class OutputError(WorkloadError):
-    """The summaries cannot be written to the output file system."""
+    """A result cannot be written for the owner."""
 
 
 class EvidenceError(WorkloadError):

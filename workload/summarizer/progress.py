@@ -1,6 +1,6 @@
 """Where the workload stands: one immutable snapshot, replaced as a whole, read by the page and the API."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Lock
 from typing import Any
@@ -31,12 +31,16 @@ class DocumentSummary:
         source_words: Words of the document.
         unread: How many of its parts hold no text that is read: scanned pages, attachments.
         guarded: The summary and the guard's verdict.
+        name: Its file name, for the owner alone.
+        number: Its number among all documents, from 1.
     """
 
     document: str
     source_words: int
     unread: int
     guarded: Guarded
+    name: str = field(default="", repr=False)
+    number: int = 0
 
     @property
     def words(self) -> int:

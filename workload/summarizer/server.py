@@ -14,8 +14,10 @@ from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, To
 from summarizer.channel import memory_file, new_channel_key
 from summarizer.context import Context, set_context
 from summarizer.evidence import EvidenceDesk, policy_hash, token_of_sidecar
+from summarizer.output import SealedResults
 from summarizer.progress import Progress
 from summarizer.settings import Settings
+from summarizer.storage import BlobPrefix
 from summarizer.throttle import PeerLimits
 from summarizer.worker import Worker
 
@@ -57,7 +59,11 @@ def serve(settings: Settings) -> None:
         desk = EvidenceDesk(partial(token_of_sidecar, settings.skr, settings.maa), key.spki_sha256)
     progress = Progress()
     app = create_app(settings, progress, desk)
-    Thread(target=Worker(settings, progress).run, name="worker", daemon=True).start()
+    results = None
+    if settings.output is not None and settings.output_recipient is not None:
+        prefix = BlobPrefix(settings.output, settings.identity)
+        results = SealedResults(prefix, settings.output_recipient, key, desk)
+    Thread(target=Worker(settings, progress, results).run, name="worker", daemon=True).start()
     channel = memory_file(key.pem)
     listen = {"server.address": settings.address, "server.port": settings.port}
     app.run(config={**STREAMLIT_OPTIONS, **listen, "server.sslCertFile": channel, "server.sslKeyFile": channel})

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
+import pyrage
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from summarizer.card import GuardMode
@@ -14,6 +15,7 @@ from summarizer.pins import DigestPin, Pin, SignedPin
 
 PREFIX: Final = "SUMMARIZER_"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_PREFIX: Final = r"^https://[a-z0-9.-]+/[a-z0-9-]+/[A-Za-z0-9._/-]*/$"
 _SHA256: Final = r"^[0-9a-f]{64}$"
 
 
@@ -21,6 +23,14 @@ def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError("must be an absolute path")
     return path
+
+
+def _recipient(value: str) -> str:
+    try:
+        pyrage.x25519.Recipient.from_str(value)
+    except pyrage.RecipientError:
+        raise ValueError("must be an age public key, age1…") from None
+    return value
 
 
 def _host(value: str) -> str:
@@ -38,7 +48,9 @@ class Settings(BaseModel):
     Attributes:
         documents: Directory of the documents; it appears when the sidecar has mounted the file system.
         model: Model directory; it may appear late too.
-        output: Directory that also gets the summaries, as a file, or None; it may appear late.
+        output: https URL of the blob prefix that also gets the results, or None.
+        output_recipient: The owner's age public key, to which results are encrypted; needed with `output`.
+        identity: Client id of the managed identity that writes them, where the group has several.
         models: File system that holds the model, or None where the measured image holds it.
         documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned by it.
         documents_key: The owner's Ed25519 public key in base64, whose signature the documents need, or None.
@@ -64,7 +76,9 @@ class Settings(BaseModel):
 
     documents: AbsolutePath
     model: AbsolutePath
-    output: AbsolutePath | None = None
+    output: Annotated[str, Field(pattern=_PREFIX, max_length=1024)] | None = None
+    output_recipient: Annotated[str, AfterValidator(_recipient)] | None = None
+    identity: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None = None
     models: AbsolutePath | None = None
     documents_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     documents_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
@@ -99,6 +113,14 @@ class Settings(BaseModel):
             raise ValueError(f"{PREFIX}DOCUMENTS_KEY and {PREFIX}DOCUMENTS_MIN_VERSION belong together")
         if self.documents_key is not None and self.documents_sha256 is not None:
             raise ValueError(f"set {PREFIX}DOCUMENTS_SHA256 or {PREFIX}DOCUMENTS_KEY, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _output_has_its_owner(self) -> Self:
+        if (self.output is None) != (self.output_recipient is None):
+            raise ValueError(f"{PREFIX}OUTPUT and {PREFIX}OUTPUT_RECIPIENT belong together: set both or none")
+        if self.output is not None and self.documents_pin is None:
+            raise ValueError(f"{PREFIX}OUTPUT needs documents that are pinned or signed")
         return self
 
     @property

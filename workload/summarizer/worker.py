@@ -3,27 +3,31 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from summarizer.answers import summaries_body
+from summarizer.answers import result_body
 from summarizer.card import ModelCard, read_card
 from summarizer.content import read_model
 from summarizer.documents import Document, read_documents
 from summarizer.engine.base import Engine
 from summarizer.engine.choice import load_engine
-from summarizer.errors import WorkloadError
+from summarizer.errors import OutputError, WorkloadError
 from summarizer.guard import Guard, Ledger, apply_guard, letters_of
 from summarizer.long_text import summarize_document
 from summarizer.manifest import verify_manifest
-from summarizer.output import write_output
+from summarizer.output import Results
 from summarizer.progress import DocumentSummary, Progress, State, UnreadableDocument
 from summarizer.settings import Settings
 from summarizer.text import count_words
 
 # The link appears once, within minutes of the start; looking twice a second costs nothing.
 _POLL_SECONDS: Final = 0.5
+# Half a minute of tries rides out what storage calls transient; then people should know, and it goes on trying.
+_TRIES: Final = 4
+_LONGEST_PAUSE: Final = 60.0
 _LOG: Final = logging.getLogger(__name__)
 
 Sleep = Callable[[float], None]
@@ -38,8 +42,12 @@ class _Model:
 class Worker:
     """Brings `progress` from the start to Ready or Failed."""
 
-    def __init__(self, settings: Settings, progress: Progress, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress, results: Results | None = None, sleep: Sleep = time.sleep
+    ) -> None:
         self._settings = settings
+        self._results = results
+        self._content_sha256 = ""
         self._progress = progress
         self._sleep = sleep
         # By the letters themselves: the same text under two names has one ledger.
@@ -90,9 +98,10 @@ class Worker:
         self._enter(State.MOUNTED, "The documents are mounted and being read.")
         found = read_documents(self._settings.documents, self._settings.documents_pin, self._tell_reading)
         documents = found.readable
-        count = len(documents)
+        total = len(documents)
+        self._content_sha256 = found.sha256
         self._progress.update(
-            documents=count,
+            documents=total,
             skipped=found.others,
             unreadable=tuple(
                 UnreadableDocument(self._label(document), document.reason)
@@ -102,7 +111,7 @@ class Worker:
             version=found.version,
             summaries=(),
         )
-        self._enter(State.SUMMARIZING, f"Summarizing {count} documents.")
+        self._enter(State.SUMMARIZING, f"Summarizing {total} documents.")
         guard = Guard(
             self._settings.guard,
             self._settings.guard_run,
@@ -118,22 +127,27 @@ class Worker:
             seconds = round(time.monotonic() - began, 3)
             _LOG.info(
                 "summarized",
-                extra={"number": document.number, "of": count, "seconds": seconds, "verdict": done.guarded.verdict},
+                extra={"number": document.number, "of": total, "seconds": seconds, "verdict": done.guarded.verdict},
             )
 
     def _deliver(self) -> None:
-        """Enter Ready; before that, hand the summaries to the output file system if there is one."""
-        output = self._settings.output
-        if output is not None:
-            self._wait_for(output, State.SUMMARIZING, "the output file system")
-        ready = replace(
-            self._progress.snapshot,
-            state=State.READY,
-            reason=f"All {self._progress.snapshot.documents} documents are summarized.",
-        )
-        if output is not None:
-            write_output(output, summaries_body(ready, self._settings))
-        self._enter(ready.state, ready.reason)
+        """Enter Ready; before that, write the results for the owner if they are to have them."""
+        snapshot = self._progress.snapshot
+        if self._results is not None:
+            for done in snapshot.summaries:
+                self._write(self._results, done.number, result_body(snapshot, done, self._settings))
+        self._enter(State.READY, f"All {snapshot.documents} documents are summarized.")
+
+    def _write(self, results: Results, number: int, result: dict[str, Any]) -> None:
+        """Write one result, however long it takes; after some tries it is a failure that can still mend itself."""
+        for attempt in count(1):
+            try:
+                return results.write(self._content_sha256, number, result)
+            except OutputError as error:
+                if attempt >= _TRIES:
+                    self._fail(str(error))
+                self._sleep(min(_LONGEST_PAUSE, 2.0**attempt))
+        return None
 
     def _tell_reading(self, done: int, of: int) -> None:
         self._progress.update(reason=f"Reading the documents: {done} of {of}.")
@@ -146,7 +160,14 @@ class Worker:
         letters = letters_of(document.text)
         ledger = self._ledgers.setdefault(letters, Ledger(letters))
         guarded = apply_guard(guard, draft, document.text, ledger)
-        return DocumentSummary(self._label(document), count_words(document.text), document.unread, guarded)
+        return DocumentSummary(
+            document=self._label(document),
+            source_words=count_words(document.text),
+            unread=document.unread,
+            guarded=guarded,
+            name=document.name,
+            number=document.number,
+        )
 
     def _enter(self, state: State, reason: str) -> None:
         self._progress.update(state=state, reason=reason)

@@ -24,6 +24,11 @@ class Identity(Ruled):
         description="ARM id of a user-assigned managed identity. It needs the role Managed HSM Crypto Service Release "
         "User on the keys and Storage Blob Data Reader on the blobs."
     )
+    client_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$")] | None = Field(
+        default=None,
+        description="Client id of the same identity, needed for spec.output where the group has a second one "
+        "(registryCredentials.identity): the metadata service then wants to know which.",
+    )
 
 
 class RegistryCredentials(Ruled):

@@ -20,7 +20,6 @@ class Role(StrEnum):
 
     DOCUMENTS = "Documents"
     MODELS = "Models"
-    OUTPUT = "Output"
 
 
 class BlobAccess(StrEnum):
@@ -139,10 +138,7 @@ class FileSystem(Ruled):
     """A sealed file system: an encrypted image in blob storage that only the attested group can open."""
 
     name: Name = Field(description="Name of the file system; it is mounted at /mnt/remote/<name>.")
-    role: Role = Field(
-        description="Documents: the text to summarize. Models: model weights. Output: summaries are written here "
-        "(read-write, page blob)."
-    )
+    role: Role = Field(description="Documents: the text to summarize. Models: model weights.")
     blob_url: Annotated[str, StringConstraints(max_length=2048)] = Field(
         description="https URL of the sealed image, without a SAS: a SAS is a secret, and a spec is no place for one."
     )
@@ -187,11 +183,6 @@ class FileSystem(Ruled):
                 "both",
                 "!has(self.contentKey) || !has(self.contentSHA256)",
                 lambda self: self.content_key is None or self.content_sha256 is None,
-            ),
-            Rule(
-                "role Output is written by the group: remove contentSHA256",
-                "self.role != 'Output' || !has(self.contentSHA256)",
-                lambda self: self.role is not Role.OUTPUT or self.content_sha256 is None,
             ),
             Rule(
                 "blobURL must be an https URL of a blob in Azure, for example "

@@ -119,7 +119,8 @@ class GrantSpec(Ruled):
     blob_hosts: list[Host] = Field(
         default_factory=list,
         max_length=MAX_ITEMS,
-        description="Hosts of the blobs that file systems may name, for example party2.blob.core.windows.net.",
+        description="Hosts of the blobs that file systems and spec.output may name, for example "
+        "party2.blob.core.windows.net.",
     )
 
 

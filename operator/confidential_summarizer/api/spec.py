@@ -11,6 +11,7 @@ from pydantic import Field
 
 from confidential_summarizer.api.access import Access, Identity, RegistryCredentials
 from confidential_summarizer.api.file_systems import FileSystem, Role
+from confidential_summarizer.api.output import Output
 from confidential_summarizer.api.rules import Rule, Ruled
 from confidential_summarizer.api.summarizer import Resources, SummarizerSettings
 from confidential_summarizer.api.target import Target
@@ -87,6 +88,9 @@ class Spec(Ruled):
         description="Sealed file systems, each with its own key. Exactly one has role Documents.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
+    output: Output | None = Field(
+        default=None, description="Also write each result, encrypted to the owner, into blob storage."
+    )
     identity: Identity = Field(description="The managed identity that the group uses for the vault and the blobs.")
     registry_credentials: RegistryCredentials | None = Field(
         default=None, description="How images are pulled from a private registry."
@@ -115,10 +119,22 @@ class Spec(Ruled):
                 lambda self: len(self.file_systems_with(Role.DOCUMENTS)) == 1,
             ),
             Rule(
-                "at most one file system may have role Models, and at most one role Output",
-                "self.fileSystems.filter(f, f.role == 'Models').size() <= 1 && "
-                "self.fileSystems.filter(f, f.role == 'Output').size() <= 1",
-                lambda self: all(len(self.file_systems_with(role)) <= 1 for role in (Role.MODELS, Role.OUTPUT)),
+                "at most one file system may have role Models",
+                "self.fileSystems.filter(f, f.role == 'Models').size() <= 1",
+                lambda self: len(self.file_systems_with(Role.MODELS)) <= 1,
+            ),
+            Rule(
+                "output needs documents with contentSHA256, or contentKey and minVersion: a result says of which "
+                "content it is",
+                "!has(self.output) || self.fileSystems.all(f, f.role != 'Documents' || has(f.contentSHA256) || "
+                "has(f.contentKey))",
+                lambda self: self.output is None or all(map(_is_pinned, self.file_systems_with(Role.DOCUMENTS))),
+            ),
+            Rule(
+                "output with registryCredentials.identity needs identity.clientID: the group then has two identities",
+                "!has(self.output) || has(self.identity.clientID) || !has(self.registryCredentials) || "
+                "!has(self.registryCredentials.identity)",
+                lambda self: self.output is None or self.identity.client_id is not None or not _pulls(self),
             ),
             Rule(
                 "the names of file systems must differ",
@@ -130,3 +146,11 @@ class Spec(Ruled):
     def file_systems_with(self, role: Role) -> list[FileSystem]:
         """Return the file systems of one role, in the order of the spec."""
         return [f for f in self.file_systems if f.role is role]
+
+
+def _is_pinned(file_system: FileSystem) -> bool:
+    return file_system.content_sha256 is not None or file_system.content_key is not None
+
+
+def _pulls(spec: Spec) -> bool:
+    return spec.registry_credentials is not None and spec.registry_credentials.identity is not None

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "render": "render",
     "verify": "verify",
     "open": "open",
+    "results": "results",
 }
 """The module of each command; loaded when it is used, so that `csum --help` needs no Azure SDK."""
 
@@ -97,13 +98,7 @@ EPILOG = (
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="confidential-summarizer")
-@click.option(
-    "--loopback-registry",
-    is_flag=True,
-    envvar="CSUM_LOOPBACK_REGISTRY",
-    help="Let images come from a registry on this machine, by http.",
-)
-def csum(loopback_registry: bool) -> None:
+def csum() -> None:
     """Summaries of sealed text from a cluster that never sees it."""
 
 

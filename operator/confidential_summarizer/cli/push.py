@@ -26,7 +26,7 @@ ACCOUNT_KEY_VARIABLE = "AZURE_STORAGE_KEY"
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
-_account_key_option = click.option(
+account_key_option = click.option(
     "--account-key-file",
     type=click.Path(path_type=Path),
     help=f"File with the storage account's key; else ${ACCOUNT_KEY_VARIABLE}, a SAS in the URL, or your identity.",
@@ -40,7 +40,7 @@ _account_key_option = click.option(
 @click.option("--overwrite", is_flag=True, help="Replace another blob of this name.")
 @click.option("--create-container", is_flag=True, help="Create the blob container if it does not exist yet.")
 @click.option("--sas", "sas_duration", help="Print a URL that lets its holder read the blob for a time, such as 7d.")
-@_account_key_option
+@account_key_option
 @output_option
 def push(
     image: Path,
@@ -102,7 +102,7 @@ async def _push(
 @click.option("--signed-off-by", help="Who orders it, for the receipt.  [default: your user name]")
 @click.option("--receipt", "receipt_file", type=click.Path(path_type=Path), help="File for the receipt as well.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_account_key_option
+@account_key_option
 @output_option
 def purge(
     url: str,
@@ -182,7 +182,7 @@ def parse_duration(text: str) -> timedelta:
 
 @asynccontextmanager
 async def _blob(url: BlobURL, account_key_file: Path | None) -> AsyncIterator[SealedBlob]:
-    key = _account_key(account_key_file)
+    key = account_key(account_key_file)
     if key is not None:
         async with SealedBlob(url, AzureNamedKeyCredential(url.account, key)) as blob:
             yield blob
@@ -194,7 +194,12 @@ async def _blob(url: BlobURL, account_key_file: Path | None) -> AsyncIterator[Se
             yield blob
 
 
-def _account_key(file: Path | None) -> str | None:
+def account_key(file: Path | None) -> str | None:
+    """Return the storage account's key from its file or the environment; None where neither has one.
+
+    Raises:
+        SpecError: The file cannot be read.
+    """
     if file is None:
         return os.environ.get(ACCOUNT_KEY_VARIABLE) or None
     try:

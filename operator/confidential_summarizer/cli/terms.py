@@ -12,6 +12,11 @@ def terms(document: PolicyDocument) -> Iterator[str]:
     """Say what the summarizers of a policy read and show, one sentence a line; none for a policy of something else."""
     for variables in _summarizers(document):
         yield from _content(variables)
+        if "SUMMARIZER_OUTPUT" in variables:
+            yield (
+                f"results are written to {variables['SUMMARIZER_OUTPUT']}, encrypted to "
+                f"{variables['SUMMARIZER_OUTPUT_RECIPIENT']}: whoever has that key reads them."
+            )
 
 
 def unpinned(document: PolicyDocument) -> tuple[str, ...]:

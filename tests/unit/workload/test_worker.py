@@ -1,11 +1,12 @@
-import json
 import logging
 import shutil
 from pathlib import Path
 
 import pytest
 
+from confidential_summarizer.sealing import read_manifest
 from summarizer import worker as worker_module
+from summarizer.errors import OutputError
 from summarizer.manifest import write_manifest
 from summarizer.progress import Progress, State
 from summarizer.settings import Settings
@@ -129,22 +130,56 @@ def test_two_runs_give_the_same_summaries(settings, model) -> None:
     assert len(first.snapshot.summaries) == 3
 
 
-def test_the_output_file_system_gets_the_summaries_before_it_is_ready(settings, model, tmp_path) -> None:
-    output = tmp_path / "output"
-    mount(settings.documents)()
-    _, clock = run(settings.model_copy(update={"output": output}), output.mkdir)
-    assert clock.seen == [State.SUMMARIZING]
-    written = json.loads((output / "summaries.json").read_text())
-    assert written["state"] == "Ready"
-    assert written["summaries"][0]["summary"] == SECRET
-    assert [path.name for path in output.iterdir()] == ["summaries.json"]
+class Storage:
+    """Refuses the first tries, then keeps what it is given."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals, self.written = refusals, {}
+
+    def write(self, content_sha256, number, result) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OutputError(f"result {number} cannot be written: storage answered 403")
+        self.written[content_sha256, number] = result
 
 
-def test_an_output_that_cannot_be_written_is_a_failure(settings, model, tmp_path) -> None:
-    output = tmp_path / "output"
-    # A folder where the file belongs: refused even for root, unlike missing permissions.
-    (output / "summaries.json" / "occupied").mkdir(parents=True)
+def deliver(settings: Settings, storage: Storage) -> tuple[Progress, Clock]:
     mount(settings.documents)()
-    progress, _ = run(settings.model_copy(update={"output": output}))
-    assert progress.snapshot.state is State.FAILED
-    assert str(output) in progress.snapshot.reason
+    progress = Progress()
+    clock = Clock(progress)
+    pin = read_manifest(settings.documents).sha256
+    settings = settings.model_copy(update={"documents_sha256": pin})
+    Worker(settings, progress, storage, sleep=clock).run()
+    assert set(storage.written) == {(pin, 1)}
+    return progress, clock
+
+
+def test_the_owner_gets_each_result_with_its_name_before_the_group_is_ready(settings, model) -> None:
+    storage = Storage()
+    progress, _ = deliver(settings, storage)
+    (result,) = storage.written.values()
+    assert (result["document"], result["summary"]) == ("merger.txt", SECRET)
+    assert result["guard"]["verdict"] == "Passed"
+    assert progress.snapshot.state is State.READY
+    assert progress.snapshot.summaries[0].document == "Document 1"
+    assert "merger.txt" not in repr(progress.snapshot)
+
+
+def test_a_refused_result_is_a_failure_by_number_that_mends_itself(settings, model) -> None:
+    storage = Storage(refusals=6)
+    progress, clock = deliver(settings, storage)
+    assert clock.seen[:4] == [State.SUMMARIZING] * 3 + [State.FAILED]
+    assert len(clock.seen) == 6
+    assert progress.snapshot.state is State.READY
+
+
+def test_a_result_that_cannot_be_written_is_named_by_number(settings, model) -> None:
+    reasons = []
+    progress = Progress()
+    mount(settings.documents)()
+
+    def sleep(seconds: float) -> None:
+        reasons.append(progress.snapshot.reason)
+
+    Worker(settings, progress, Storage(refusals=5), sleep=sleep).run()
+    assert reasons[-1] == "result 1 cannot be written: storage answered 403"

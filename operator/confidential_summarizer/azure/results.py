@@ -1,0 +1,70 @@
+"""The blobs of one prefix, to be listed and read by the owner of the results."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from confidential_summarizer.azure.blob_url import BlobURL
+from confidential_summarizer.azure.blobs import Credential
+from confidential_summarizer.azure.conversion import converted
+from confidential_summarizer.azure.transport import client_options
+
+MOST_BLOBS = 20_000
+"""As many files as a group reads at most; a listing without end would hold the command for ever."""
+
+
+@dataclass(frozen=True)
+class StoredBlob:
+    """A blob as it is listed.
+
+    Attributes:
+        name: Below the prefix.
+        size: Bytes.
+        modified: When it was last written.
+    """
+
+    name: str
+    size: int
+    modified: datetime
+
+
+class BlobFolder:
+    """All blobs whose names begin with one prefix. Use as an async context manager."""
+
+    def __init__(self, prefix: BlobURL, credential: Credential, *, retries: int = 4) -> None:
+        """Prepare the client; no call is made. A SAS in the URL is used if there is no credential."""
+        self.prefix = prefix
+        self._service = BlobServiceClient(
+            prefix.account_url,
+            credential=credential if credential is not None else prefix.sas,
+            **client_options(retries),
+        )
+        self._container = self._service.get_container_client(prefix.container)
+
+    async def __aenter__(self) -> Self:
+        await self._service.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._service.close()
+
+    async def blobs(self) -> AsyncIterator[StoredBlob]:
+        """Walk the blobs in the order of their names, `MOST_BLOBS` at most."""
+        count = 0
+        with converted(f"Blobs {self.prefix}"):
+            async for blob in self._container.list_blobs(name_starts_with=self.prefix.blob):
+                if (count := count + 1) > MOST_BLOBS:
+                    return
+                yield StoredBlob(blob.name.removeprefix(self.prefix.blob), blob.size or 0, blob.last_modified)
+
+    async def read(self, name: str, limit: int) -> bytes:
+        """Return the first `limit` bytes of a blob."""
+        with converted(f"Blob {self.prefix}{name}"):
+            stream = await self._container.download_blob(self.prefix.blob + name, offset=0, length=limit)
+            return await stream.readall()

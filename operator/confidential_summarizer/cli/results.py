@@ -1,0 +1,234 @@
+"""`csum results`: what the group wrote for the owner, listed, fetched, decrypted and checked."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pyrage
+from azure.core.credentials import AzureNamedKeyCredential
+
+from confidential_summarizer.azure.attestation import AttestationService
+from confidential_summarizer.azure.blob_url import BlobURL
+from confidential_summarizer.azure.credentials import credential
+from confidential_summarizer.azure.results import BlobFolder
+from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.push import account_key, account_key_option
+from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
+from confidential_summarizer.errors import IntegrityError, SealingError, SpecError
+from confidential_summarizer.evidence import signing_keys
+from confidential_summarizer.evidence.result import LARGEST_RESULT, Origin, Result
+from confidential_summarizer.release import checked_host_data
+from confidential_summarizer.sealing import create_key_file, is_private
+
+_BLOB_NAME = re.compile(r"[0-9a-f]{64}\.age")
+_LONGEST_NAME = 100
+"""Characters kept of a document's name; file systems end at 255 bytes."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one blob.
+
+    Attributes:
+        blob: Its name below the prefix.
+        result: The decrypted result; None where it was refused.
+        problem: Why it was refused; empty where it was not.
+    """
+
+    blob: str
+    result: Result | None
+    problem: str = ""
+
+
+@click.group()
+def results() -> None:
+    """Results that a group wrote for the owner: spec.output."""
+
+
+@results.command(name="new-key")
+@click.argument("file", type=click.Path(path_type=Path))
+@output_option
+def new_key(file: Path, output: str) -> None:
+    """Write a new age key to FILE, and print the recipient for spec.output; `age` and `rage` read FILE as well."""
+    identity = pyrage.x25519.Identity.generate()
+    recipient = str(identity.to_public())
+    create_key_file(file, f"# public key: {recipient}\n{identity}\n".encode())
+    emit({"key": str(file), "recipient": recipient}, output)
+    note(f"Keep {file} safe: without it nobody, you included, can read the results.")
+
+
+@results.command(name="list")
+@click.argument("target")
+@account_key_option
+@output_option
+def list_results(target: str, account_key_file: Path | None, output: str) -> None:
+    """List the blobs of TARGET: the URL of a blob prefix, or a resource's file or NAMESPACE/NAME."""
+    emit(asyncio.run(_list(target, account_key_file)), output)
+
+
+async def _list(target: str, account_key_file: Path | None) -> dict[str, Any]:
+    prefix = await _prefix(target)
+    async with _folder(prefix, account_key_file) as folder:
+        found = [f"{b.name}  {b.size} bytes  {b.modified.isoformat()}" async for b in folder.blobs()]
+    return {"prefix": str(prefix), "blobs": found}
+
+
+@results.command()
+@click.argument("target")
+@click.option(
+    "--identity", "identity_file", type=click.Path(path_type=Path), required=True, help="The owner's age key file."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the results.")
+@click.option("--host-data", multiple=True, help="Policy hash of the group; from the resource's FILE where left out.")
+@click.option("--attestation", help="Attestation service that vouches for the group; from the resource where left out.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the readers' token, if there is one.")
+@click.option("--unverified", is_flag=True, help="Do not check which group a result is of: anybody can have made it.")
+@account_key_option
+@output_option
+@click.pass_context
+def fetch(
+    context: click.Context,
+    target: str,
+    identity_file: Path,
+    out: Path,
+    host_data: tuple[str, ...],
+    attestation: str | None,
+    token_file: Path | None,
+    unverified: bool,
+    account_key_file: Path | None,
+    output: str,
+) -> None:
+    """Fetch the results of TARGET (the URL of a blob prefix, a resource's file or NAMESPACE/NAME) into a directory.
+
+    A result is written only if it decrypts and is of the group with the policy that you name: by --host-data and
+    --attestation, or by the resource's file, from which the policy is derived here. Exit code 6 says that a blob was
+    refused.
+    """
+    identities = read_identities(identity_file)
+    hashes = tuple(checked_host_data(one) for one in host_data)
+    origin = None if unverified else asyncio.run(_origin(target, hashes, attestation, token_file))
+    fetched = asyncio.run(_fetch(target, account_key_file, identities, origin))
+    written = [str(_write(out, one.result)) for one in fetched if one.result is not None]
+    refused = {one.blob: one.problem for one in fetched if one.problem}
+    emit({"written": written, "refused": refused if output != "table" else len(refused)}, output)
+    for blob, problem in refused.items():
+        warn(f"{blob} was not written: {problem}.")
+    if unverified:
+        warn("Nobody checked where these results come from: whoever writes to storage can have made them.")
+    if refused:
+        context.exit(6)
+
+
+def read_identities(file: Path) -> list[pyrage.x25519.Identity]:
+    """Read a key file of `csum results new-key` or `age-keygen`.
+
+    Raises:
+        SealingError: It cannot be read, or holds no key.
+    """
+    try:
+        lines = file.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise SealingError(f"Key file {file} cannot be read. Give the file of `csum results new-key`.") from None
+    if not is_private(file):
+        warn(f"{file} can be read by other users of this machine: chmod 600 {file}")
+    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    try:
+        identities = [pyrage.x25519.Identity.from_str(key) for key in keys]
+    except pyrage.IdentityError:
+        identities = []
+    if not identities:
+        raise SealingError(f"Key file {file} holds no AGE-SECRET-KEY-1… line. Give the file of `csum results new-key`.")
+    return identities
+
+
+async def _origin(target: str, host_data: Sequence[str], attestation: str | None, token_file: Path | None) -> Origin:
+    """Return the group that results have to be of, as the owner names it and never as the cluster does."""
+    resource = None if _is_url(target) else await find_resource(target)
+    if not host_data:
+        if resource is None or not await asyncio.to_thread(Path(target).is_file):
+            raise click.UsageError(
+                "Give --host-data, the policy that you approved, or the resource's file, from which it is derived; or "
+                "--unverified."
+            )
+        note(f"Measuring the images of {resource.key} in their registry …")
+        host_data = [(await derive(resource, token_file)).policy.host_data]
+    if attestation is None:
+        if resource is None:
+            raise click.UsageError("Give --attestation as well: the service that vouches for the group.")
+        attestation = choose_file_system(resource, None).key.attestation
+    async with AttestationService(attestation) as service:
+        return Origin(attestation, host_data, signing_keys(await service.signing_keys()))
+
+
+async def _fetch(
+    target: str,
+    account_key_file: Path | None,
+    identities: Sequence[pyrage.x25519.Identity],
+    origin: Origin | None,
+) -> list[Fetched]:
+    async with _folder(await _prefix(target), account_key_file) as folder:
+        names = [blob.name async for blob in folder.blobs()]
+        return [await _fetched(folder, name, identities, origin) for name in names]
+
+
+async def _fetched(
+    folder: BlobFolder, name: str, identities: Sequence[pyrage.x25519.Identity], origin: Origin | None
+) -> Fetched:
+    if not _BLOB_NAME.fullmatch(name):
+        return Fetched(name, None, "no group gives a result this name")
+    blob = await folder.read(name, LARGEST_RESULT + 1)
+    if len(blob) > LARGEST_RESULT:
+        return Fetched(name, None, f"it is larger than {LARGEST_RESULT} bytes")
+    try:
+        result = Result.open(blob, identities)
+        result.check(name, origin)
+    except IntegrityError as error:
+        return Fetched(name, None, str(error))
+    return Fetched(name, result)
+
+
+def _write(out: Path, result: Result) -> Path:
+    """Write a result under a name that its document's name cannot lead astray."""
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    content, number = str(result.fields["contentSHA256"]), int(result.fields["number"])
+    plain = re.sub(r"[^\w.-]+", "_", str(result.fields.get("document", "")), flags=re.ASCII).strip("._")
+    file = out / f"{content[:12]}-{number:04}-{plain[:_LONGEST_NAME]}.json"
+    text = json.dumps(result.fields, indent=2, ensure_ascii=False) + "\n"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    return file
+
+
+async def _prefix(target: str) -> BlobURL:
+    if _is_url(target):
+        return BlobURL.parse(target)
+    resource = await find_resource(target)
+    if resource.spec.output is None:
+        raise SpecError(f"{resource.key} writes no results: it has no spec.output.")
+    return BlobURL.parse(resource.spec.output.blob_prefix)
+
+
+def _is_url(target: str) -> bool:
+    return target.startswith("https://")
+
+
+@asynccontextmanager
+async def _folder(prefix: BlobURL, account_key_file: Path | None) -> AsyncIterator[BlobFolder]:
+    key = account_key(account_key_file)
+    if key is not None:
+        async with BlobFolder(prefix, AzureNamedKeyCredential(prefix.account, key)) as folder:
+            yield folder
+    elif prefix.sas is not None:
+        async with BlobFolder(prefix, None) as folder:
+            yield folder
+    else:
+        async with credential() as identity, BlobFolder(prefix, identity) as folder:
+            yield folder

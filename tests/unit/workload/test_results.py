@@ -1,0 +1,116 @@
+"""What the group writes for the owner, against what `csum results` reads: two distributions, one form."""
+
+import json
+from datetime import UTC, datetime
+
+import pyrage
+import pytest
+
+from confidential_summarizer.errors import IntegrityError
+from confidential_summarizer.evidence.result import Origin, Result
+from summarizer.channel import new_channel_key
+from summarizer.errors import ConfigurationError, EvidenceError, OutputError
+from summarizer.evidence import EvidenceDesk
+from summarizer.output import SealedResults, result_name
+from summarizer.settings import Settings
+from tests.support.attested import Attested
+from tests.support.resources import ATTESTATION
+
+CONTENT, HOST_DATA = "c" * 64, "ab" * 32
+SECRET = "The secret merger closes on Friday."
+OWNER = pyrage.x25519.Identity.generate()
+
+
+class Written(dict):
+    """Blobs by name."""
+
+    def put(self, name: str, data: bytes) -> None:
+        self[name] = data
+
+
+class Desk(EvidenceDesk):
+    """Evidence of one group, as its page would give it."""
+
+    def __init__(self, attested: Attested, spki: str, host_data: str = HOST_DATA, **claims) -> None:
+        def attest(data: bytes) -> str:
+            nonce = json.loads(data)["nonce"]
+            return attested.evidence(nonce, host_data, spki, **claims)["token"]
+
+        super().__init__(attest, spki)
+
+
+@pytest.fixture(scope="module")
+def attested() -> Attested:
+    return Attested(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def written(attested: Attested, key=None, desk=None, host_data: str = HOST_DATA, **claims) -> Written:
+    key = key or new_channel_key()
+    blobs = Written()
+    desk = desk or Desk(attested, key.spki_sha256, host_data, **claims)
+    SealedResults(blobs, str(OWNER.to_public()), key, desk).write(CONTENT, 3, {"summary": SECRET, "document": "a.txt"})
+    return blobs
+
+
+def origin(attested: Attested) -> Origin:
+    return Origin(ATTESTATION, (HOST_DATA,), attested.keys)
+
+
+def test_the_owner_reads_what_the_group_wrote_long_after_its_evidence_ended(attested: Attested) -> None:
+    ((name, blob),) = written(attested).items()
+    result = Result.open(blob, [OWNER])
+    result.check(name, origin(attested))
+    assert (result.fields["number"], result.fields["summary"], result.fields["document"]) == (3, SECRET, "a.txt")
+
+
+def test_neither_text_nor_name_is_seen_in_storage(attested: Attested) -> None:
+    ((name, blob),) = written(attested).items()
+    assert SECRET.encode() not in blob
+    assert b"a.txt" not in blob
+    assert name == result_name(CONTENT, 3)
+
+
+def test_the_same_result_has_the_same_name_at_each_start_and_no_other_has(attested: Attested) -> None:
+    assert written(attested).keys() == written(attested).keys()
+    assert len({result_name(CONTENT, 3), result_name(CONTENT, 4), result_name("d" * 64, 3)}) == 3
+
+
+def test_a_group_without_evidence_writes_nothing(attested: Attested) -> None:
+    def refuse(_data: bytes) -> str:
+        raise EvidenceError("no sidecar")
+
+    with pytest.raises(OutputError, match="result 3 has no evidence"):
+        written(attested, desk=EvidenceDesk(refuse, "ee" * 32))
+
+
+def test_another_key_is_told_apart_from_damage(attested: Attested) -> None:
+    (blob,) = written(attested).values()
+    with pytest.raises(IntegrityError, match="encrypted to another key"):
+        Result.open(blob, [pyrage.x25519.Identity.generate()])
+    for damaged in (blob[:-1], blob[:-1] + bytes([blob[-1] ^ 1]), b"", b"age", blob[50:]):
+        with pytest.raises(IntegrityError, match="no file of age, or damaged"):
+            Result.open(damaged, [OWNER])
+
+
+@pytest.mark.parametrize("inside", [b"", b"null", b"[]", b"{}", b"[" * 100_000, b'{"format": "other", "result": "{}"}'])
+def test_what_is_no_result_inside_is_refused(inside: bytes) -> None:
+    with pytest.raises(IntegrityError, match="no result of a summarizer"):
+        Result.open(pyrage.encrypt(inside, [OWNER.to_public()]), [OWNER])
+
+
+def test_a_recipient_that_is_none_ends_the_start() -> None:
+    variables = {
+        "SUMMARIZER_DOCUMENTS": "/d",
+        "SUMMARIZER_MODEL": "/m",
+        "SUMMARIZER_DOCUMENTS_SHA256": "a" * 64,
+        "SUMMARIZER_OUTPUT": "https://a.blob.core.windows.net/c/p/",
+    }
+    with pytest.raises(ConfigurationError, match="OUTPUT_RECIPIENT"):
+        Settings.from_environment(variables)
+    with pytest.raises(ConfigurationError, match="age public key"):
+        Settings.from_environment(variables | {"SUMMARIZER_OUTPUT_RECIPIENT": str(OWNER.to_public())[:-1] + "q"})
+    recipient = {"SUMMARIZER_OUTPUT_RECIPIENT": str(OWNER.to_public())}
+    assert Settings.from_environment(variables | recipient).output_recipient == str(OWNER.to_public())
+    del variables["SUMMARIZER_DOCUMENTS_SHA256"]
+    with pytest.raises(ConfigurationError, match="pinned or signed"):
+        Settings.from_environment(variables | recipient)
