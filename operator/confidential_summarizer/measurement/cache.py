@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,8 @@ from confidential_summarizer.measurement.layer import MeasuredLayer
 
 _VERSION = 1
 """Raise it whenever the same tar would be measured differently."""
+_REMEMBERED = 16384
+"""Layers in memory, a kilobyte each; whoever pushes images decides how many there are."""
 _DIFF_ID = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -34,10 +37,10 @@ class LayerCache(Protocol):
 
 
 class MemoryCache:
-    """Keeps measurements in memory."""
+    """Keeps the latest measurements in memory."""
 
     def __init__(self) -> None:
-        self._layers: dict[str, MeasuredLayer] = {}
+        self._layers: OrderedDict[str, MeasuredLayer] = OrderedDict()
 
     def get(self, diff_id: str) -> MeasuredLayer | None:
         """The measurement of the tar with this digest, if it is known."""
@@ -46,6 +49,8 @@ class MemoryCache:
     def put(self, layer: MeasuredLayer) -> None:
         """Remember a measurement made here."""
         self._layers[layer.diff_id] = layer
+        while len(self._layers) > _REMEMBERED:
+            self._layers.popitem(last=False)
 
 
 class DiskCache:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from confidential_summarizer.measurement import ext4_format as ext4
 from confidential_summarizer.measurement.ext4_format import Node, encode_time
 from confidential_summarizer.measurement.ext4_writer import Ext4Writer, clean
+from confidential_summarizer.measurement.limits import IN_PROCESS, Limits
 from confidential_summarizer.measurement.pax import xattrs
 from confidential_summarizer.measurement.stream import ByteStream
 from confidential_summarizer.measurement.tar_header import HARD_LINK, Header
@@ -28,7 +29,12 @@ _TYPES = {
 MissingParent = Callable[[bytes], None]
 
 
-def convert(stream: ByteStream, sink: BlockSink, on_missing_parent: MissingParent = lambda _: None) -> None:
+def convert(
+    stream: ByteStream,
+    sink: BlockSink,
+    on_missing_parent: MissingParent = lambda _: None,
+    limits: Limits = IN_PROCESS,
+) -> None:
     """Write the file system of a layer.
 
     Args:
@@ -37,13 +43,18 @@ def convert(stream: ByteStream, sink: BlockSink, on_missing_parent: MissingParen
         on_missing_parent: Called with each path whose parent directory has no entry before it. Hosts with an older
             converter give such a
             directory the current time, so the layer has another hash there each time.
+        limits: How many entries there may be.
 
     Raises:
         UnhashableLayer: The reference refuses the layer too.
+        BeyondLimits: There are more entries, or files, than allowed.
     """
-    reader, writer = TarReader(stream), Ext4Writer(sink)
+    reader, writer = TarReader(stream), Ext4Writer(sink, limits)
     given: set[tuple[bytes, ...]] = {()}
+    entries = 0
     while (header := reader.next()) is not None:
+        entries += 1
+        limits.check_entries(entries)
         path = clean(header.name)
         if path[:-1] not in given:
             on_missing_parent(header.name)

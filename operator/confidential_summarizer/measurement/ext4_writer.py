@@ -2,16 +2,15 @@
 
 import struct
 
-from confidential_summarizer.errors import ImageError, UnhashableLayer
+from confidential_summarizer.errors import UnhashableLayer
 from confidential_summarizer.measurement import ext4_format as ext4
 from confidential_summarizer.measurement import xattrs
 from confidential_summarizer.measurement.ext4_format import BLOCK, Node
 from confidential_summarizer.measurement.ext4_tables import write_tables
+from confidential_summarizer.measurement.limits import IN_PROCESS, Limits
 from confidential_summarizer.measurement.verity import BlockSink
 
 _LINKS, _BLOCKS, _BLOCK_FIELD, _ACL, _AREA = 26, 28, 40, 104, 152
-_MOST_FILES = 1 << 21
-"""Files in one layer: several times the largest images known; a tar of a mebibyte can name half as many directories."""
 _U16, _U32, _BLOCKS_AND_FLAGS = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<II")
 
 Path = tuple[bytes, ...]
@@ -35,8 +34,9 @@ class Ext4Writer:
     The inode table is held in its form on disk, 256 bytes an inode, so that memory stays small with many files.
     """
 
-    def __init__(self, sink: BlockSink) -> None:
+    def __init__(self, sink: BlockSink, limits: Limits = IN_PROCESS) -> None:
         self._sink = sink
+        self._limits = limits
         self._table = bytearray(ext4.FIRST_INODE * ext4.INODE_SIZE)[: (ext4.FIRST_INODE - 1) * ext4.INODE_SIZE]
         self._children: dict[int, dict[bytes, int]] = {ext4.ROOT_INODE: {}}
         self._attribute_blocks: dict[int, bytes] = {}
@@ -189,10 +189,7 @@ class Ext4Writer:
         """Write the inode without content; an attribute block goes out now, before the file's data."""
         start = (inode - 1) * ext4.INODE_SIZE
         exists = start < len(self._table)
-        if inode > _MOST_FILES:
-            raise ImageError(
-                f"the layer has more than {_MOST_FILES} files: refused, as measuring it would take too much memory"
-            )
+        self._limits.check_entries(inode - ext4.FIRST_INODE)  # a tar of a mebibyte can name half as many directories
         blocks = _U32.unpack_from(self._table, start + _BLOCKS)[0] if exists else 0
         acl = _U32.unpack_from(self._table, start + _ACL)[0] if exists else 0
         old = bytes(self._table[start + _AREA : start + ext4.INODE_SIZE])

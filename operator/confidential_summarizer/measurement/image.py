@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from confidential_summarizer.errors import ImageError, IntegrityError, TransientError, UnhashableLayer
 from confidential_summarizer.measurement.cache import DiskCache, LayerCache
 from confidential_summarizer.measurement.layer import MeasuredLayer, measure_layer
+from confidential_summarizer.measurement.limits import CPU_SECONDS, IN_THREAD, BeyondLimits
 from confidential_summarizer.registry import ImageSource, LayerDescriptor, ResolvedImage
 
 _INLINE = 8 << 20
@@ -54,12 +56,15 @@ class Measurer:
     Args:
         cache: Root hashes by diff_id; asked first, and given what is measured here. By default the command line's.
         progress: Told how far each layer is.
+        at_once: Layers that are measured at the same time at most; by default as many as there are cores.
     """
 
-    def __init__(self, cache: LayerCache | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self, cache: LayerCache | None = None, progress: Progress | None = None, *, at_once: int | None = None
+    ) -> None:
         self._cache = DiskCache() if cache is None else cache
         self._progress = progress
-        self._cores = asyncio.Semaphore(os.cpu_count() or 1)
+        self._cores = asyncio.Semaphore(at_once or os.cpu_count() or 1)
 
     async def measure(self, source: ImageSource, reference: str) -> MeasuredImage:
         """Resolve an image and measure the layers that the cache does not know.
@@ -127,7 +132,15 @@ async def _reported(
 
 async def _in_thread(chunks: AsyncIterator[bytes]) -> MeasuredLayer:
     stored = [chunk async for chunk in chunks]
-    return await asyncio.to_thread(measure_layer, stored)
+    try:
+        return await asyncio.to_thread(measure_layer, stored, IN_THREAD)
+    except BeyondLimits:
+        return await _in_process(_again(stored))
+
+
+async def _again(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
 
 
 async def _in_process(chunks: AsyncIterator[bytes]) -> MeasuredLayer:
@@ -146,12 +159,16 @@ async def _in_process(chunks: AsyncIterator[bytes]) -> MeasuredLayer:
         worker.stdin.close()  # communicate() closes it only where it has something to send
         output, _ = await worker.communicate()
     except ConnectionError as error:
+        if await worker.wait() == -signal.SIGXCPU:
+            raise BeyondLimits(f"measuring it takes more than {CPU_SECONDS} s: refused") from None
         raise TransientError("the process that measures a layer ended too early: try again") from error
     finally:
         if worker.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 worker.kill()
             await worker.wait()
+    if worker.returncode == -signal.SIGXCPU:
+        raise BeyondLimits(f"measuring it takes more than {CPU_SECONDS} s: refused")
     return _answer(output)
 
 

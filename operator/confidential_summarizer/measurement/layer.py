@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from confidential_summarizer.measurement.compression import decompress
 from confidential_summarizer.measurement.convert import convert
+from confidential_summarizer.measurement.limits import IN_PROCESS, Limits
 from confidential_summarizer.measurement.stream import ByteStream
 from confidential_summarizer.measurement.verity import VerityTree
 
@@ -47,11 +48,12 @@ class MeasuredLayer:
         return cls(**(fields | {"examples": tuple(fields["examples"])}))
 
 
-def measure_layer(chunks: Iterable[bytes]) -> MeasuredLayer:
+def measure_layer(chunks: Iterable[bytes], limits: Limits = IN_PROCESS) -> MeasuredLayer:
     """Measure a layer given as stored, in chunks.
 
     Raises:
         UnhashableLayer: The reference refuses the layer too.
+        BeyondLimits: It costs more than `limits` allow.
         ImageError: The compressed data are damaged.
     """
     compression, tar = decompress(chunks)
@@ -64,6 +66,7 @@ def measure_layer(chunks: Iterable[bytes]) -> MeasuredLayer:
         for chunk in tar:
             digest.update(chunk)
             size += len(chunk)
+            limits.check_size(size)
             yield chunk
 
     def on_missing_parent(path: bytes) -> None:
@@ -75,7 +78,7 @@ def measure_layer(chunks: Iterable[bytes]) -> MeasuredLayer:
     tree = VerityTree()
     with Ahead(hashed()) as ahead:
         stream = ByteStream(ahead)
-        convert(stream, tree, on_missing_parent)
+        convert(stream, tree, on_missing_parent, limits)
         stream.drain()
     return MeasuredLayer(f"sha256:{digest.hexdigest()}", tree.root().hex(), size, compression, missing, tuple(examples))
 

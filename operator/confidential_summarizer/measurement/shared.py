@@ -10,6 +10,8 @@ from confidential_summarizer.measurement.cache import LayerCache
 from confidential_summarizer.measurement.image import Measure, MeasuredImage, Measurer
 from confidential_summarizer.registry import ImageReference, RegistryClient, pull_secret
 
+_AT_ONCE = 2
+"""Layers: each may take as much memory as measurement/limits.py says, and the operator's pod has room for two."""
 _REMEMBERED = 4096
 """Images; the oldest is forgotten first, so that rotated pull secrets do not fill the memory."""
 
@@ -22,7 +24,7 @@ class SharedMeasurer:
     """
 
     def __init__(self, cache: LayerCache) -> None:
-        self._measurer = Measurer(cache)
+        self._measurer = Measurer(cache, at_once=_AT_ONCE)
         self._known: OrderedDict[tuple[str, str], MeasuredImage] = OrderedDict()
 
     def with_pull_secret(self, secret: Mapping[str, Any] | None) -> Measure:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from confidential_summarizer.errors import ImageError, UnhashableLayer
 from confidential_summarizer.measurement.layer import measure_layer
+from confidential_summarizer.measurement.limits import MEMORY, MIB, allow_last_words, bound_this_process
 
 _CHUNK = 1 << 20
 
@@ -22,13 +23,19 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Measure standard input."""
+    """Measure standard input, within bounds of memory and time."""
+    bound_this_process()
     try:
         answer: dict[str, object] = {"layer": measure_layer(chunks(sys.stdin.buffer)).to_json()}
     except UnhashableLayer as error:
         answer = {"unhashable": str(error)}
     except ImageError as error:
         answer = {"unusable": str(error)}
+    except MemoryError:
+        allow_last_words()
+        answer = {
+            "unusable": f"measuring it takes more than {MEMORY // MIB} MiB of memory: put fewer files into one layer"
+        }
     # Whoever feeds this process must be able to write to the end, whatever was found before it.
     for _ in chunks(sys.stdin.buffer):
         pass

@@ -29,9 +29,32 @@ from confidential_summarizer.registry.reference import ImageReference
 _CHUNK = 1 << 20
 _DOCUMENT_LIMIT = 8 << 20
 _NESTED_INDEXES = 3
+_MOST_MEMBERS = 16384
+"""Files in an archive: some hundred times what an image of the most layers has."""
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_EXTENDED_LIMIT = 1 << 20
+"""Bytes of an extended header or a long name: the limit of Go's `archive/tar`."""
 _REFERENCE_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _Found = TypeVar("_Found")
 _LOCAL = ImageReference("localhost", "archive", None, None)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose extended header is of a size that programs write; the library reads it whole into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """See `tarfile.TarInfo.frombuf`."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _EXTENDED and member.size > _EXTENDED_LIMIT:
+            raise ImageError(f"the archive has a header of {member.size} bytes: refused")
+        return member
 
 
 class ImageArchive:
@@ -51,9 +74,12 @@ class ImageArchive:
         if self._path.is_dir():
             return self
         try:
-            self._tar = tarfile.open(self._path)
+            self._tar = tarfile.open(self._path, tarinfo=_Member)
             for member in self._tar:
                 self._members[os.path.normpath(member.name)] = member
+                if len(self._members) > _MOST_MEMBERS:  # the files of a layer, then
+                    self._members.clear()
+                    break
         except (OSError, tarfile.TarError, EOFError) as error:
             raise ImageError(f"image archive {self._path} cannot be read as a tar: {error}") from error
         return self

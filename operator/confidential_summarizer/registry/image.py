@@ -65,12 +65,20 @@ class ResolvedImage:
         return str(self.reference.at(self.digest))
 
 
+_MOST_LISTS = 1 << 16
+"""Lists and objects in a document: ten thousands of times what images have; each costs some twenty times its text."""
+_MOST_LAYERS = 256
+"""Layers of an image: twice what container tools make of one (127)."""
+
+
 def parse_object(document: bytes, subject: str) -> JsonObject:
     """Read a JSON object.
 
     Raises:
-        ImageError: The bytes are no JSON object; `subject` names them.
+        ImageError: The bytes are no JSON object, or an absurd one; `subject` names them.
     """
+    if document.count(b"[") + document.count(b"{") > _MOST_LISTS:
+        raise ImageError(f"{subject} is made of more than {_MOST_LISTS} parts: refused")
     try:
         value = json.loads(document)
     except (ValueError, RecursionError) as error:
@@ -155,6 +163,8 @@ def parse_layers(manifest: JsonObject, config: ImageConfig, subject: str) -> tup
         ImageError: Their numbers differ, or a layer is kept elsewhere than in the registry.
     """
     entries = _objects(manifest, "layers", subject)
+    if len(entries) > _MOST_LAYERS:
+        raise ImageError(f"{subject} has {len(entries)} layers: no runtime mounts more than {_MOST_LAYERS}")
     if len(entries) != len(config.diff_ids):
         raise ImageError(
             f"{subject} lists {len(entries)} layers but {len(config.diff_ids)} diff_ids: push the image again"
