@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyrage
 import pytest
 import yaml
 
@@ -287,6 +288,7 @@ async def test_a_secret_labelled_for_a_key_does_not_become_a_token() -> None:
     assert ("ConfigMap", "legal", "contracts-policy") not in cluster.kube.objects
 
 
+RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
 OTHERS = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/theirs"
 OTHERS_IDENTITY = f"{OTHERS}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/payroll"
 OTHERS_SUBNET = f"{OTHERS}/providers/Microsoft.Network/virtualNetworks/theirs/subnets/inner"
