@@ -1,8 +1,18 @@
 """A reader, or a model that serves one, wants more of a document than its summary."""
 
-import pytest
+from pathlib import Path
 
-from summarizer.guard import Guard, Ledger, apply_guard, letters_of
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of
+from summarizer.progress import Progress
+from summarizer.settings import Settings
+from summarizer.text import DENSE, count_words
+from summarizer.worker import Worker
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 GUARD = Guard("withhold", 30, 1000, max_share=15, shortest=1000)
 WORDS = [f"{first}{second}" for first in ("amber", "brick", "cedar", "delta") for second in map(str, range(100, 160))]
@@ -24,8 +34,18 @@ def fillers(text: str) -> str:
         (DOCUMENT.replace(" ", "x"), DOCUMENT),
         (CHINESE[:400], CHINESE),
         (DOCUMENT.replace("1", "\u00ad\uff11"), DOCUMENT),
+        ("".join(f"{character}\u0301" if character.isalnum() else character for character in DOCUMENT), DOCUMENT),
     ],
-    ids=["short document", "four sentences", "fillers", "no blanks", "x for blanks", "Chinese", "other code points"],
+    ids=[
+        "short document",
+        "four sentences",
+        "fillers",
+        "no blanks",
+        "x for blanks",
+        "Chinese",
+        "other code points",
+        "accents",
+    ],
 )
 def test_a_copy_is_withheld_within_the_share(summary: str, document: str) -> None:
     ledger = Ledger(letters_of(document))
@@ -43,3 +63,84 @@ def test_many_small_answers_about_one_document_do_not_add_up() -> None:
 
 def test_an_honest_paraphrase_passes() -> None:
     assert apply_guard(GUARD, "Four kinds of goods are numbered.", DOCUMENT).verdict == "Passed"
+
+
+ALPHABETS = ("abcdef", "абвгде", "अआइईउऊ", "가나다라마바", "的一是不了人", "กขคงจฉ", "あいうえおか", "aé1的")
+SEPARATORS = (" ", ". ", "", "\n\n", ", ", "x", "\u200b", "。")
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """Words of one script, in sentences: prose to a program that knows no language."""
+    letters = draw(st.sampled_from(ALPHABETS))
+    words = draw(st.lists(st.text(letters, min_size=1, max_size=9), min_size=5, max_size=120))
+    return "".join(word + draw(st.sampled_from(SEPARATORS[:3])) for word in words)
+
+
+@st.composite
+def copies(draw: st.DrawFn, document: str) -> str:
+    """What a copying model answers: stretches of the document, joined, spelled and spaced as it likes."""
+    places = st.integers(0, len(document))
+    pieces = []
+    for _piece in range(draw(st.integers(1, 6))):
+        start, end = sorted((draw(places), draw(places)))
+        change = draw(st.sampled_from([str, str.upper, str.title, lambda text: text.replace(" ", ""), accented]))
+        pieces.append(change(document[start:end]))
+    return draw(st.sampled_from(SEPARATORS)).join(pieces)
+
+
+def accented(text: str) -> str:
+    return "\u0301".join(text)
+
+
+def repeated(document: str, shown: list[str]) -> float:
+    """The percentage of a document's letters that texts repeat in stretches; found letter by letter, from the claim."""
+    letters = letters_of(document)
+    covered: set[int] = set()
+    for text in map(letters_of, shown):
+        for start in range(len(letters)):
+            length = 0
+            while start + length < len(letters) and letters[start : start + length + 1] in text:
+                length += 1
+            dense = next((n for n in range(length) if not DENSE.match(letters[start + n])), length)
+            if length >= GRAM or dense >= DENSE_GRAM:
+                covered.update(range(start, start + (length if length >= GRAM else dense)))
+    return 100 * len(covered) / max(1, len(letters))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), document=documents(), share=st.integers(1, 60), run=st.integers(5, 40))
+def test_whatever_a_copying_model_answers_and_however_often_the_limits_hold(data, document, share, run) -> None:
+    guard = Guard("withhold", run, 30, max_share=share, shortest=0)
+    ledger = Ledger(letters_of(document))
+    answers = data.draw(st.lists(copies(document), min_size=1, max_size=6))
+    shown = [apply_guard(guard, answer, document, ledger) for answer in answers]
+
+    assert repeated(document, [one.summary for one in shown]) <= share
+    assert all(one.longest_run <= run for one in shown)
+    # A cut sentence gets an ellipsis, which is no word of the document.
+    assert all(count_words(one.summary.removesuffix(" …")) <= 30 for one in shown)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), document=documents())
+def test_nothing_is_shown_of_a_document_shorter_than_the_limit(data, document) -> None:
+    guard = Guard("withhold", 1000, 1000, max_share=100, shortest=len(letters_of(document)) + 1)
+    ledger = Ledger(letters_of(document))
+    for answer in data.draw(st.lists(copies(document), min_size=1, max_size=3)):
+        assert apply_guard(guard, answer, document, ledger).summary == ""
+
+
+def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
+    """A reader who gets the same document twice gets no second helping."""
+    configuration = Settings(
+        documents=tmp_path, model=EXAMPLES / "models" / "bart-demo", guard_share=15, guard_run=1000, max_words=1000
+    )
+    text = (EXAMPLES / "documents" / "lincoln-second-inaugural.txt").read_text()
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text(text)
+    progress = Progress()
+    Worker(configuration, progress).run()
+    shown = [done.guarded.summary for done in progress.snapshot.summaries]
+    assert len(shown) == 3
+    assert 0 < repeated(text, shown) <= 15

@@ -143,8 +143,8 @@ def apply_guard(guard: Guard, summary: str, document: str, ledger: Ledger | None
 
 
 def letters_of(text: str) -> str:
-    """Return the letters and digits of `text` in one form (NFKC, case-folded)."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    """Return the letters and digits of `text` in one form: NFKD, case-folded, without accents and other marks."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(character for character in folded if character.isalnum())
 
 

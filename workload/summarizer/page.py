@@ -12,6 +12,7 @@ from summarizer.context import Context, get_context
 from summarizer.errors import EvidenceError
 from summarizer.extraction.extract import FORMATS
 from summarizer.progress import DocumentSummary, Snapshot, State
+from summarizer.settings import Settings
 
 # Often enough that a waiting reader sees each state, seldom enough to cost nothing.
 _REFRESH_SECONDS: Final = 2.0
@@ -50,12 +51,21 @@ def main() -> None:
     if context.policy_hash:
         st.markdown(
             "These summaries are made inside a confidential container group. The documents are decrypted in its "
-            "memory only; this page shows summaries, never a document."
+            "memory only."
         )
-    else:
-        st.markdown("This page shows summaries, never a document.")
+    st.markdown(_promise(context.settings))
     _live(context)
     _evidence(context)
+
+
+def _promise(settings: Settings) -> str:
+    """Say how much of a document the summaries may be, and no more than the guard holds."""
+    if settings.guard == "report":
+        return "A summary may repeat its document word for word; the page only says so."
+    return (
+        f"All summaries of a text repeat at most {settings.guard_share} % of it word for word, and each at most "
+        f"{settings.guard_run} words in a row; shorter pieces and other wordings are not counted."
+    )
 
 
 def _live(context: Context) -> None:

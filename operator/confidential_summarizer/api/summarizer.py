@@ -31,11 +31,36 @@ class Engine(StrEnum):
     REFERENCE = "reference"
 
 
-class Guard(StrEnum):
-    """What happens to a summary that repeats a long run of its document."""
+class GuardMode(StrEnum):
+    """What happens to a summary that repeats more of its document than the limits allow."""
 
     REPORT = "report"
     WITHHOLD = "withhold"
+
+
+class Guard(Ruled):
+    """How much of a document all of its summaries may repeat word for word. Paraphrases and single facts pass."""
+
+    mode: GuardMode = Field(
+        default=GuardMode.WITHHOLD,
+        description="withhold: leave out the sentences that exceed a limit. report: only say so on the page, which "
+        "bounds nothing.",
+    )
+    max_share: int = Field(
+        default=15,
+        ge=1,
+        le=100,
+        description="Most percent of a document's letters and digits that all answers about it, until the group starts "
+        "anew, may repeat in stretches of 12 or more (5 in scripts without blanks).",
+    )
+    max_run: int = Field(default=30, ge=5, le=1000, description="Most words in a row that a summary may repeat.")
+    min_letters: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Shorter documents, counted in letters and digits, get no summary in mode withhold: it would say "
+        "most of them.",
+    )
 
 
 class SummarizerSettings(Ruled):
@@ -53,9 +78,8 @@ class SummarizerSettings(Ruled):
         "torch), or auto (ctranslate2 if converted weights are there).",
     )
     guard: Guard = Field(
-        default=Guard.WITHHOLD,
-        description="What happens to a summary that repeats a long run of its document word for word: withhold it, or "
-        "only report it on the page.",
+        default_factory=Guard,
+        description="How much of a document its summaries may repeat, and what happens to one that repeats more.",
     )
     show_names: bool = Field(
         default=False, description="Show the documents' file names to readers, instead of Document 1, 2, …"

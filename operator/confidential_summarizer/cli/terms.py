@@ -12,6 +12,7 @@ def terms(document: PolicyDocument) -> Iterator[str]:
     """Say what the summarizers of a policy read and show, one sentence a line; none for a policy of something else."""
     for variables in _summarizers(document):
         yield from _content(variables)
+        yield _guard(variables)
         if "SUMMARIZER_OUTPUT" in variables:
             yield (
                 f"results are written to {variables['SUMMARIZER_OUTPUT']}, encrypted to "
@@ -22,6 +23,11 @@ def terms(document: PolicyDocument) -> Iterator[str]:
 def unpinned(document: PolicyDocument) -> tuple[str, ...]:
     """Return the sentences about files that whoever writes the blob can replace."""
     return tuple(line for line in terms(document) if "not pinned" in line)
+
+
+def unguarded(document: PolicyDocument) -> tuple[str, ...]:
+    """Return the sentences about summarizers whose summaries may repeat all of a document."""
+    return tuple(_guard(variables) for variables in _summarizers(document) if not _withholds(variables))
 
 
 def _summarizers(document: PolicyDocument) -> Iterator[Mapping[str, str]]:
@@ -42,3 +48,18 @@ def _content(variables: Mapping[str, str]) -> Iterator[str]:
             )
         elif prefix in variables:
             yield f"{what} are not pinned: whoever writes the blob can replace them."
+
+
+def _withholds(variables: Mapping[str, str]) -> bool:
+    return variables.get("SUMMARIZER_GUARD") == "withhold"
+
+
+def _guard(variables: Mapping[str, str]) -> str:
+    words = f"a summary has {variables.get('SUMMARIZER_MAX_WORDS', 'no limit of')} words at most"
+    if not _withholds(variables):
+        return f"copying is not bounded: {words}, and may be the document word for word; the page only says so."
+    return (
+        f"copying is bounded: {words}; it repeats at most {variables.get('SUMMARIZER_GUARD_RUN')} words in a row, and "
+        f"all of a document's summaries at most {variables.get('SUMMARIZER_GUARD_SHARE')} % of it; documents under "
+        f"{variables.get('SUMMARIZER_GUARD_SHORTEST')} letters get none. Paraphrases are not bounded."
+    )

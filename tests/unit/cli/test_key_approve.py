@@ -133,6 +133,18 @@ def test_an_approval_says_in_words_which_files_the_group_takes(vault: FakeVault,
     assert f"any files that contentKey {key} signed, from version 4 on" in shown(contentKey=key, minVersion=4)
 
 
+def test_an_approval_says_in_words_how_much_of_the_text_readers_may_see(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+
+    def shown(guard: dict[str, object]) -> str:
+        return approve(resource_file(tmp_path, summarizer={"maxWords": 90, "guard": guard}), answer="n\n").err
+
+    bounded = shown({"maxShare": 7, "maxRun": 12, "minLetters": 400})
+    assert "a summary has 90 words at most; it repeats at most 12 words in a row" in bounded
+    assert "at most 7 % of it; documents under 400 letters get none" in bounded
+    assert "Warning: copying is not bounded" in shown({"mode": "report"})
+
+
 def test_a_readers_token_is_part_of_what_is_approved(vault: FakeVault, tmp_path: Path) -> None:
     vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
     file = resource_file(tmp_path, access={"tokenSecretRef": {"name": "readers"}})

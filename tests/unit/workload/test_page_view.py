@@ -51,6 +51,12 @@ def test_when_it_is_ready_each_summary_has_its_words_and_verdict(draw) -> None:
     assert "withheld this summary" in text(app)
 
 
+def test_the_page_promises_no_more_than_the_guard_holds(draw) -> None:
+    withheld = text(draw(changes={"guard": "withhold", "guard_share": 7, "guard_run": 12}))
+    assert "repeat at most 7 % of it word for word, and each at most 12 words in a row" in withheld
+    assert "may repeat its document word for word" in text(draw(changes={"guard": "report"}))
+
+
 def test_a_failure_shows_its_reason(draw) -> None:
     app = draw(state=State.FAILED, reason="model file config.json differs from its SHA-256")
     assert "config\\.json differs" in app.error[0].value

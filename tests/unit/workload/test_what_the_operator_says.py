@@ -30,5 +30,23 @@ def test_the_summarizer_understands_a_signer_in_place_of_the_documents_pin() -> 
     assert settings.documents_pin == SignedPin("A" * 43 + "=", 3, "documents")
 
 
+def test_the_summarizer_keeps_the_limits_of_the_resource() -> None:
+    guard = {"mode": "withhold", "maxShare": 7, "maxRun": 12, "minLetters": 400}
+    settings = Settings.from_environment(summarizer_environment(resource(summarizer={"guard": guard}), None))
+    assert (settings.guard, settings.guard_share, settings.guard_run, settings.guard_shortest) == (
+        "withhold",
+        7,
+        12,
+        400,
+    )
+
+
+def test_the_limits_are_the_same_where_neither_names_any() -> None:
+    given = Settings.from_environment(summarizer_environment(resource(), None))
+    own = Settings(documents=given.documents, model=given.model)
+    names = ("guard", "guard_share", "guard_run", "guard_shortest", "max_words")
+    assert [getattr(given, name) for name in names] == [getattr(own, name) for name in names]
+
+
 def test_the_operator_knows_every_state_of_the_summarizer() -> None:
     assert set(PAGE_STATES) == {state.value for state in State} - {State.READY.value}

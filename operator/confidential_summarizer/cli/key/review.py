@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from confidential_summarizer.cli.terms import terms, unpinned
+from confidential_summarizer.cli.terms import terms, unguarded, unpinned
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.comparison import compare
 from confidential_summarizer.policy.description import is_wildcard, sentences
@@ -58,9 +58,10 @@ def _shown(variable: str) -> str:
 def dangers(derivation: Derivation) -> tuple[str, ...]:
     """Name what no policy for real text should allow."""
     document = parse_policy(derivation.policy.text)
+    risks = (*unpinned(document), *unguarded(document))
     if document.allows_debugging:
-        return ("Whoever runs the group can look into it. Do not approve this for real text.", *unpinned(document))
-    return unpinned(document)
+        return ("Whoever runs the group can look into it. Do not approve this for real text.", *risks)
+    return risks
 
 
 @dataclass(frozen=True)
