@@ -316,12 +316,12 @@ REACHES: dict[str, tuple[dict[str, Any], str]] = {
     "another team's subnet": ({"target": place(OURS, subnetIDs=[OTHERS_SUBNET])}, f"subnet {OTHERS_SUBNET}"),
     "another team's subnet, from a virtual node": ({"target": {"virtualNode": {"subnetID": OTHERS_SUBNET}}}, f"subnet {OTHERS_SUBNET}"),
     "another team's vault": ({"fileSystems": with_key(vault="payroll.managedhsm.azure.net")}, "vault payroll.managedhsm.azure.net"),
-    "an attestation service of their own": ({"fileSystems": with_key(attestation="attest.mallory.example")}, "attestation service attest.mallory.example"),
+    "an attestation service of their own": ({"fileSystems": with_key(attestation="mallory.eus2.attest.azure.net")}, "attestation service mallory.eus2.attest.azure.net"),
     "the import of a key": ({"fileSystems": file_systems()}, f"key shared-key of vault {VAULT}, to be imported by the operator"),
     "a key of another name": ({"fileSystems": with_key(name="payroll")}, f"key payroll of vault {VAULT}"),
     "a registry inside, for a sidecar": ({"sidecars": {"encfs": "metadata.internal/x@sha256:" + "a" * 64}}, "registry metadata.internal"),
     "a registry inside": ({"image": "metadata.internal/x:1"}, "registry metadata.internal"),
-    "a blob host inside": ({"fileSystems": with_blob("https://10.0.0.1/a/b")}, "blob host 10.0.0.1"),
+    "another team's blobs": ({"fileSystems": with_blob("https://payroll.blob.core.windows.net/a/b")}, "blob host payroll.blob.core.windows.net"),
 }  # fmt: skip
 
 

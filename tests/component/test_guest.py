@@ -96,7 +96,7 @@ def group_of(*containers: dict[str, Any], restart: str = "Never", **properties: 
 async def with_policy(group: Group, **settings: Any) -> Group:
     """Return the group with the policy that was made from it."""
     everyone = [*group["properties"]["containers"], *group["properties"].get("initContainers", ())]
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         references = {one["properties"]["image"] for one in everyone}
         images = {reference: await Measurer(MemoryCache()).measure(client, reference) for reference in references}
     return sealed(group, container_group_policy(group, images, PolicySettings(**settings)).base64)
@@ -192,7 +192,7 @@ async def test_a_virtual_node_s_pod_runs_with_the_policy_of_its_kind(image: str,
             ],
         },
     }
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         images = {image: await Measurer(MemoryCache()).measure(client, image)}
     policy = virtual_node_policy(pod, images, PolicySettings())
     command = ["/bin/sh", "-c", "cat /etc/hostname; echo $HOSTNAME; nslookup web-0"]
@@ -213,7 +213,7 @@ async def test_a_group_of_resource_manager_knows_localhost_and_its_own_name(imag
 async def test_a_pod_with_arguments_alone_runs_the_image_s_entrypoint(host: str, tmp_path: Path) -> None:
     echo = push(host, "echo", [base_layer()], {"Entrypoint": ["/bin/sh", "-c", "echo $0 $1"], "Cmd": ["x"]})
     pod = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "page", "image": echo, "args": ["a", "b"]}]}}
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         policy = virtual_node_policy(pod, {echo: await Measurer(MemoryCache()).measure(client, echo)}, PolicySettings())
     group = group_of(container(echo, args=["a", "b"], environmentVariables=[], volumeMounts=[]))
     group["tags"] = {"NodeName": "virtualnode-0"}
@@ -414,7 +414,7 @@ async def test_a_policy_that_does_not_parse_starts_nothing(image: str, tmp_path:
 async def test_a_layer_changed_in_the_registry_is_not_unpacked(host: str, folder: Path, tmp_path: Path) -> None:
     changed = push(host, "changed", [base_layer(), layer({"a": b"good"})], {"Cmd": ["/bin/cat", "/a"]})
     group = await with_policy(group_of(container(changed)))
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         digest = (await client.resolve(changed)).layers[1].digest
     replace_blob(folder, digest, layer({"a": b"evil"}))
     async with guest_of(group, tmp_path) as guest:

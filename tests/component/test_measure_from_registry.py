@@ -112,7 +112,7 @@ async def test_an_image_is_measured_layer_by_layer(
     if in_processes:
         monkeypatch.setattr(measurement, "_INLINE", 0)
     reference = await push(registry, "team/app", LAYERS, zstd=zstd)
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         measured = await Measurer(MemoryCache()).measure(client, reference)
     assert measured.layers == tuple(map(root_hash, LAYERS))
     assert measured.image.pinned == reference
@@ -123,7 +123,7 @@ async def test_known_layers_are_not_downloaded_again(registry: str, tmp_path: Pa
     reference = await push(registry, "app", LAYERS)
     seen: list[LayerProgress] = []
     for run in range(2):
-        async with RegistryClient() as client:
+        async with RegistryClient(loopback=True) as client:
             measured = await Measurer(DiskCache(tmp_path / "cache"), seen.append).measure(client, reference)
         assert measured.layers == tuple(map(root_hash, LAYERS))
         if run == 0:
@@ -136,7 +136,7 @@ async def test_known_layers_are_not_downloaded_again(registry: str, tmp_path: Pa
 async def test_equal_layers_are_read_once(registry: str) -> None:
     reference = await push(registry, "app", [LAYERS[0], LAYERS[1], LAYERS[0]])
     seen: list[LayerProgress] = []
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         measured = await Measurer(MemoryCache(), seen.append).measure(client, reference)
     assert measured.layers[0] == measured.layers[2]
     assert sum(progress.done == progress.total for progress in seen) == 2
@@ -148,7 +148,7 @@ async def test_one_bad_layer_fails_the_image_and_leaves_no_process(
     monkeypatch.setattr(measurement, "_INLINE", 0)
     bad = tar(Entry(b"a", data=b"1"), Entry(b"a", data=b"2"))
     reference = await push(registry, "app", [*LAYERS, bad])
-    async with RegistryClient() as client:
+    async with RegistryClient(loopback=True) as client:
         with pytest.raises(measurement.UnhashableLayer, match="cannot overwrite file") as caught:
             await Measurer(MemoryCache()).measure(client, reference)
     assert reference in str(caught.value)

@@ -98,7 +98,13 @@ EPILOG = (
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="confidential-summarizer")
-def csum() -> None:
+@click.option(
+    "--loopback-registry",
+    is_flag=True,
+    envvar="CSUM_LOOPBACK_REGISTRY",
+    help="Let images come from a registry on this machine, by http.",
+)
+def csum(loopback_registry: bool) -> None:
     """Summaries of sealed text from a cluster that never sees it."""
 
 

@@ -12,11 +12,11 @@ import yaml
 from confidential_summarizer.api.names import KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.cli.console import note
+from confidential_summarizer.cli.registries import registry_client
 from confidential_summarizer.cli.terms import terms
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.policy.parsing import parse_policy
-from confidential_summarizer.registry import RegistryClient, default_credentials
 from confidential_summarizer.targets.container_group import group_name
 from confidential_summarizer.targets.derive import derive, measure_images
 from confidential_summarizer.targets.target import Derivation
@@ -40,7 +40,7 @@ def read_resource(path: Path) -> ConfidentialSummarizer:
 
 async def derive_from_registry(resource: ConfidentialSummarizer, *, token_sha256: str | None = None) -> Derivation:
     """Measure a resource's images in their registry and derive manifest and policy, as the operator does."""
-    async with RegistryClient(default_credentials()) as registry:
+    async with registry_client() as registry:
         images = await measure_images(resource, partial(Measurer().measure, registry), {})
     return derive(resource, images, token_sha256=token_sha256)
 

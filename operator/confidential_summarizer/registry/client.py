@@ -54,8 +54,9 @@ class ImageSource(Protocol):
 class RegistryClient:
     """Reads images from registries over the OCI distribution API; use it as an async context manager."""
 
-    def __init__(self, credentials: CredentialSource | None = None) -> None:
-        self._transport = Transport(credentials)
+    def __init__(self, credentials: CredentialSource | None = None, *, loopback: bool = False) -> None:
+        """Prepare the client; `loopback` says whether a registry may be on this machine itself."""
+        self._transport = Transport(credentials, loopback=loopback)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

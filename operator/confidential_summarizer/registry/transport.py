@@ -5,7 +5,6 @@ Protocol: OCI distribution specification 1.1; token flow as in the distribution 
 
 import asyncio
 import contextlib
-import ipaddress
 import random
 import re
 import time
@@ -21,6 +20,7 @@ from yarl import URL
 from confidential_summarizer.errors import AccessDenied, ImageError, SummarizerError, Throttled, TransientError
 from confidential_summarizer.registry.credentials import Anonymous, Credential, CredentialSource
 from confidential_summarizer.registry.image import parse_object
+from confidential_summarizer.registry.reach import BoundedResolver, Reach, check_literal, is_loopback, reach_of_host
 from confidential_summarizer.registry.reference import DEFAULT_REGISTRY
 
 _API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io"}
@@ -63,23 +63,28 @@ class Transport:
     Proxies and the trusted certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`).
     """
 
-    def __init__(self, credentials: CredentialSource | None = None) -> None:
+    def __init__(self, credentials: CredentialSource | None = None, *, loopback: bool = False) -> None:
+        """Prepare the client.
+
+        Args:
+            credentials: What knows the registries' passwords.
+            loopback: Whether a registry may be on this machine itself, where it is asked by http.
+        """
         self._credentials = credentials or Anonymous()
-        self._session: aiohttp.ClientSession | None = None
+        self._loopback = loopback
+        self._sessions: dict[Reach, aiohttp.ClientSession] | None = None
         self._tokens: dict[tuple[str, str], _Token] = {}
 
     async def __aenter__(self) -> Self:
-        # Bodies are taken as they are stored: a blob's digest is over its own bytes, whatever the transfer compresses.
-        headers = {"Accept-Encoding": "identity", "User-Agent": "confidential-summarizer"}
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True, headers=headers, auto_decompress=False)
+        self._sessions = {}
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session:
-            await self._session.close()
-            self._session = None
+        sessions, self._sessions = self._sessions or {}, None
+        for session in sessions.values():
+            await session.close()
 
     @contextlib.asynccontextmanager
     async def get(
@@ -120,6 +125,11 @@ class Transport:
         self, registry: str, repository: str, path: str, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         url = base_url(registry) / "v2" / repository / path
+        if is_loopback(url.host or "") and not self._loopback:
+            raise ImageError(
+                f"registry {registry} is this machine itself, and nobody asked for one here: run "
+                "`csum --loopback-registry …`, or name another registry"
+            )
         key = (registry, repository)
         token = self._tokens.get(key)
         if token and token.expires <= time.monotonic():
@@ -138,13 +148,14 @@ class Transport:
         sent = dict(headers) | ({"Authorization": authorization} if authorization else {})
         origin = url.origin()
         for _ in range(_REDIRECTS):
-            response = await self._client.get(url, headers=sent, allow_redirects=False)
+            client = await self._client(url, origin)
+            response = await client.get(url, headers=sent, allow_redirects=False)
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
                 return response
             response.close()
             target = url.join(URL(location))
-            if url.scheme == "https" and target.scheme != "https":
+            if not _encrypted(target, origin):
                 raise ImageError(
                     f"registry {origin.host} redirects to an unencrypted address: ask its owner to correct that"
                 )
@@ -164,7 +175,7 @@ class Transport:
             raise AccessDenied(
                 f"registry {registry} asks for an unknown way to log in: {challenge.scheme or 'none named'}"
             )
-        if realm.scheme != "https" and not is_loopback(realm.host):
+        if not _encrypted(realm, base_url(registry)):
             raise AccessDenied(f"registry {registry} wants its password sent unencrypted: refused")
         scope = challenge.parameters.get("scope") or f"repository:{repository}:pull"
         parameters = {"service": challenge.parameters.get("service", registry), "scope": scope}
@@ -173,18 +184,19 @@ class Transport:
     async def _fetch_token(
         self, registry: str, realm: URL, parameters: dict[str, str], credential: Credential | None
     ) -> _Token:
+        client = await self._client(realm, base_url(registry).origin())
         if credential and credential.identity_token:
             form = parameters | {
                 "grant_type": "refresh_token",
                 "refresh_token": credential.identity_token,
                 "client_id": "confidential-summarizer",
             }
-            request = self._client.post(realm, data=form, allow_redirects=False)
+            request = client.post(realm, data=form, allow_redirects=False)
         else:
             headers = {}
             if credential:
                 headers["Authorization"] = aiohttp.encode_basic_auth(credential.username, credential.password)
-            request = self._client.get(realm.update_query(parameters), headers=headers, allow_redirects=False)
+            request = client.get(realm.update_query(parameters), headers=headers, allow_redirects=False)
         async with request as response:
             if response.status in {400, 401, 403}:
                 raise AccessDenied(
@@ -203,11 +215,33 @@ class Transport:
         # A tenth of its life early, so that a token does not end between the check and the call.
         return _Token(f"Bearer {token}", time.monotonic() + 0.9 * seconds)
 
-    @property
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    async def _client(self, url: URL, registry: URL) -> aiohttp.ClientSession:
+        """Return what may ask for a URL: a registry leads others no nearer than it is itself."""
+        own, host = registry.host or "", url.host or ""
+        limit = Reach.LOCAL if is_loopback(own) else Reach.PRIVATE
+        if host != own:
+            limit = min(limit, await reach_of_host(registry.scheme, own))
+        check_literal(host, limit)
+        return self._session(limit)
+
+    def _session(self, limit: Reach) -> aiohttp.ClientSession:
+        if self._sessions is None:
             raise RuntimeError("use the registry client as an async context manager")
-        return self._session
+        if limit not in self._sessions:
+            self._sessions[limit] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=BoundedResolver(limit)),
+                timeout=_TIMEOUT,
+                trust_env=True,
+                # Bodies are taken as they are stored: a blob's digest is over its own bytes.
+                headers={"Accept-Encoding": "identity", "User-Agent": "confidential-summarizer"},
+                auto_decompress=False,
+            )
+        return self._sessions[limit]
+
+
+def _encrypted(url: URL, registry: URL) -> bool:
+    """Tell whether a registry may lead to a URL: by https, or from this machine to itself."""
+    return url.scheme == "https" or (is_loopback(registry.host or "") and is_loopback(url.host or ""))
 
 
 async def read_limited(response: aiohttp.ClientResponse, limit: int, subject: str) -> bytes:
@@ -229,14 +263,6 @@ def base_url(registry: str) -> URL:
     host = _API_HOSTS.get(registry, registry)
     url = URL(f"https://{host}")
     return url.with_scheme("http") if is_loopback(url.host or "") else url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _failure(response: aiohttp.ClientResponse, subject: str, path: str) -> SummarizerError:

@@ -46,7 +46,7 @@ class Images:
 
     def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
         known = {server: Credential(*pair) for server, pair in credentials.items()}
-        self._client = RegistryClient(StaticCredentials(known) if known else Anonymous())
+        self._client = RegistryClient(StaticCredentials(known) if known else Anonymous(), loopback=True)
 
     async def __aenter__(self) -> "Images":
         await self._client.__aenter__()

@@ -31,12 +31,12 @@ async def resolve(
     registry: FakeRegistry, name: str = "app:latest", credential: Credential | None = None
 ) -> ResolvedImage:
     credentials = StaticCredentials({registry.address: credential} if credential else {})
-    async with RegistryClient(credentials) as registry_client:
+    async with RegistryClient(credentials, loopback=True) as registry_client:
         return await registry_client.resolve(f"{registry.address}/{name}")
 
 
 async def download(registry: FakeRegistry, image: ResolvedImage) -> bytes:
-    async with RegistryClient() as registry_client:
+    async with RegistryClient(loopback=True) as registry_client:
         return b"".join([chunk async for chunk in registry_client.open_layer(image, image.layers[0])])
 
 
@@ -164,7 +164,7 @@ async def test_a_long_retry_after_is_handed_to_the_caller(registry: FakeRegistry
 
 
 async def test_a_registry_that_is_not_there_is_transient() -> None:
-    async with RegistryClient() as registry_client:
+    async with RegistryClient(loopback=True) as registry_client:
         with pytest.raises(TransientError, match="cannot be reached"):
             await registry_client.resolve("127.0.0.1:1/app")
 

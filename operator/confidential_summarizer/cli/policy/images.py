@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from confidential_summarizer.cli.console import progress_bar
+from confidential_summarizer.cli.registries import registry_client
 from confidential_summarizer.measurement.cache import DiskCache, LayerCache, MemoryCache
 from confidential_summarizer.measurement.image import LayerProgress, Measure, MeasuredImage, Measurer
-from confidential_summarizer.registry import ImageArchive, ImageSource, RegistryClient, default_credentials
+from confidential_summarizer.registry import ImageArchive, ImageSource
 
 _SHORT_DIGEST = 19
 """Characters of a digest in a progress line: the algorithm and 12 digits."""
@@ -21,7 +22,7 @@ async def measuring(archives: Sequence[Path], *, use_cache: bool = True) -> Asyn
     async with AsyncExitStack() as stack:
         sources: list[ImageSource] = [stack.enter_context(ImageArchive(path)) for path in archives]
         if not sources:
-            sources = [await stack.enter_async_context(RegistryClient(default_credentials()))]
+            sources = [await stack.enter_async_context(registry_client())]
         tell = stack.enter_context(progress_bar() if sys.stderr.isatty() else nullcontext(_silent))
         measurer = Measurer(cache, _progress(tell))
 
