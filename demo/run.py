@@ -106,7 +106,7 @@ class Demo:
         )  # fmt: skip
         resource = RESOURCE.read_text().replace(f"{SUMMARIZER_IMAGE}:{TAG}", image)
         if model is not None:
-            resource = resource.replace("model: bart-demo", f"model: {model}")
+            resource = resource.replace("models: [bart-demo, t5-demo]", f"models: [{model}]")
             resource = resource.replace(_models_pin(resource), (work / "models.pin").read_text())
         (work / "contracts.yaml").write_text(resource)
 

@@ -125,7 +125,8 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
     models = spec.file_systems_with(Role.MODELS)
     environment = {
         "SUMMARIZER_DOCUMENTS": mount_point(documents),
-        "SUMMARIZER_MODEL": f"{mount_point(models[0]) if models else '/models'}/{spec.summarizer.model}",
+        "SUMMARIZER_MODELS": ",".join(spec.summarizer.models),
+        "SUMMARIZER_MODELS_DIRECTORY": mount_point(models[0]) if models else "/models",
         "SUMMARIZER_MAX_WORDS": str(spec.summarizer.max_words),
         "SUMMARIZER_ENGINE": spec.summarizer.engine.value,
         "SUMMARIZER_GUARD": spec.summarizer.guard.mode.value,
@@ -149,7 +150,6 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         environment["SUMMARIZER_DOCUMENTS_KEY"] = documents.content_key
         environment["SUMMARIZER_DOCUMENTS_MIN_VERSION"] = str(documents.min_version)
     for file_system in models:
-        environment["SUMMARIZER_MODELS"] = mount_point(file_system)
         environment["SUMMARIZER_MODELS_SHA256"] = str(file_system.content_sha256)
     if token_sha256 is not None:
         environment["SUMMARIZER_TOKEN_SHA256"] = token_sha256

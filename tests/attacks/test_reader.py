@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of
+from summarizer.jobs import Jobs
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 from summarizer.text import DENSE, count_words
@@ -119,7 +120,7 @@ def test_whatever_a_copying_model_answers_and_however_often_the_limits_hold(data
     assert repeated(document, [one.summary for one in shown]) <= share
     assert all(one.longest_run <= run for one in shown)
     # A cut sentence gets an ellipsis, which is no word of the document.
-    assert all(count_words(one.summary.removesuffix(" …")) <= 30 for one in shown)
+    assert all(count_words(one.summary.removesuffix("…")) <= 30 for one in shown)
 
 
 @settings(max_examples=50, deadline=None)
@@ -134,13 +135,18 @@ def test_nothing_is_shown_of_a_document_shorter_than_the_limit(data, document) -
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
     """A reader who gets the same document twice gets no second helping."""
     configuration = Settings(
-        documents=tmp_path, model=EXAMPLES / "models" / "bart-demo", guard_share=15, guard_run=1000, max_words=1000
+        documents=tmp_path,
+        models=("bart-demo",),
+        models_directory=EXAMPLES / "models",
+        guard_share=15,
+        guard_run=1000,
+        max_words=1000,
     )
     text = (EXAMPLES / "documents" / "lincoln-second-inaugural.txt").read_text()
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_text(text)
-    progress = Progress()
-    Worker(configuration, progress).run()
-    shown = [done.guarded.summary for done in progress.snapshot.summaries]
+    jobs = Jobs()
+    Worker(configuration, Progress(), jobs).start()
+    shown = [result.guarded.summary for result in jobs.results.values()]
     assert len(shown) == 3
     assert 0 < repeated(text, shown) <= 15

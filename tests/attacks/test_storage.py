@@ -15,10 +15,12 @@ from confidential_summarizer.evidence.result import Origin, Result
 from confidential_summarizer.sealing import Signer, content_key, read_manifest
 from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 from summarizer.channel import ChannelKey, new_channel_key
-from summarizer.content import read_content, read_model
+from summarizer.content import read_content
 from summarizer.engine.base import read_settings
 from summarizer.errors import ContentError
 from summarizer.evidence import EvidenceDesk
+from summarizer.jobs import Jobs
+from summarizer.models import Models
 from summarizer.output import SealedResults
 from summarizer.progress import Progress, Snapshot, State
 from summarizer.settings import Settings
@@ -37,40 +39,40 @@ def group(tmp_path: Path) -> Settings:
     return Settings(
         documents=tmp_path / "documents",
         documents_sha256=read_manifest(tmp_path / "documents").sha256,
-        models=tmp_path / "models",
+        models=("bart-demo",),
+        models_directory=tmp_path / "models",
         models_sha256=read_manifest(tmp_path / "models").sha256,
-        model=tmp_path / "models" / "bart-demo",
         guard="report",
     )
 
 
-def run(settings: Settings) -> Snapshot:
-    progress = Progress()
-    Worker(settings, progress).run()
-    return progress.snapshot
+def run(settings: Settings) -> tuple[Snapshot, Jobs]:
+    progress, jobs = Progress(), Jobs()
+    Worker(settings, progress, jobs).start()
+    return progress.snapshot, jobs
 
 
 def refused(settings: Settings, why: str) -> None:
-    snapshot = run(settings)
+    snapshot, jobs = run(settings)
     assert snapshot.state is State.FAILED
     assert why in snapshot.reason
-    assert snapshot.summaries == ()
+    assert jobs.results == {}
 
 
 def test_what_was_approved_is_summarized(group: Settings) -> None:
-    assert run(group).state is State.READY
+    assert run(group)[0].state is State.READY
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "generation_config.json", "MODEL.md"])
 def test_a_model_with_one_edited_file_is_not_loaded(group: Settings, name: str) -> None:
-    file = group.model / name
+    file = group.models_directory / "bart-demo" / name
     file.write_bytes(file.read_bytes() + b" ")
     refused(group, "the models are")
 
 
 def test_another_model_beside_the_pinned_one_is_refused_too(group: Settings) -> None:
-    (group.model.parent / "evil").mkdir()
-    (group.model.parent / "evil" / "config.json").write_text("{}")
+    (group.models_directory / "evil").mkdir()
+    (group.models_directory / "evil" / "config.json").write_text("{}")
     refused(group, "the models are")
 
 
@@ -118,11 +120,11 @@ def sign(documents: Path, signer: Signer) -> None:
 
 
 def test_new_documents_that_the_owner_signed_need_no_new_approval(signed: Settings, owner: Ed25519PrivateKey) -> None:
-    assert run(signed).version == 5
+    assert run(signed)[0].version == 5
     extra(signed.documents)
     sign(signed.documents, Signer(owner, "documents", 6))
-    snapshot = run(signed)
-    assert (snapshot.state, snapshot.version, snapshot.documents) == (State.READY, 6, 4)
+    snapshot, _ = run(signed)
+    assert (snapshot.state, snapshot.version, len(snapshot.documents)) == (State.READY, 6, 4)
 
 
 def test_an_older_signed_image_is_not_rolled_back_to(signed: Settings, owner: Ed25519PrivateKey) -> None:
@@ -173,7 +175,7 @@ def test_a_signature_of_endless_length_is_not_read(signed: Settings) -> None:
 
 def test_a_pin_of_the_files_takes_them_signed_or_not_and_no_others(group: Settings, owner: Ed25519PrivateKey) -> None:
     sign(group.documents, Signer(owner, "documents", 9))
-    assert run(group).state is State.READY
+    assert run(group)[0].state is State.READY
     extra(group.documents)
     sign(group.documents, Signer(owner, "documents", 10))
     refused(group, "differ from what the policy pins")
@@ -181,14 +183,14 @@ def test_a_pin_of_the_files_takes_them_signed_or_not_and_no_others(group: Settin
 
 def test_a_flipped_block_does_not_drop_an_unpinned_document_in_silence(group: Settings) -> None:
     changed(group.documents)
-    snapshot = run(group.model_copy(update={"documents_sha256": None}))
+    snapshot, _ = run(group.model_copy(update={"documents_sha256": None}))
     # Its letters are garbled, as nothing can tell without a pin; but it is summarized, or listed with the reason.
-    assert snapshot.documents + len(snapshot.unreadable) == 3
+    assert len(snapshot.documents) == 3
 
 
 def test_a_card_that_is_a_link_into_the_documents_is_no_oracle(group: Settings) -> None:
-    (group.model / "MODEL.md").unlink()
-    (group.model / "MODEL.md").symlink_to(next(group.documents.glob("*.txt")))
+    (group.models_directory / "bart-demo" / "MODEL.md").unlink()
+    (group.models_directory / "bart-demo" / "MODEL.md").symlink_to(next(group.documents.glob("*.txt")))
     refused(group, "of the models is a link")
 
 
@@ -203,9 +205,21 @@ def test_a_pipe_does_not_hold_the_group_up(group: Settings) -> None:
 
 
 def test_storage_that_answers_differently_the_second_time_changes_nothing(group: Settings) -> None:
-    files = read_model(group.model, group.models, group.models_sha256)
-    shutil.rmtree(group.model)
-    assert read_settings(files).source_limit > 0
+    models = Models(group.models_directory, group.models, group.models_sha256, "auto")
+    models.start()
+    shutil.rmtree(group.models_directory)
+    assert models.engine("bart-demo").source_tokens > 0
+
+
+def test_a_model_that_is_loaded_later_is_held_against_the_pin_again(group: Settings) -> None:
+    shutil.copytree(EXAMPLES / "models" / "t5-demo", group.models_directory / "t5-demo")
+    pin = read_manifest(group.models_directory).sha256
+    models = Models(group.models_directory, ("bart-demo", "t5-demo"), pin, "auto")
+    models.start()
+    config = group.models_directory / "t5-demo" / "config.json"
+    config.write_bytes(config.read_bytes() + b" ")
+    with pytest.raises(ContentError, match="differ from what the policy pins"):
+        models.engine("t5-demo")
 
 
 def test_a_folder_without_end_is_refused(tmp_path: Path) -> None:
@@ -215,7 +229,10 @@ def test_a_folder_without_end_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_cannot_ask_for_longer_summaries_than_the_policy(group: Settings) -> None:
-    config = json.loads((group.model / "config.json").read_text()) | {"min_length": 5000, "max_length": 6000}
+    config = json.loads((group.models_directory / "bart-demo" / "config.json").read_text()) | {
+        "min_length": 5000,
+        "max_length": 6000,
+    }
     made = read_settings({"config.json": json.dumps(config).encode()})
     assert made.bounded_length(60) <= 122
     assert made.least_length(60) <= 122

@@ -1,23 +1,11 @@
 """The real server process on the shipped demo model: page, API, access, and what it may never say."""
 
 import asyncio
-import hashlib
 import json
-import os
 import shutil
-import signal
-import socket
-import ssl
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -29,82 +17,13 @@ from confidential_summarizer.cli.open.proxy import Channel, local_end
 from confidential_summarizer.evidence import Token, Verdict
 from confidential_summarizer.pages import peer_of, unverified_tls
 from summarizer.text import paragraphs, sentences
-
-REPOSITORY = Path(__file__).parents[2]
-DOCUMENTS = REPOSITORY / "examples" / "documents"
-MODEL = REPOSITORY / "examples" / "models" / "bart-demo"
-TOKEN = "a-token-for-this-test"
-TOKEN_SHA256 = hashlib.sha256(TOKEN.encode()).hexdigest()
-# Starting streamlit takes about two seconds on an idle core; a busy machine gets many times that.
-PATIENCE_SECONDS = 90.0
-# As a kubelet asks: the certificate is the process's own, and evidence alone says whose it is.
-UNVERIFIED = ssl.create_default_context()
-UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=UNVERIFIED))
-
-
-@dataclass
-class Page:
-    """A running server; `log` is everything it printed."""
-
-    url: str
-    log: Path
-    process: subprocess.Popen[bytes]
-
-    def get(self, path: str, **headers: str) -> tuple[int, str]:
-        request = urllib.request.Request(self.url + path, headers=headers)
-        try:
-            with OPENER.open(request, timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def json(self, path: str) -> Any:
-        status, body = self.get(path, Authorization=f"Bearer {TOKEN}")
-        assert status == 200, body
-        return json.loads(body)
-
-    def wait_for(self, path: str, status: int) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.get(path)[0] != status:
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.1)
-
-
-@contextmanager
-def serving(folder: Path, documents: Path, **environment: str) -> Iterator[Page]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "log"
-    settings = {
-        "SUMMARIZER_DOCUMENTS": str(documents),
-        "SUMMARIZER_MODEL": str(MODEL),
-        "SUMMARIZER_ADDRESS": "127.0.0.1",
-        "SUMMARIZER_PORT": str(port),
-        "SUMMARIZER_TOKEN_SHA256": TOKEN_SHA256,
-        "SUMMARIZER_GUARD": "report",
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "summarizer"],
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), **settings, **environment},
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Page(f"https://127.0.0.1:{port}", log, process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+from tests.support.page import (
+    DOCUMENTS,
+    PATIENCE_SECONDS,
+    TOKEN,
+    Page,
+    serving,
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +69,29 @@ def test_in_plain_text_nothing_is_served(page: Page) -> None:
 def test_without_the_token_neither_page_nor_summaries_are_shown(page: Page) -> None:
     assert page.get("/api/summaries")[0] == 401
     assert "Access token" in page.get("/")[1]
+
+
+def test_a_program_asks_for_another_model_and_length_and_waits(page: Page) -> None:
+    offered = page.json("/api/models")
+    assert [(model["name"], model["default"]) for model in offered["models"]] == [
+        ("bart-demo", True),
+        ("t5-demo", False),
+    ]
+    answer = page.json("/api/summarize", "POST", {"documents": [2], "models": ["t5-demo"], "length": "short"})
+    assert answer["job"]["state"] == "Finished"
+    [summary] = answer["summaries"]
+    assert (summary["number"], summary["model"], summary["length"]) == (2, "t5-demo", "short")
+    assert 0 < summary["words"] <= 36
+    kept = page.json("/api/summaries?model=t5-demo&length=short&document=2")["summaries"]
+    assert kept == [summary]
+    assert page.get("/metrics")[1].count("summarizer_summaries_total{") == 3
+
+
+def test_summaries_can_be_kept_as_files_and_only_by_readers(page: Page) -> None:
+    for kind in ("md", "csv"):
+        status, body = page.get(f"/api/summaries?format={kind}", Authorization=f"Bearer {TOKEN}")
+        assert (status, "Document 1" in body) == (200, True)
+        assert page.get(f"/api/summaries?format={kind}")[0] == 401
 
 
 def test_evidence_without_an_authority_says_what_to_set(page: Page) -> None:

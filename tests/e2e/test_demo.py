@@ -88,7 +88,11 @@ def test_a_killed_operator_goes_on_where_it_was_without_a_second_group(cluster: 
     state = cluster.demo.state
     identity = processes.running(state, operator_process.NAME)
     assert identity is not None
-    cluster.apply(cluster.resource("contracts", summarizer={"model": "bart-demo", "maxWords": 50, "showNames": True}))
+    cluster.apply(
+        cluster.resource(
+            "contracts", summarizer={"models": ["bart-demo", "t5-demo"], "maxWords": 50, "showNames": True}
+        )
+    )
     os.kill(identity.pid, signal.SIGKILL)
     cluster.wait_for("the operator to be gone", lambda: processes.running(state, operator_process.NAME) is None)
     operator_process.start(state, "confidential-summarizer")

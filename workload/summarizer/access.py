@@ -7,11 +7,12 @@ evidence stay open: they hold no summary.
 
 import hashlib
 import hmac
+import html
 import ipaddress
 import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -19,7 +20,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Probes, and what the operator and the data owner ask without being readers: state and evidence hold no summary.
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/_stcore/health", "/api/status", "/api/evidence", "/login"})
+OPEN_PATHS: Final = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/_stcore/health", "/api/status", "/api/evidence", "/login"}
+)
+# What the page keeps in its address (page.py).
+_CHOICES: Final = frozenset({"model", "compare", "length", "search", "sort"})
 _COOKIE: Final = "summarizer_session"
 _SESSION_SECONDS: Final = 12 * 3600
 # A form with one token; more than that is no login.
@@ -29,15 +34,17 @@ _LOGIN_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Confidential summaries: sign in</title>
 <style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto; padding: 0 1rem; color: #1b2733 }}
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto; padding: 0 1rem }}
 h1 {{ font-size: 1.4rem }} input, button {{ font: inherit; padding: .5rem; width: 100%; box-sizing: border-box }}
 button {{ margin-top: .75rem; background: #0f5c8c; color: #fff; border: 0; border-radius: .3rem }}
-.error {{ color: #a4161a }}
+.error {{ color: light-dark(#a4161a, #ff9c9c) }}
 </style></head><body><main><h1>Confidential summaries</h1>
-<form method="post" action="/login"><p><label for="token">Access token</label></p>
-<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<button>Sign in</button></form>{notice}</main></body></html>"""
-_WRONG: Final = '<p class="error" role="alert">This is not the token of this summarizer.</p>'
+{notice}<form method="post" action="/login{query}"><p><label for="token">Access token</label></p>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus{invalid}>
+<button>Sign in</button></form></main></body></html>"""
+_WRONG: Final = '<p class="error" role="alert" id="wrong">This is not the token of this summarizer.</p>'
+_SIGNED_OUT: Final = '<p role="status">You are signed out on this browser.</p>'
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -138,6 +145,8 @@ class TokenAccess:
             await self._app(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/login":
             await (await self._login(Request(scope, receive)))(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/logout":
+            await _signed_out()(scope, receive, send)
         elif scope["path"] in OPEN_PATHS or self._is_allowed(Headers(scope=scope)):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -162,23 +171,23 @@ class TokenAccess:
         if scope["path"].startswith("/api/"):
             body = {"error": "this needs the header `Authorization: Bearer TOKEN` with the token of this summarizer"}
             return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": "Bearer"})
-        return RedirectResponse("/login", status_code=303)
+        return RedirectResponse(f"/login{_kept(scope)}", status_code=303)
 
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
-            return HTMLResponse(_LOGIN_PAGE.format(notice=""))
+            return _login_page(request, "")
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > _MAX_FORM:
-                return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=413)
+                return _login_page(request, _WRONG, 413)
         form = dict(parse_qsl(body.decode("utf-8", errors="replace")))
         if self._is_token(form.get("token", "").strip()):
-            return self._signed_in()
-        return HTMLResponse(_LOGIN_PAGE.format(notice=_WRONG), status_code=403)
+            return self._signed_in(request.scope)
+        return _login_page(request, _WRONG, 403)
 
-    def _signed_in(self) -> Response:
-        answer = RedirectResponse("/", status_code=303)
+    def _signed_in(self, scope: Scope) -> Response:
+        answer = RedirectResponse(f"/{_kept(scope)}", status_code=303)
         answer.set_cookie(
             _COOKIE,
             self._session,
@@ -188,6 +197,26 @@ class TokenAccess:
             secure=True,
         )
         return answer
+
+
+def _kept(scope: Scope) -> str:
+    """Return the part of a query that a link's reader finds again after signing in; never a token."""
+    query = parse_qsl(scope["query_string"].decode("latin-1"))
+    kept = urlencode([(name, value) for name, value in query if name in _CHOICES])
+    return f"?{kept}" if kept else ""
+
+
+def _login_page(request: Request, notice: str, status: int = 200) -> Response:
+    invalid = ' aria-invalid="true" aria-describedby="wrong"' if notice == _WRONG else ""
+    query = html.escape(_kept(request.scope))
+    return HTMLResponse(_LOGIN_PAGE.format(notice=notice, query=query, invalid=invalid), status_code=status)
+
+
+def _signed_out() -> Response:
+    """Take the session from this browser; the token itself stays what it is."""
+    answer = HTMLResponse(_LOGIN_PAGE.format(notice=_SIGNED_OUT, query="", invalid=""))
+    answer.delete_cookie(_COOKIE, httponly=True, samesite="strict", secure=True)
+    return answer
 
 
 async def _close(receive: Receive, send: Send) -> None:

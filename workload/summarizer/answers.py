@@ -1,57 +1,334 @@
-"""The JSON objects in which the workload tells its state and its summaries."""
+"""The JSON objects of the API, as models: what is sent, what is taken, and what the OpenAPI document says of both."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from summarizer.progress import DocumentSummary, Snapshot
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from summarizer.guard import Verdict
+from summarizer.jobs import JobState, JobView, Length, Request, Result
+from summarizer.models import OfferedModel
+from summarizer.progress import ListedDocument, Snapshot, State
 from summarizer.settings import Settings
 
 
-def status_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+class Body(BaseModel):
+    """A JSON object with names in camelCase; closed."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid", frozen=True)
+
+
+class ModelName(Body):
+    """The default model, for those who have no token."""
+
+    name: str
+    manifest: Annotated[str, Field(description="SHA-256 of the model's manifest.")]
+    notice: str
+
+
+class Counts(Body):
+    """How many documents there are."""
+
+    found: Annotated[int, Field(description="Documents that can be read.")]
+    summarized: Annotated[int, Field(description="Of these, how many the default model has summarized.")]
+    skipped: Annotated[int, Field(description="Other files.")]
+    unreadable: int
+    version: Annotated[int | None, Field(description="The version that the owner signed.")]
+
+
+class Status(Body):
+    """Where the summarizer stands."""
+
+    state: State
+    reason: str
+    profile: Literal["Restricted", "Debug"]
+    model: ModelName | None
+    engine: str | None
+    documents: Counts
+
+
+class GuardReport(Body):
+    """What the disclosure guard found."""
+
+    verdict: Verdict
+    longest_run: Annotated[int, Field(description="Words in a row that the summary shares with the document.")]
+    limit: int
+
+
+class Summary(Body):
+    """One guarded summary."""
+
+    number: int
+    document: Annotated[str, Field(description="What stands for the document: its name, or `Document N`.")]
+    model: str
+    length: Length
+    summary: str
+    words: int
+    source_words: int
+    unread_parts: Annotated[int, Field(description="Scanned pages and attachments that the summary does not cover.")]
+    seconds: float
+    finished: datetime
+    guard: GuardReport
+
+
+class UnreadableDocument(Body):
+    """A document without a summary."""
+
+    number: int
+    document: str
+    reason: str
+
+
+class Summaries(Status):
+    """Where the summarizer stands, and the summaries."""
+
+    summaries: list[Summary]
+    unreadable: list[UnreadableDocument]
+
+
+class Document(Body):
+    """One document, without any of its text."""
+
+    number: int
+    document: str
+    kind: str
+    words: int
+    unread_parts: int
+    reason: Annotated[str | None, Field(description="Why it cannot be read.")]
+
+
+class Documents(Body):
+    """The documents."""
+
+    documents: list[Document]
+
+
+class Model(Body):
+    """One model that can be asked for."""
+
+    name: str
+    title: str
+    notice: str
+    facts: dict[str, str]
+    manifest: Annotated[str, Field(description="SHA-256 of the model's manifest.")]
+    loaded: bool
+    default: bool
+
+
+class LengthWords(Body):
+    """One length that can be asked for."""
+
+    name: Length
+    words: Annotated[int, Field(description="Most words of a summary.")]
+
+
+class Models(Body):
+    """The models and lengths that can be asked for."""
+
+    models: list[Model]
+    lengths: list[LengthWords]
+
+
+class Ask(Body):
+    """What to summarize."""
+
+    documents: Annotated[
+        list[int] | Literal["all"], Field(description="Numbers, or `all` that can be read.", max_length=1000)
+    ] = "all"
+    models: Annotated[
+        list[str] | None, Field(description="Names of models; the default one if none is named.", max_length=16)
+    ] = None
+    length: Length = Length.LONG
+
+
+class Failure(Body):
+    """Why a summary was not made."""
+
+    number: int
+    model: str
+    length: Length
+    reason: str
+
+
+class Job(Body):
+    """A job."""
+
+    id: str
+    state: JobState
+    summaries: Annotated[int, Field(description="How many were asked for.")]
+    done: int
+    failed: list[Failure]
+    created: datetime
+
+
+class JobList(Body):
+    """The jobs of readers."""
+
+    jobs: list[Job]
+
+
+class Answered(Body):
+    """A job, and the summaries it has so far."""
+
+    job: Job
+    summaries: list[Summary]
+
+
+class Evidence(Body):
+    """A fresh attestation token, and what it vouches for."""
+
+    token: Annotated[str, Field(description="Signed by the attestation service (JWT).")]
+    runtime_data: Annotated[str, Field(description="Base64 of the JSON with nonce and channel key that it holds.")]
+
+
+class Health(Body):
+    """The process serves."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Body):
+    """Where it stands."""
+
+    state: State
+
+
+class Error(Body):
+    """Why there is no answer, and what to do."""
+
+    error: str
+
+
+def status(snapshot: Snapshot, settings: Settings, results: Mapping[Request, Result]) -> Status:
     """Return where the workload stands, without any summary or name."""
-    card = snapshot.model
-    return {
-        "state": snapshot.state.value,
-        "reason": snapshot.reason,
-        "profile": settings.profile,
-        "model": None
-        if card is None
-        else {"name": card.name, "manifest": snapshot.model_sha256, "notice": card.notice},
-        "engine": snapshot.engine or None,
-        "documents": {
-            "found": snapshot.documents,
-            "summarized": len(snapshot.summaries),
-            "skipped": snapshot.skipped,
-            "unreadable": len(snapshot.unreadable),
-            "version": snapshot.version,
-        },
+    default = snapshot.models[0] if snapshot.models else None
+    first = {
+        result.request.document
+        for result in results.values()
+        if default and result.request.model == default.name and result.request.length is Length.LONG
     }
+    return Status(
+        state=snapshot.state,
+        reason=snapshot.reason,
+        profile=settings.profile,
+        model=default and ModelName(name=default.card.name, manifest=default.sha256, notice=default.card.notice),
+        engine=(default and default.engine) or None,
+        documents=Counts(
+            found=len(snapshot.readable),
+            summarized=len(first),
+            skipped=snapshot.skipped,
+            unreadable=len(snapshot.documents) - len(snapshot.readable),
+            version=snapshot.version,
+        ),
+    )
 
 
-def result_body(snapshot: Snapshot, done: DocumentSummary, settings: Settings) -> dict[str, Any]:
+def result_body(snapshot: Snapshot, result: Result, name: str, settings: Settings) -> dict[str, Any]:
     """Return one result as its owner gets it, with the document's file name."""
-    body = status_body(snapshot, settings)
-    result = _summary(done, settings) | {"document": done.name, "contentVersion": snapshot.version}
-    return result | {name: body[name] for name in ("model", "engine", "profile")}
+    body = as_json(status(snapshot, settings, {}))
+    [summary] = summary_list(snapshot, settings, [result])
+    kept = as_json(summary) | {"document": name, "contentVersion": snapshot.version}
+    return kept | {name: body[name] for name in ("model", "engine", "profile")}
 
 
-def summaries_body(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
-    """Return `status_body`, the guarded summaries, and which documents cannot be read."""
-    return status_body(snapshot, settings) | {
-        "summaries": [_summary(done, settings) for done in snapshot.summaries],
-        "unreadable": [{"document": one.document, "reason": one.reason.value} for one in snapshot.unreadable],
-    }
+def summaries(snapshot: Snapshot, settings: Settings, results: Mapping[Request, Result]) -> Summaries:
+    """Return where the workload stands, the guarded summaries, and which documents cannot be read."""
+    return Summaries(
+        **dict(status(snapshot, settings, results)),
+        summaries=summary_list(snapshot, settings, results.values()),
+        unreadable=[
+            UnreadableDocument(number=one.number, document=one.label, reason=one.reason.value)
+            for one in snapshot.documents
+            if one.reason is not None
+        ],
+    )
 
 
-def _summary(done: DocumentSummary, settings: Settings) -> dict[str, Any]:
-    return {
-        "document": done.document,
-        "summary": done.guarded.summary,
-        "words": done.words,
-        "sourceWords": done.source_words,
-        "unreadParts": done.unread,
-        "guard": {
-            "verdict": done.guarded.verdict,
-            "longestRun": done.guarded.longest_run,
-            "limit": settings.guard_run,
-        },
-    }
+def summary_list(snapshot: Snapshot, settings: Settings, results: Iterable[Result]) -> list[Summary]:
+    """Return summaries in the order of documents, models as offered, and lengths."""
+    documents = {document.number: document for document in snapshot.documents}
+    models = [model.name for model in snapshot.models]
+    lengths = list(Length)
+
+    def place(result: Result) -> tuple[int, int, int]:
+        request = result.request
+        return request.document, models.index(request.model), lengths.index(request.length)
+
+    return [_summary(result, documents[result.request.document], settings) for result in sorted(results, key=place)]
+
+
+def documents(snapshot: Snapshot) -> Documents:
+    """Return the documents."""
+    return Documents(
+        documents=[
+            Document(
+                number=one.number,
+                document=one.label,
+                kind=one.kind,
+                words=one.words,
+                unread_parts=one.unread,
+                reason=one.reason and one.reason.value,
+            )
+            for one in snapshot.documents
+        ]
+    )
+
+
+def models(snapshot: Snapshot, settings: Settings) -> Models:
+    """Return what can be asked for."""
+    return Models(
+        models=[_model(model, model is snapshot.models[0]) for model in snapshot.models],
+        lengths=[LengthWords(name=length, words=length.words(settings.max_words)) for length in Length],
+    )
+
+
+def job(view: JobView) -> Job:
+    """Return a job."""
+    return Job(
+        id=view.id,
+        state=view.state,
+        summaries=len(view.requests),
+        done=view.done,
+        failed=[
+            Failure(number=request.document, model=request.model, length=request.length, reason=reason)
+            for request, reason in view.failed.items()
+        ],
+        created=view.created,
+    )
+
+
+def as_json(body: Body) -> dict[str, Any]:
+    """Return a body in the form that is sent."""
+    return body.model_dump(mode="json", by_alias=True)
+
+
+def _summary(result: Result, document: ListedDocument, settings: Settings) -> Summary:
+    return Summary(
+        number=document.number,
+        document=document.label,
+        model=result.request.model,
+        length=result.request.length,
+        summary=result.guarded.summary,
+        words=result.words,
+        source_words=document.words,
+        unread_parts=document.unread,
+        seconds=round(result.seconds, 3),
+        finished=result.finished,
+        guard=GuardReport(
+            verdict=result.guarded.verdict, longest_run=result.guarded.longest_run, limit=settings.guard_run
+        ),
+    )
+
+
+def _model(model: OfferedModel, default: bool) -> Model:
+    return Model(
+        name=model.name,
+        title=model.card.name,
+        notice=model.card.notice,
+        facts=dict(model.card.facts),
+        manifest=model.sha256,
+        loaded=bool(model.engine),
+        default=default,
+    )

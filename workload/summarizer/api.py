@@ -1,36 +1,110 @@
-"""The page's JSON API, and the probes.
+"""The page's JSON API, and the probes. `operations` is the list of calls; `/api/openapi.json` describes them."""
 
-| call | answer |
-|---|---|
-| GET /api/summaries | state, model, engine and the guarded summaries |
-| GET /api/status | the same without any summary |
-| GET /api/evidence?nonce=… | a fresh attestation token over the caller's nonce and the key of this TLS channel |
-| GET /healthz | 200 as long as the process serves |
-| GET /readyz | 200 once all documents are summarized, 503 before |
-"""
+import json
+from collections.abc import Callable
+from typing import Final
 
 import anyio
+from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from summarizer.answers import status_body, summaries_body
-from summarizer.errors import Busy, EvidenceError
-from summarizer.evidence import EvidenceDesk, nonce_is_valid
-from summarizer.progress import Progress, State
-from summarizer.settings import Settings
+from summarizer import answers
+from summarizer.asking import ask
+from summarizer.context import Context
+from summarizer.errors import Busy, EvidenceError, NotOffered, UnknownJob, WorkloadError
+from summarizer.evidence import nonce_is_valid
+from summarizer.export import FORMATS, export
+from summarizer.jobs import JobState, JobView, Length, Result
+from summarizer.metrics import metrics_text
+from summarizer.openapi import Operation, describe
+from summarizer.progress import State
+
+# Far above a list of all documents.
+_MAX_BODY: Final = 64 * 1024
+# Proxies end connections after a minute of silence; who waits longer asks for the job.
+_LONGEST_WAIT: Final = 50.0
+# Short beside what a summary takes.
+_POLL_SECONDS: Final = 0.1
+_STATUS_OF: Final = {NotOffered: 404, UnknownJob: 404, Busy: 429}
 
 
-def routes(settings: Settings, progress: Progress, desk: EvidenceDesk | None) -> list[BaseRoute]:
+def routes(context: Context) -> list[BaseRoute]:
     """Return the routes of the API and the probes."""
+    table = operations(context)
+    document = describe(table)
 
-    async def summaries(_: Request) -> Response:
-        return JSONResponse(summaries_body(progress.snapshot, settings))
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(document)
 
-    async def status(_: Request) -> Response:
-        return JSONResponse(status_body(progress.snapshot, settings))
+    return [*(operation.route() for operation in table), Route("/api/openapi.json", openapi)]
 
-    async def evidence(request: Request) -> Response:
+
+def operations(context: Context) -> list[Operation]:
+    """Return the calls."""
+    settings, progress, jobs, desk = context.settings, context.progress, context.jobs, context.desk
+
+    def answered(view: JobView) -> answers.Answered:
+        asked = set(view.requests)
+        found = [result for request, result in jobs.results.items() if request in asked]
+        return answers.Answered(
+            job=answers.job(view), summaries=answers.summary_list(progress.snapshot, settings, found)
+        )
+
+    async def list_documents(_: Request) -> Response:
+        return _body(answers.documents(progress.snapshot))
+
+    async def list_models(_: Request) -> Response:
+        return _body(answers.models(progress.snapshot, settings))
+
+    async def list_summaries(request: Request) -> Response:
+        try:
+            kept = _selection(request)
+        except ValueError:
+            return _error(400, "document is a number, length is short, medium or long")
+        results = {key: result for key, result in jobs.results.items() if kept(result)}
+        wanted = request.query_params.get("format", "json")
+        body = answers.summaries(progress.snapshot, settings, jobs.results).model_copy(
+            update={"summaries": answers.summary_list(progress.snapshot, settings, results.values())}
+        )
+        if wanted == "json":
+            return _body(body)
+        if wanted not in FORMATS:
+            return _error(400, f"format is one of {', '.join(FORMATS)}")
+        file = export(wanted, body.summaries)
+        headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return Response(file.data, media_type=file.media_type, headers=headers)
+
+    async def submit_job(request: Request) -> Response:
+        view = await _ask(request, context)
+        return view if isinstance(view, Response) else _body(answers.job(view), 202)
+
+    async def list_jobs(_: Request) -> Response:
+        return _body(answers.JobList(jobs=[answers.job(view) for view in jobs.views()]))
+
+    async def show_job(request: Request) -> Response:
+        return _try(lambda: answered(jobs.view(request.path_params["id"])))
+
+    async def cancel_job(request: Request) -> Response:
+        return _try(lambda: answered(jobs.cancel(request.path_params["id"])))
+
+    async def summarize(request: Request) -> Response:
+        view = await _ask(request, context)
+        if isinstance(view, Response):
+            return view
+        with anyio.move_on_after(_LONGEST_WAIT):
+            while view.state in (JobState.WAITING, JobState.RUNNING):
+                await anyio.sleep(_POLL_SECONDS)
+                if await request.is_disconnected():
+                    jobs.cancel(view.id)
+                view = jobs.view(view.id)
+        return _body(answered(view), 200 if view.state is JobState.FINISHED else 202)
+
+    async def show_status(_: Request) -> Response:
+        return _body(answers.status(progress.snapshot, settings, jobs.results))
+
+    async def show_evidence(request: Request) -> Response:
         nonce = request.query_params.get("nonce", "")
         if not nonce_is_valid(nonce):
             return _error(400, "nonce must be 16 to 64 random bytes in base64url without padding")
@@ -42,7 +116,7 @@ def routes(settings: Settings, progress: Progress, desk: EvidenceDesk | None) ->
             return _error(429, str(error))
         except EvidenceError as error:
             return _error(502, str(error))
-        return JSONResponse(given.document())
+        return _body(answers.Evidence(**given.document()))
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -51,14 +125,120 @@ def routes(settings: Settings, progress: Progress, desk: EvidenceDesk | None) ->
         state = progress.snapshot.state
         return JSONResponse({"state": state.value}, status_code=200 if state is State.READY else 503)
 
+    async def show_metrics(_: Request) -> Response:
+        return PlainTextResponse(metrics_text(progress.snapshot, jobs))
+
+    selection = {
+        "document": "Number of one document.",
+        "model": "Name of one model.",
+        "length": "short, medium or long.",
+        "format": f"json, or a file to keep: {', '.join(FORMATS)}.",
+    }
     return [
-        Route("/api/summaries", summaries),
-        Route("/api/status", status),
-        Route("/api/evidence", evidence),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
+        Operation("GET", "/api/documents", "The documents", list_documents, answers.Documents),
+        Operation("GET", "/api/models", "What can be asked for", list_models, answers.Models),
+        Operation(
+            "GET",
+            "/api/summaries",
+            "The summaries that were made so far",
+            list_summaries,
+            answers.Summaries,
+            query=selection,
+            errors=(400,),
+        ),
+        Operation(
+            "POST",
+            "/api/summarize",
+            "Ask for summaries and wait for them, up to 50 seconds",
+            summarize,
+            answers.Answered,
+            ask=answers.Ask,
+            errors=(400, 404, 413, 429),
+        ),
+        Operation(
+            "POST",
+            "/api/jobs",
+            "Ask for summaries without waiting",
+            submit_job,
+            answers.Job,
+            status=202,
+            ask=answers.Ask,
+            errors=(400, 404, 413, 429),
+        ),
+        Operation("GET", "/api/jobs", "The jobs of readers, the newest first", list_jobs, answers.JobList),
+        Operation("GET", "/api/jobs/{id}", "A job and its summaries so far", show_job, answers.Answered, errors=(404,)),
+        Operation(
+            "DELETE", "/api/jobs/{id}", "Cancel a job; summaries stay", cancel_job, answers.Answered, errors=(404,)
+        ),
+        Operation("GET", "/api/status", "Where the summarizer stands", show_status, answers.Status, open=True),
+        Operation(
+            "GET",
+            "/api/evidence",
+            "A fresh attestation token over the caller's nonce and the key of this TLS channel",
+            show_evidence,
+            answers.Evidence,
+            query={"nonce": "16 to 64 random bytes in base64url without padding."},
+            errors=(400, 404, 429, 502),
+            open=True,
+        ),
+        Operation("GET", "/healthz", "200 as long as the process serves", healthz, answers.Health, open=True),
+        Operation("GET", "/readyz", "200 once it is ready", readyz, answers.Readiness, errors=(503,), open=True),
+        Operation("GET", "/metrics", "Counts for Prometheus", show_metrics, open=True),
     ]
 
 
+async def _ask(request: Request, context: Context) -> JobView | Response:
+    """Take a request's body, and put it into the queue of the peer's address."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        # Pages of other sites cannot send this type without asking first.
+        return _error(400, "send a JSON object, with Content-Type: application/json")
+    data = b""
+    async for part in request.stream():
+        data += part
+        if len(data) > _MAX_BODY:
+            return _error(413, "the request is larger than 64 KiB")
+    try:
+        wanted = answers.Ask.model_validate(json.loads(data))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        return _error(400, f"{'.'.join(map(str, problem['loc'][:1])) or 'the body'}: {problem['msg']}")
+    except (ValueError, RecursionError):
+        return _error(400, "the body is no JSON object")
+    owner = request.client.host if request.client else "unknown"
+    try:
+        return ask(context.progress, context.jobs, owner, wanted.documents, wanted.models, wanted.length)
+    except (NotOffered, Busy) as error:
+        return _refusal(error)
+
+
+def _selection(request: Request) -> Callable[[Result], bool]:
+    query = request.query_params
+    number = int(query["document"]) if "document" in query else None
+    length = Length(query["length"]) if "length" in query else None
+    model = query.get("model")
+
+    def kept(result: Result) -> bool:
+        one = result.request
+        return number in (None, one.document) and model in (None, one.model) and length in (None, one.length)
+
+    return kept
+
+
+def _try(make: Callable[[], answers.Body]) -> Response:
+    try:
+        return _body(make())
+    except UnknownJob as error:
+        return _refusal(error)
+
+
+def _body(body: answers.Body, status: int = 200) -> Response:
+    return JSONResponse(answers.as_json(body), status_code=status)
+
+
+def _refusal(error: WorkloadError) -> Response:
+    return _error(_STATUS_OF[type(error)], str(error))
+
+
 def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=status)
+    headers = {"Retry-After": "60"} if status == 429 else None
+    return JSONResponse({"error": message}, status_code=status, headers=headers)

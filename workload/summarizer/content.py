@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from summarizer.errors import ContentError
-from summarizer.pins import LARGEST_SIGNATURE, SIGNATURE_NAME, DigestPin, Pin
+from summarizer.pins import LARGEST_SIGNATURE, SIGNATURE_NAME, Pin
 
 # mke2fs makes this directory at the root; it is readable by root only and no part of what was sealed.
 _LOST_AND_FOUND: Final = b"lost+found"
@@ -95,24 +95,13 @@ def read_content(root: Path, what: str, *, keep: Keep = everything, pin: Pin | N
         os.close(top)
 
 
-def read_model(model: Path, models: Path | None = None, pin: str | None = None) -> ModelFiles:
-    """Read a model's directory once.
-
-    Args:
-        model: The directory.
-        models: The file system that holds it, all of whose files the pin covers; None where the image holds it.
-        pin: SHA-256 of the content manifest of `models`.
+def read_model(model: Path) -> ModelFiles:
+    """Read a model's directory once, where nothing pins it: from the measured image, or while it is made.
 
     Raises:
         ContentError: As `read_content`.
     """
-    if models is None:
-        return read_content(model, "the model").kept
-    prefix = f"{model.relative_to(models)}/"
-    kept = read_content(models, "the models", keep=lambda path: path.startswith(prefix), pin=_digest_pin(pin)).kept
-    if not kept:
-        raise ContentError(f"the models have no folder {prefix}: name another model, or seal this one too")
-    return {path.removeprefix(prefix): data for path, data in kept.items()}
+    return read_content(model, "the model").kept
 
 
 @contextmanager
@@ -124,10 +113,6 @@ def private_copy(files: ModelFiles) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         yield Path(name)
-
-
-def _digest_pin(sha256: str | None) -> Pin | None:
-    return None if sha256 is None else DigestPin(sha256)
 
 
 def _read_all(top: int, paths: list[bytes], what: str, keep: Keep, pin: Pin | None) -> Content:

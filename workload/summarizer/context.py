@@ -1,19 +1,29 @@
 """What the page's script, which streamlit runs anew for every visitor and click, shares with the server's process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from summarizer.evidence import EvidenceDesk
+from summarizer.jobs import Jobs
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 
 
 @dataclass(frozen=True)
 class Context:
-    """The configuration, where the work stands, the policy's hash for showing, and where evidence comes from."""
+    """The configuration, where the work stands, what is asked for, and where evidence comes from.
+
+    Attributes:
+        settings: The configuration.
+        progress: Where the work stands.
+        jobs: What readers ask for.
+        policy_hash: Hash of the group's policy for showing, or empty.
+        desk: Where evidence comes from, or None where there is none.
+    """
 
     settings: Settings
     progress: Progress
-    policy_hash: str
+    jobs: Jobs = field(default_factory=Jobs)
+    policy_hash: str = ""
     desk: EvidenceDesk | None = None
 
 

@@ -8,8 +8,11 @@ WorkloadError
 ├── ContentError          storage serves a link, a special file, or something else than what is pinned
 ├── DocumentsError        the documents did not appear, or cannot be read
 ├── OutputError           a result cannot be written for the owner
-└── EvidenceError         there is no evidence to be had
-    └── Busy              too many ask at the same time
+├── EvidenceError         there is no evidence to be had
+├── Busy                  too many ask at the same time
+├── NotOffered            a reader asks for a document or model that is not there
+├── UnknownJob            there is no such job
+└── Cancelled             nobody waits for this work any more
 ```
 
 A message names the object, the cause and the next step. It never holds text of a document or of a summary,
@@ -49,5 +52,17 @@ class EvidenceError(WorkloadError):
     """There is no evidence to be had."""
 
 
-class Busy(EvidenceError):
-    """Too many ask for evidence at the same time."""
+class Busy(WorkloadError):
+    """Too many ask at the same time."""
+
+
+class NotOffered(WorkloadError):
+    """A reader asks for a document or a model that is not there."""
+
+
+class UnknownJob(WorkloadError):
+    """There is no such job, or none that can be cancelled."""
+
+
+class Cancelled(WorkloadError):
+    """Nobody waits for this work any more."""

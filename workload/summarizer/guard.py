@@ -159,7 +159,7 @@ def shorten(text: str, max_words: int) -> str:
         kept.append(sentence)
     if kept or not text.strip():
         return join(kept)
-    return cut(text.strip(), max_words)[0] + " …"
+    return cut(text.strip(), max_words)[0] + "…"
 
 
 def longest_common_run(first: list[str], second: list[str]) -> int:

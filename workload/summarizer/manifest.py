@@ -40,8 +40,7 @@ def verify_manifest(name: str, files: ModelFiles) -> str:
     Raises:
         ManifestError: The manifest is missing or malformed, or a file is missing, extra or different.
     """
-    if MANIFEST_NAME not in files:
-        raise ManifestError(f"{name} has no {MANIFEST_NAME}: write one with `python -m summarizer.manifest DIR`")
+    digest = manifest_digest(name, files)
     listed = _parse(files[MANIFEST_NAME])
     present = files.keys() - {MANIFEST_NAME}
     if problems := sorted(listed.keys() ^ present):
@@ -52,6 +51,17 @@ def verify_manifest(name: str, files: ModelFiles) -> str:
     for path, recorded in sorted(listed.items()):
         if hashlib.sha256(files[path]).hexdigest() != recorded:
             raise ManifestError(f"model file {path} of {name} differs from its SHA-256: restore it")
+    return digest
+
+
+def manifest_digest(name: str, files: ModelFiles) -> str:
+    """Return the SHA-256 of a model's manifest, without looking at the files that it lists.
+
+    Raises:
+        ManifestError: There is none.
+    """
+    if MANIFEST_NAME not in files:
+        raise ManifestError(f"{name} has no {MANIFEST_NAME}: write one with `python -m summarizer.manifest DIR`")
     return hashlib.sha256(files[MANIFEST_NAME]).hexdigest()
 
 

@@ -1,14 +1,12 @@
 """Where the workload stands: one immutable snapshot, replaced as a whole, read by the page and the API."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from threading import Lock
 from typing import Any
 
-from summarizer.card import ModelCard
 from summarizer.extraction.reasons import Reason
-from summarizer.guard import Guarded
-from summarizer.text import count_words
+from summarizer.models import OfferedModel
 
 
 class State(StrEnum):
@@ -23,71 +21,50 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class DocumentSummary:
-    """One guarded summary.
+class ListedDocument:
+    """What readers are told of a document.
 
     Attributes:
-        document: What stands for the document: its file name, or `Document N`.
-        source_words: Words of the document.
+        number: Its number, from 1.
+        label: What stands for it: its file name, or `Document N`.
+        kind: The ending of its name, without the dot.
+        words: Its words; 0 if it cannot be read.
         unread: How many of its parts hold no text that is read: scanned pages, attachments.
-        guarded: The summary and the guard's verdict.
-        name: Its file name, for the owner alone.
-        number: Its number among all documents, from 1.
+        reason: Why it cannot be read, or None.
     """
 
-    document: str
-    source_words: int
-    unread: int
-    guarded: Guarded
-    name: str = field(default="", repr=False)
-    number: int = 0
-
-    @property
-    def words(self) -> int:
-        """Words of the summary."""
-        return count_words(self.guarded.summary)
-
-
-@dataclass(frozen=True)
-class UnreadableDocument:
-    """A document without a summary.
-
-    Attributes:
-        document: What stands for the document: its file name, or `Document N`.
-        reason: Why it cannot be read.
-    """
-
-    document: str
-    reason: Reason
+    number: int
+    label: str
+    kind: str
+    words: int
+    unread: int = 0
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything the page and the API show, at one moment.
+    """Everything the page and the API show beside the summaries, at one moment.
 
     Attributes:
         state: The state.
         reason: One sentence for people: why it is in this state, and what has to happen next.
-        summaries: Finished summaries, in the order of the documents.
-        documents: How many documents can be read; 0 until they are mounted.
+        documents: The documents; none until they are mounted.
         skipped: How many other files were passed over.
-        unreadable: The documents that cannot be read, in order.
         version: The version of the documents that their owner signed, if the policy asks for a signature.
-        model: The card of the model, once it is loaded.
-        model_sha256: SHA-256 of the model's manifest, once it is verified.
-        engine: Name of the engine, once it is loaded.
+        models: The models that are offered, the default first; none until they are verified.
     """
 
     state: State = State.WAITING_FOR_MODEL
     reason: str = "The model is being loaded."
-    summaries: tuple[DocumentSummary, ...] = ()
-    documents: int = 0
+    documents: tuple[ListedDocument, ...] = ()
     skipped: int = 0
-    unreadable: tuple[UnreadableDocument, ...] = ()
     version: int | None = None
-    model: ModelCard | None = None
-    model_sha256: str = ""
-    engine: str = ""
+    models: tuple[OfferedModel, ...] = ()
+
+    @property
+    def readable(self) -> tuple[ListedDocument, ...]:
+        """The documents that can be summarized."""
+        return tuple(document for document in self.documents if document.reason is None)
 
 
 class Progress:

@@ -14,6 +14,7 @@ from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, To
 from summarizer.channel import memory_file, new_channel_key
 from summarizer.context import Context, set_context
 from summarizer.evidence import EvidenceDesk, policy_hash, token_of_sidecar
+from summarizer.jobs import Jobs
 from summarizer.output import SealedResults
 from summarizer.progress import Progress
 from summarizer.settings import Settings
@@ -36,19 +37,20 @@ STREAMLIT_OPTIONS: Final = {
     "client.showErrorLinks": "false",
     "client.toolbarMode": "minimal",
     "logger.hideWelcomeMessage": True,
-    "theme.base": "light",
-    "theme.primaryColor": "#0f5c8c",
+    # No base: the page is light or dark as the reader's system is.
+    "theme.light.primaryColor": "#0f5c8c",
+    "theme.dark.primaryColor": "#6cb6e8",
 }
 
 
-def create_app(settings: Settings, progress: Progress, desk: EvidenceDesk | None) -> streamlit.App:
+def create_app(context: Context) -> streamlit.App:
     """Return the ASGI application."""
-    set_context(Context(settings, progress, policy_hash(os.environ), desk))
+    set_context(context)
     guards = (SecurityHeaders, KnownHosts, SameOriginSockets, PeerLimits)
     middleware = [Middleware(guard) for guard in guards]
-    if settings.token_sha256 is not None:
-        middleware.append(Middleware(TokenAccess, token_sha256=settings.token_sha256))
-    return streamlit.App(Path(page.__file__), routes=api.routes(settings, progress, desk), middleware=middleware)
+    if context.settings.token_sha256 is not None:
+        middleware.append(Middleware(TokenAccess, token_sha256=context.settings.token_sha256))
+    return streamlit.App(Path(page.__file__), routes=api.routes(context), middleware=middleware)
 
 
 def serve(settings: Settings) -> None:
@@ -57,13 +59,14 @@ def serve(settings: Settings) -> None:
     desk = None
     if settings.maa is not None:
         desk = EvidenceDesk(partial(token_of_sidecar, settings.skr, settings.maa), key.spki_sha256)
-    progress = Progress()
-    app = create_app(settings, progress, desk)
+    context = Context(settings, Progress(), Jobs(), policy_hash(os.environ), desk)
+    app = create_app(context)
     results = None
     if settings.output is not None and settings.output_recipient is not None:
         prefix = BlobPrefix(settings.output, settings.identity)
         results = SealedResults(prefix, settings.output_recipient, key, desk)
-    Thread(target=Worker(settings, progress, results).run, name="worker", daemon=True).start()
+    worker = Worker(settings, context.progress, context.jobs, results)
+    Thread(target=worker.run, name="worker", daemon=True).start()
     channel = memory_file(key.pem)
     listen = {"server.address": settings.address, "server.port": settings.port}
     app.run(config={**STREAMLIT_OPTIONS, **listen, "server.sslCertFile": channel, "server.sslKeyFile": channel})

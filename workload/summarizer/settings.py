@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import pyrage
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from summarizer.card import GuardMode
 from summarizer.engine.choice import EngineChoice
@@ -39,7 +39,12 @@ def _host(value: str) -> str:
     return value
 
 
+def _parted(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
 class Settings(BaseModel):
@@ -47,15 +52,15 @@ class Settings(BaseModel):
 
     Attributes:
         documents: Directory of the documents; it appears when the sidecar has mounted the file system.
-        model: Model directory; it may appear late too.
+        models: The models that readers may choose from, parted by commas; the first is the default.
+        models_directory: Directory with a folder for each model; it may appear late too.
         output: https URL of the blob prefix that also gets the results, or None.
         output_recipient: The owner's age public key, to which results are encrypted; needed with `output`.
         identity: Client id of the managed identity that writes them, where the group has several.
-        models: File system that holds the model, or None where the measured image holds it.
         documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned by it.
         documents_key: The owner's Ed25519 public key in base64, whose signature the documents need, or None.
         documents_min_version: The oldest version of signed documents that is taken; needed with documents_key.
-        models_sha256: SHA-256 of the models' content manifest; needed with, and only with, `models`.
+        models_sha256: SHA-256 of the models' content manifest, or None where the measured image holds them.
         max_words: Most words of a summary.
         engine: Which engine; `auto` takes CTranslate2 where there are converted weights.
         guard: What happens to long verbatim runs.
@@ -75,11 +80,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     documents: AbsolutePath
-    model: AbsolutePath
+    models: Annotated[tuple[ModelName, ...], BeforeValidator(_parted), Field(min_length=1, max_length=16)]
+    models_directory: AbsolutePath = Path("/models")
     output: Annotated[str, Field(pattern=_PREFIX, max_length=1024)] | None = None
     output_recipient: Annotated[str, AfterValidator(_recipient)] | None = None
     identity: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None = None
-    models: AbsolutePath | None = None
     documents_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     documents_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
     documents_min_version: Annotated[int, Field(ge=1)] | None = None
@@ -98,14 +103,6 @@ class Settings(BaseModel):
     maa: Annotated[str, AfterValidator(_host)] | None = None
     profile: Literal["Restricted", "Debug"] = "Restricted"
     deadline: Annotated[int, Field(ge=1, le=86400)] = 600
-
-    @model_validator(mode="after")
-    def _models_are_pinned(self) -> Self:
-        if (self.models is None) != (self.models_sha256 is None):
-            raise ValueError(f"{PREFIX}MODELS and {PREFIX}MODELS_SHA256 belong together: set both or none")
-        if self.models is not None and self.models not in self.model.parents:
-            raise ValueError(f"{PREFIX}MODEL has to be a folder below {PREFIX}MODELS")
-        return self
 
     @model_validator(mode="after")
     def _one_pin(self) -> Self:

@@ -32,6 +32,9 @@ LIMITS: Final[Mapping[tuple[str, str], Limit]] = {
     ("POST", "/login"): Limit(a_minute=10, at_once=2),
     # The operator asks every two seconds until a group answers; one peer must not fill the queue for the others.
     ("GET", "/api/evidence"): Limit(a_minute=60, at_once=2),
+    # The queue has limits of its own; this bounds who waits for it.
+    ("POST", "/api/jobs"): Limit(a_minute=120, at_once=4),
+    ("POST", "/api/summarize"): Limit(a_minute=120, at_once=4),
 }
 
 

@@ -6,6 +6,7 @@ Limits of Azure Container Instances: its pages "resource availability" and "conf
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -66,10 +67,11 @@ class Guard(Ruled):
 class SummarizerSettings(Ruled):
     """How the summaries are made."""
 
-    model: Name = Field(
-        default="bart",
-        description="Directory of the model: in the file system with role Models if there is one, else under /models "
-        "in the image. T5 and BART checkpoints work.",
+    models: Annotated[list[Name], Field(min_length=1, max_length=16)] = Field(
+        default=["bart"],
+        description="The models that readers may choose from: directories in the file system with role Models if there "
+        "is one, else under /models in the image. The first summarizes every document at the start; the others are "
+        "loaded when a reader asks for them. T5 and BART checkpoints work.",
     )
     max_words: int = Field(default=120, ge=10, le=1000, description="Upper bound of a summary's length, in words.")
     engine: Engine = Field(
@@ -84,6 +86,17 @@ class SummarizerSettings(Ruled):
     show_names: bool = Field(
         default=False, description="Show the documents' file names to readers, instead of Document 1, 2, …"
     )
+
+    @classmethod
+    def rules(cls) -> Sequence[Rule]:
+        """Refuse a model that is named twice."""
+        return (
+            Rule(
+                "name each model once",
+                "self.models.all(m, self.models.exists_one(n, n == m))",
+                lambda self: len(set(self.models)) == len(self.models),
+            ),
+        )
 
 
 class Resources(Ruled):

@@ -5,6 +5,7 @@ Read from the policy and not from the resource: the policy is what the guest enf
 
 from collections.abc import Iterator, Mapping
 
+from confidential_summarizer.blueprint import REMOTE_PATH
 from confidential_summarizer.policy.document import PolicyDocument
 
 
@@ -38,7 +39,10 @@ def _summarizers(document: PolicyDocument) -> Iterator[Mapping[str, str]]:
 
 
 def _content(variables: Mapping[str, str]) -> Iterator[str]:
-    for what, prefix in (("documents", "SUMMARIZER_DOCUMENTS"), ("models", "SUMMARIZER_MODELS")):
+    for what, prefix, place in (
+        ("documents", "SUMMARIZER_DOCUMENTS", "SUMMARIZER_DOCUMENTS"),
+        ("models", "SUMMARIZER_MODELS", "SUMMARIZER_MODELS_DIRECTORY"),
+    ):
         if f"{prefix}_SHA256" in variables:
             yield f"{what} are pinned: only files with contentSHA256 {variables[f'{prefix}_SHA256']}."
         elif f"{prefix}_KEY" in variables:
@@ -46,7 +50,7 @@ def _content(variables: Mapping[str, str]) -> Iterator[str]:
                 f"{what} are signed: any files that contentKey {variables[f'{prefix}_KEY']} signed, from version "
                 f"{variables[f'{prefix}_MIN_VERSION']} on."
             )
-        elif prefix in variables:
+        elif variables.get(place, "").startswith(REMOTE_PATH):
             yield f"{what} are not pinned: whoever writes the blob can replace them."
 
 

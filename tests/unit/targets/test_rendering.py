@@ -89,7 +89,7 @@ def test_the_policy_in_the_annotation_is_the_one_whose_hash_is_beside_it() -> No
     "changes",
     [
         {"summarizer": {"maxWords": 50}},
-        {"summarizer": {"model": "t5"}},
+        {"summarizer": {"models": ["t5"]}},
         {"policy": {"profile": "Debug"}},
         {"policy": {"contract": "0.10"}},
         {"target": ARM},

@@ -33,4 +33,10 @@ def lead_engine() -> LeadEngine:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     # The documents of these tests are too short for a share of them to mean anything.
-    return Settings(documents=tmp_path / "documents", model=tmp_path / "model", guard_shortest=0, guard_share=100)
+    return Settings(
+        documents=tmp_path / "documents",
+        models=("lead", "tail"),
+        models_directory=tmp_path / "models",
+        guard_shortest=0,
+        guard_share=100,
+    )

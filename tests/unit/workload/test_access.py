@@ -172,3 +172,19 @@ async def test_one_peer_cannot_fill_the_queue_for_evidence() -> None:
     await asyncio.wait_for(entered.acquire(), 20)
     release.set()
     assert await asyncio.gather(*waiting, other) == [200] * (at_once + 1)
+
+
+def test_what_a_link_asks_for_is_kept_over_the_sign_in(client) -> None:
+    first = client.get("/?length=short&search=a%20%22%3E&token=secret&evil=1")
+    assert first.headers["location"] == "/login?length=short&search=a+%22%3E"
+    form = client.get(first.headers["location"]).text
+    assert 'action="/login?length=short&amp;search=a+%22%3E"' in form
+    after = client.post("/login?length=short&next=//evil.example", data={"token": TOKEN})
+    assert after.headers["location"] == "/?length=short"
+
+
+def test_signing_out_takes_the_session_from_the_browser(client) -> None:
+    client.post("/login", data={"token": TOKEN})
+    assert client.get("/").status_code == 200
+    assert "signed out" in client.get("/logout").text
+    assert client.get("/").status_code == 303

@@ -39,7 +39,7 @@ def test_a_summary_that_only_copies_is_withheld_whole() -> None:
 
 def test_a_summary_is_cut_at_sentences_to_the_words_allowed() -> None:
     assert shorten("One two. Three four. Five six.", 5) == "One two. Three four."
-    assert shorten("One two three four.", 3) == "One two three …"
+    assert shorten("One two three four.", 3) == "One two three…"
     assert shorten("  ", 3) == ""
 
 

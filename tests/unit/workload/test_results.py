@@ -101,7 +101,7 @@ def test_what_is_no_result_inside_is_refused(inside: bytes) -> None:
 def test_a_recipient_that_is_none_ends_the_start() -> None:
     variables = {
         "SUMMARIZER_DOCUMENTS": "/d",
-        "SUMMARIZER_MODEL": "/m",
+        "SUMMARIZER_MODELS": "m",
         "SUMMARIZER_DOCUMENTS_SHA256": "a" * 64,
         "SUMMARIZER_OUTPUT": "https://a.blob.core.windows.net/c/p/",
     }

@@ -13,6 +13,12 @@ def test_the_summarizer_understands_every_setting_that_the_operator_gives() -> N
     settings = Settings.from_environment(summarizer_environment(resource(), token_sha256="a" * 64))
     assert settings.token_sha256 == "a" * 64
     assert str(settings.documents) == "/mnt/remote/documents"
+    assert (settings.models, str(settings.models_directory)) == (("bart",), "/models")
+
+
+def test_the_summarizer_offers_the_models_of_the_resource_in_their_order() -> None:
+    environment = summarizer_environment(resource(summarizer={"models": ["t5-base", "bart"]}), None)
+    assert Settings.from_environment(environment).models == ("t5-base", "bart")
 
 
 def test_the_summarizer_understands_the_pins_of_documents_and_models() -> None:
@@ -21,7 +27,7 @@ def test_the_summarizer_understands_the_pins_of_documents_and_models() -> None:
     environment = summarizer_environment(resource(fileSystems=[documents, models]), None)
     settings = Settings.from_environment(environment)
     assert (settings.documents_sha256, settings.models_sha256) == ("a" * 64, "b" * 64)
-    assert (str(settings.models), settings.guard) == ("/mnt/remote/models", "withhold")
+    assert (str(settings.models_directory), settings.guard) == ("/mnt/remote/models", "withhold")
 
 
 def test_the_summarizer_understands_a_signer_in_place_of_the_documents_pin() -> None:
@@ -43,7 +49,7 @@ def test_the_summarizer_keeps_the_limits_of_the_resource() -> None:
 
 def test_the_limits_are_the_same_where_neither_names_any() -> None:
     given = Settings.from_environment(summarizer_environment(resource(), None))
-    own = Settings(documents=given.documents, model=given.model)
+    own = Settings(documents=given.documents, models=given.models)
     names = ("guard", "guard_share", "guard_run", "guard_shortest", "max_words")
     assert [getattr(given, name) for name in names] == [getattr(own, name) for name in names]
 

@@ -1,29 +1,36 @@
+"""From the start to Ready, and then whatever readers ask for."""
+
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from confidential_summarizer.sealing import read_manifest
-from summarizer import worker as worker_module
+from summarizer import models as models_module
+from summarizer.asking import ask
 from summarizer.errors import OutputError
+from summarizer.jobs import Jobs, JobState, Length, Request
 from summarizer.manifest import write_manifest
 from summarizer.progress import Progress, State
 from summarizer.settings import Settings
 from summarizer.worker import Worker
 
 SECRET = "The secret merger closes on Friday."
+FIRST = Request(1, "lead", Length.LONG)
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch, lead_engine) -> Path:
-    """A model directory whose engine is the plain one of the tests."""
-    path = tmp_path / "model"
-    path.mkdir()
-    (path / "MODEL.md").write_text("---\nname: lead\nnotice: It copies.\n---\n")
-    write_manifest(path)
-    monkeypatch.setattr(worker_module, "load_engine", lambda choice, directory: lead_engine)
-    return path
+def models(tmp_path: Path, monkeypatch, lead_engine) -> Path:
+    """A folder of two models whose engine is the plain one of the tests."""
+    for name in ("lead", "tail"):
+        path = tmp_path / "models" / name
+        path.mkdir(parents=True)
+        (path / "MODEL.md").write_text(f"---\nname: The {name}\nnotice: It copies.\n---\n")
+        write_manifest(path)
+    monkeypatch.setattr(models_module, "load_engine", lambda choice, files: lead_engine)
+    return tmp_path / "models"
 
 
 class Clock:
@@ -38,11 +45,28 @@ class Clock:
             self.events.pop(0)()
 
 
-def run(settings: Settings, *events) -> tuple[Progress, Clock]:
-    progress = Progress()
+@dataclass
+class Run:
+    progress: Progress
+    jobs: Jobs
+    clock: Clock
+    worker: Worker
+
+    @property
+    def snapshot(self):
+        return self.progress.snapshot
+
+    @property
+    def summaries(self) -> list[str]:
+        return [result.guarded.summary for result in self.jobs.results.values()]
+
+
+def run(settings: Settings, *events, results=None) -> Run:
+    progress, jobs = Progress(), Jobs()
     clock = Clock(progress, *events)
-    Worker(settings, progress, sleep=clock).run()
-    return progress, clock
+    worker = Worker(settings, progress, jobs, results, sleep=clock)
+    worker.start()
+    return Run(progress, jobs, clock, worker)
 
 
 def mount(path: Path, text: str = SECRET):
@@ -55,65 +79,139 @@ def mount(path: Path, text: str = SECRET):
     return event
 
 
-def test_it_waits_for_the_key_and_then_summarizes(settings, model) -> None:
-    progress, clock = run(settings, lambda: None, mount(settings.documents))
-    snapshot = progress.snapshot
-    assert clock.seen == [State.WAITING_FOR_KEY, State.WAITING_FOR_KEY]
-    assert snapshot.state is State.READY
-    assert [(done.document, done.guarded.summary) for done in snapshot.summaries] == [("Document 1", SECRET)]
-    assert (snapshot.engine, snapshot.model.name, snapshot.model.notice) == ("lead", "lead", "It copies.")
+def test_it_waits_for_the_key_and_then_summarizes(settings, models) -> None:
+    done = run(settings, lambda: None, mount(settings.documents))
+    assert done.clock.seen == [State.WAITING_FOR_KEY, State.WAITING_FOR_KEY]
+    assert done.snapshot.state is State.READY
+    assert done.jobs.results[FIRST].guarded.summary == SECRET
+    assert [document.label for document in done.snapshot.documents] == ["Document 1"]
+    assert [(model.name, model.card.name, model.engine) for model in done.snapshot.models] == [
+        ("lead", "The lead", "lead"),
+        ("tail", "The tail", ""),
+    ]
 
 
-def test_past_the_deadline_it_has_failed_but_still_mends_itself(settings, model) -> None:
+def test_past_the_deadline_it_has_failed_but_still_mends_itself(settings, models) -> None:
     settings = settings.model_copy(update={"deadline": 1})
-    progress, clock = run(settings, lambda: None, lambda: None, mount(settings.documents))
-    assert clock.seen == [State.WAITING_FOR_KEY, State.WAITING_FOR_KEY, State.FAILED]
-    assert progress.snapshot.state is State.READY
+    done = run(settings, lambda: None, lambda: None, mount(settings.documents))
+    assert done.clock.seen == [State.WAITING_FOR_KEY, State.WAITING_FOR_KEY, State.FAILED]
+    assert done.snapshot.state is State.READY
 
 
-def test_the_model_may_come_from_a_late_file_system_too(settings, model) -> None:
-    kept = model.rename(model.parent / "kept")
+def test_the_models_may_come_from_a_late_file_system_too(settings, models) -> None:
+    kept = models.rename(models.parent / "kept")
     settings.documents.mkdir()
     (settings.documents / "a.txt").write_text(SECRET)
-    progress, clock = run(settings, lambda: kept.rename(model))
-    assert clock.seen == [State.WAITING_FOR_MODEL]
-    assert progress.snapshot.state is State.READY
+    done = run(settings, lambda: kept.rename(models))
+    assert done.clock.seen == [State.WAITING_FOR_MODEL]
+    assert done.snapshot.state is State.READY
 
 
-def test_a_tampered_model_is_never_loaded(settings, model) -> None:
-    (model / "MODEL.md").write_text("---\nname: other\n---\n")
-    progress, _ = run(settings)
-    assert progress.snapshot.state is State.FAILED
-    assert "MODEL.md" in progress.snapshot.reason
-    assert progress.snapshot.engine == ""
+def test_a_tampered_model_is_never_loaded(settings, models) -> None:
+    (models / "lead" / "MODEL.md").write_text("---\nname: other\n---\n")
+    done = run(settings)
+    assert done.snapshot.state is State.FAILED
+    assert "MODEL.md" in done.snapshot.reason
+    assert done.snapshot.models == ()
 
 
-def test_names_are_shown_only_when_the_settings_say_so(settings, model) -> None:
+def test_a_model_that_is_not_there_is_told_at_once(settings, models) -> None:
+    done = run(settings.model_copy(update={"models": ("lead", "other")}))
+    assert done.snapshot.state is State.FAILED
+    assert "no folder other" in done.snapshot.reason
+
+
+def test_names_are_shown_only_when_the_settings_say_so(settings, models) -> None:
     mount(settings.documents)()
-    progress, _ = run(settings.model_copy(update={"show_names": True}))
-    assert progress.snapshot.summaries[0].document == "merger.txt"
+    done = run(settings.model_copy(update={"show_names": True}))
+    assert done.snapshot.documents[0].label == "merger.txt"
 
 
-def test_the_guard_of_the_settings_beats_the_card(settings, model) -> None:
+def test_what_cannot_be_read_is_listed_and_the_rest_summarized(settings, models) -> None:
     mount(settings.documents)()
-    progress, _ = run(settings.model_copy(update={"guard": "withhold", "guard_run": 5}))
-    assert progress.snapshot.summaries[0].guarded.summary == ""
-    assert progress.snapshot.summaries[0].guarded.verdict == "Withheld"
+    (settings.documents / "a.pdf").write_bytes(b"%PDF broken")
+    done = run(settings)
+    assert [(document.number, document.reason is None) for document in done.snapshot.documents] == [
+        (1, False),
+        (2, True),
+    ]
+    assert done.snapshot.reason == "All 1 documents are summarized."
 
 
-def test_an_unforeseen_error_shows_its_type_and_no_text(settings, model, lead_engine, monkeypatch) -> None:
+def test_the_guard_of_the_settings_beats_the_card(settings, models) -> None:
+    mount(settings.documents)()
+    done = run(settings.model_copy(update={"guard": "withhold", "guard_run": 5}))
+    assert done.jobs.results[FIRST].guarded.summary == ""
+    assert done.jobs.results[FIRST].guarded.verdict == "Withheld"
+
+
+def test_readers_then_get_other_models_and_lengths_of_the_same_budget(settings, models) -> None:
+    sentence = "The tenant pays nine hundred euros a month for the house at the lake."
+    mount(settings.documents, f"{sentence} {' '.join(f'word{n}' for n in range(300))}.")()
+    limits = {"guard": "withhold", "guard_share": 3, "max_words": 120}
+    done = run(settings.model_copy(update=limits))
+    job = ask(done.progress, done.jobs, "reader", [1], ["tail"], Length.SHORT)
+    assert done.jobs.view(job.id).state is JobState.WAITING
+    done.worker.step()
+    assert done.jobs.view(job.id).state is JobState.FINISHED
+    first, second = done.jobs.results[FIRST].guarded, done.jobs.results[Request(1, "tail", Length.SHORT)].guarded
+    # The same sentence again costs nothing; the budget is the document's, not the request's.
+    assert first.summary == second.summary
+    assert [model.engine for model in done.snapshot.models] == ["lead", "lead"]
+
+
+def test_a_cancelled_job_ends_between_two_batches(settings, models, lead_engine, monkeypatch) -> None:
+    mount(settings.documents, "\n\n".join(f"Lead {n} of it. " + "More words follow here. " * 4 for n in range(60)))()
+    done = run(settings)
+    job = ask(done.progress, done.jobs, "reader", [1], ["tail"], Length.SHORT)
+    calls = []
+    real = lead_engine.summarize
+
+    def summarize(texts, max_words):
+        calls.append(len(texts))
+        done.jobs.cancel(job.id)
+        return real(texts, max_words)
+
+    monkeypatch.setattr(lead_engine, "summarize", summarize)
+    done.worker.step()
+    assert len(calls) == 1
+    assert done.jobs.view(job.id).state is JobState.CANCELLED
+    assert Request(1, "tail", Length.SHORT) not in done.jobs.results
+
+
+def test_an_unforeseen_error_shows_its_type_and_no_text(settings, models, lead_engine, monkeypatch) -> None:
     def fail(texts, max_words):
         raise RuntimeError(f"cannot encode {texts}")
 
     monkeypatch.setattr(lead_engine, "summarize", fail)
     mount(settings.documents)()
-    progress, _ = run(settings)
-    assert progress.snapshot.state is State.FAILED
-    assert "RuntimeError" in progress.snapshot.reason
-    assert "secret" not in progress.snapshot.reason
+    done = run(settings)
+    assert done.snapshot.state is State.FAILED
+    assert "RuntimeError" in done.snapshot.reason
+    assert "secret" not in done.snapshot.reason
 
 
-def test_logs_hold_neither_text_nor_summary_nor_name(settings, model, caplog) -> None:
+def test_one_document_that_fails_takes_no_other_of_its_batch_with_it(
+    settings, models, lead_engine, monkeypatch
+) -> None:
+    settings.documents.mkdir()
+    for name in ("a", "b", "c"):
+        (settings.documents / f"{name}.txt").write_text(f"The {name} text.")
+    real = lead_engine.summarize
+
+    def fail(texts, max_words):
+        if "The b text." in texts:
+            raise RuntimeError("unforeseen")
+        return real(texts, max_words)
+
+    monkeypatch.setattr(lead_engine, "summarize", fail)
+    done = run(settings)
+    assert sorted(done.summaries) == ["The a text.", "The c text."]
+    assert done.snapshot.state is State.READY
+    assert done.snapshot.reason == "2 of 3 documents are summarized, 1 failed."
+
+
+def test_logs_hold_neither_text_nor_summary_nor_name(settings, models, caplog) -> None:
     mount(settings.documents)()
     with caplog.at_level(logging.DEBUG):
         run(settings)
@@ -122,12 +220,11 @@ def test_logs_hold_neither_text_nor_summary_nor_name(settings, model, caplog) ->
     assert "merger" not in logged
 
 
-def test_two_runs_give_the_same_summaries(settings, model) -> None:
+def test_two_runs_give_the_same_summaries(settings, models) -> None:
     shutil.copytree(Path(__file__).parents[3] / "examples" / "documents", settings.documents)
-    first, _ = run(settings)
-    second, _ = run(settings)
-    assert first.snapshot.summaries == second.snapshot.summaries
-    assert len(first.snapshot.summaries) == 3
+    first, second = run(settings), run(settings)
+    assert sorted(first.summaries) == sorted(second.summaries)
+    assert len(first.summaries) == 3
 
 
 class Storage:
@@ -143,37 +240,33 @@ class Storage:
         self.written[content_sha256, number] = result
 
 
-def deliver(settings: Settings, storage: Storage) -> tuple[Progress, Clock]:
+def deliver(settings: Settings, storage: Storage) -> Run:
     mount(settings.documents)()
-    progress = Progress()
-    clock = Clock(progress)
     pin = read_manifest(settings.documents).sha256
-    settings = settings.model_copy(update={"documents_sha256": pin})
-    Worker(settings, progress, storage, sleep=clock).run()
+    done = run(settings.model_copy(update={"documents_sha256": pin}), results=storage)
     assert set(storage.written) == {(pin, 1)}
-    return progress, clock
+    return done
 
 
-def test_the_owner_gets_each_result_with_its_name_before_the_group_is_ready(settings, model) -> None:
+def test_the_owner_gets_each_result_with_its_name_before_the_group_is_ready(settings, models) -> None:
     storage = Storage()
-    progress, _ = deliver(settings, storage)
+    done = deliver(settings, storage)
     (result,) = storage.written.values()
     assert (result["document"], result["summary"]) == ("merger.txt", SECRET)
-    assert result["guard"]["verdict"] == "Passed"
-    assert progress.snapshot.state is State.READY
-    assert progress.snapshot.summaries[0].document == "Document 1"
-    assert "merger.txt" not in repr(progress.snapshot)
+    assert (result["guard"]["verdict"], result["model"]["name"]) == ("Passed", "The lead")
+    assert done.snapshot.state is State.READY
+    assert done.snapshot.documents[0].label == "Document 1"
+    assert "merger.txt" not in repr(done.snapshot)
 
 
-def test_a_refused_result_is_a_failure_by_number_that_mends_itself(settings, model) -> None:
-    storage = Storage(refusals=6)
-    progress, clock = deliver(settings, storage)
-    assert clock.seen[:4] == [State.SUMMARIZING] * 3 + [State.FAILED]
-    assert len(clock.seen) == 6
-    assert progress.snapshot.state is State.READY
+def test_a_refused_result_is_a_failure_by_number_that_mends_itself(settings, models) -> None:
+    done = deliver(settings, Storage(refusals=6))
+    assert done.clock.seen[:4] == [State.SUMMARIZING] * 3 + [State.FAILED]
+    assert len(done.clock.seen) == 6
+    assert done.snapshot.state is State.READY
 
 
-def test_a_result_that_cannot_be_written_is_named_by_number(settings, model) -> None:
+def test_a_result_that_cannot_be_written_is_named_by_number(settings, models) -> None:
     reasons = []
     progress = Progress()
     mount(settings.documents)()
@@ -181,5 +274,5 @@ def test_a_result_that_cannot_be_written_is_named_by_number(settings, model) -> 
     def sleep(seconds: float) -> None:
         reasons.append(progress.snapshot.reason)
 
-    Worker(settings, progress, Storage(refusals=5), sleep=sleep).run()
+    Worker(settings, progress, Jobs(), Storage(refusals=5), sleep=sleep).start()
     assert reasons[-1] == "result 1 cannot be written: storage answered 403"

@@ -3,12 +3,13 @@ import pytest
 from summarizer.errors import ConfigurationError
 from summarizer.settings import Settings
 
-REQUIRED = {"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents", "SUMMARIZER_MODEL": "/models/bart-demo"}
+REQUIRED = {"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents", "SUMMARIZER_MODELS": "bart-demo"}
 
 
-def test_the_defaults_need_only_documents_and_model() -> None:
+def test_the_defaults_need_only_documents_and_models() -> None:
     settings = Settings.from_environment(REQUIRED | {"PATH": "/bin", "HOME": "/"})
     assert (settings.port, settings.max_words, settings.engine, settings.profile) == (8501, 120, "auto", "Restricted")
+    assert (settings.models, str(settings.models_directory)) == (("bart-demo",), "/models")
     assert settings.show_names is False
     assert settings.token_sha256 is None
 
@@ -18,6 +19,7 @@ def test_every_field_is_read_from_its_variable() -> None:
         REQUIRED
         | {
             "SUMMARIZER_MAX_WORDS": "60",
+            "SUMMARIZER_MODELS": "t5-base,bart-large-cnn",
             "SUMMARIZER_SHOW_NAMES": "true",
             "SUMMARIZER_PROFILE": "Debug",
             "SUMMARIZER_MAA": "sharedeus2.eus2.attest.azure.net",
@@ -25,6 +27,7 @@ def test_every_field_is_read_from_its_variable() -> None:
         }
     )
     assert (settings.max_words, settings.show_names, settings.profile) == (60, True, "Debug")
+    assert settings.models == ("t5-base", "bart-large-cnn")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,9 @@ def test_every_field_is_read_from_its_variable() -> None:
         ("SUMMARIZER_ENGINE", "gpu"),
         ("SUMMARIZER_MAX_WORDS", "many"),
         ("SUMMARIZER_MAX_WORDS", "0"),
-        ("SUMMARIZER_MODEL", "relative/path"),
+        ("SUMMARIZER_MODELS", "../elsewhere"),
+        ("SUMMARIZER_MODELS", "bart,,t5"),
+        ("SUMMARIZER_MODELS_DIRECTORY", "relative/path"),
         ("SUMMARIZER_SKR", "http://elsewhere.example:8080"),
         ("SUMMARIZER_MAA", "https://sharedeus2.eus2.attest.azure.net/"),
         ("SUMMARIZER_GUARD", "off"),
@@ -47,7 +52,7 @@ def test_what_is_unknown_is_refused_by_name(name: str, value: str) -> None:
 
 
 def test_a_missing_variable_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="SUMMARIZER_MODEL is not set"):
+    with pytest.raises(ConfigurationError, match="SUMMARIZER_MODELS is not set"):
         Settings.from_environment({"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents"})
 
 
