@@ -119,7 +119,7 @@ class Demo:
         self.owner(
             "csum", "key", "import", "contracts-key", "--key", work / "contracts.key", "--vault", VAULT,
             "--attestation", ATTESTATION, "--for", work / "contracts.yaml",
-            "--expect-host-data", host_data, "--yes",
+            "--expect-host-data", host_data, "--yes", "--new-version",
         )  # fmt: skip
         self.say("The cluster admin applies the resource")
         self.admin("kubectl", "apply", "-f", work / "contracts.yaml")

@@ -242,7 +242,7 @@ def test_the_operator_amends_the_keys_it_may_manage_and_no_others(azure, monkeyp
 
 
 def test_an_unknown_vault_cannot_be_reached(key_file, monkeypatch):
-    monkeypatch.setattr("confidential_summarizer.cli.key.approval.RETRIES", 0)
+    monkeypatch.setattr("confidential_summarizer.cli.key.vault.RETRIES", 0)
 
     result = csum("key", "show", "k", "--vault", "nobody.vault.usgovcloudapi.net")
 
@@ -275,3 +275,30 @@ def test_tags_of_a_key_travel_both_ways_and_outlive_a_change_of_its_policy():
         return kept, (await vault.get("tagged")).tags
 
     assert asyncio.run(with_vault(work)) == ({"csum-owner-1": "legal/a"}, {"csum-owner-2": "legal/b"})
+
+
+def test_key_material_is_rotated_under_a_new_name_while_old_groups_go_on(azure, key_file, tmp_path):
+    imported("rotated", key_file, OLD)
+    again = csum("key", "import", "rotated", "--vault", VAULT, "--key", key_file, *BOUND, "--host-data", NEW)
+    assert again.code == 1
+    assert "replaces its material" in again.err
+    create_key_file(tmp_path / "key-2", os.urandom(32))
+
+    imported("rotated-2", tmp_path / "key-2", NEW)
+
+    assert released(azure, "rotated", OLD) == key_file.read_bytes()
+    assert released(azure, "rotated-2", NEW) == (tmp_path / "key-2").read_bytes()
+    assert csum("key", "revoke", "rotated", "--vault", VAULT, "--host-data", OLD).code == 0
+    assert released(azure, "rotated", OLD) == 403
+
+
+def test_a_key_is_replaced_under_its_name_only_when_asked(azure, key_file, tmp_path):
+    imported("replaced", key_file, OLD)
+    create_key_file(tmp_path / "key-2", os.urandom(32))
+    arguments = ("key", "import", "replaced", "--vault", VAULT, "--key", tmp_path / "key-2", *BOUND)
+
+    result = csum(*arguments, "--host-data", NEW, "--new-version")
+
+    assert (result.code, OLD[:12] in result.err) == (0, True)
+    assert released(azure, "replaced", OLD) == 403
+    assert released(azure, "replaced", NEW) == (tmp_path / "key-2").read_bytes()

@@ -20,10 +20,12 @@ from azure_sandbox.azure.tokens import SigningKey
 from azure_sandbox.names import ATTESTATION
 from summarizer.channel import new_channel_key
 from summarizer.evidence import runtime_data
+from tests.support.approving import derived_with
 from tests.support.data_owner import Group, SmallAzure, csum
+from tests.support.resources import resource
 from tests.support.tls import Handler, serving
 
-POLICY = b"package policy\n"
+POLICY = asyncio.run(derived_with("1")(resource())).policy.text.encode()
 HOST_DATA = hashlib.sha256(POLICY).hexdigest()
 
 

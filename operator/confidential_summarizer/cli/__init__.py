@@ -9,6 +9,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 4  somebody else has to act first
 5  a service cannot answer now; try again
 6  something is not what it claims to be
+130  interrupted
 """
 
 import importlib
@@ -92,7 +93,7 @@ def _needs_extra(name: str) -> click.Command:
 
 EPILOG = (
     "Exit codes: 0 done, or yes; 1 no: it differs, it is refused; 2 wrong command line; 3 the input can never work; "
-    "4 somebody else has to act first; 5 try again later; 6 something is not what it claims to be."
+    "4 somebody else has to act first; 5 try again later; 6 something is not what it claims to be; 130 interrupted."
 )
 
 
@@ -114,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code: Any = csum.main(args=arguments, standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Interrupted; nothing was left half done.", err=True)
+        click.echo("Interrupted. The same command can be run again.", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

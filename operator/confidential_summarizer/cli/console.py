@@ -56,6 +56,29 @@ def fail(text: str) -> None:
     click.secho(f"Error: {cell(text).plain}", err=True, fg="red")
 
 
+def confirm(question: str, *, refused: str, unattended: str) -> None:
+    """Ask a person, and go on only after a yes.
+
+    Args:
+        question: The question.
+        refused: What a no means, for people.
+        unattended: The options that answer it where there is nobody to ask.
+
+    Raises:
+        click.ClickException: They said no.
+        click.UsageError: There is nobody to ask.
+        click.Abort: They interrupted.
+    """
+    try:
+        agreed = click.confirm(visible(question), err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            raise click.UsageError(f"There is nobody to ask: give {unattended}.") from None
+        raise
+    if not agreed:
+        raise click.ClickException(refused)
+
+
 def emit(document: Mapping[str, Any] | Sequence[Any], output: str, table: Table | None = None) -> None:
     """Write data to stdout.
 

@@ -17,7 +17,7 @@ from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.blobs import BlobState, SealedBlob
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault, VaultKey
-from confidential_summarizer.cli.console import emit, note, output_option, progress_bar, warn
+from confidential_summarizer.cli.console import confirm, emit, note, output_option, progress_bar, warn
 from confidential_summarizer.errors import NotFound, SpecError
 from confidential_summarizer.sealing import ContentRecord, read_header
 
@@ -121,7 +121,7 @@ def purge(
     address = BlobURL.parse(url)
     if not yes:
         what = f"{address}" + (f" and key {key_name} in {vault}" if key_name else "")
-        click.confirm(f"Delete {what}? Running groups lose their text", abort=True, err=True)
+        confirm(f"Delete {what}? Running groups lose their text", refused="Nothing was deleted.", unattended="--yes")
     receipt = asyncio.run(
         _purge(address, key_name, vault, purge_key, signed_off_by or getpass.getuser(), account_key_file)
     )

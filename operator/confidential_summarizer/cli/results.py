@@ -1,6 +1,7 @@
 """`csum results`: what the group wrote for the owner, listed, fetched, decrypted and checked."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -19,9 +20,16 @@ from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.results import BlobFolder
 from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.push import account_key, account_key_option
-from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
-from confidential_summarizer.errors import IntegrityError, SealingError, SpecError
+from confidential_summarizer.cli.resources import (
+    choose_file_system,
+    derive,
+    find_resource,
+    readers_token,
+    resource_name,
+)
+from confidential_summarizer.errors import IntegrityError, NotFound, SealingError, SpecError
 from confidential_summarizer.evidence import signing_keys
 from confidential_summarizer.evidence.result import LARGEST_RESULT, Origin, Result
 from confidential_summarizer.release import checked_host_data
@@ -86,7 +94,11 @@ async def _list(target: str, account_key_file: Path | None) -> dict[str, Any]:
     "--identity", "identity_file", type=click.Path(path_type=Path), required=True, help="The owner's age key file."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the results.")
-@click.option("--host-data", multiple=True, help="Policy hash of the group; from the resource's FILE where left out.")
+@click.option(
+    "--host-data",
+    multiple=True,
+    help="Policy hash of the group.  [default: approved here, or as the FILE says]",
+)
 @click.option("--attestation", help="Attestation service that vouches for the group; from the resource where left out.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the readers' token, if there is one.")
 @click.option("--unverified", is_flag=True, help="Do not check which group a result is of: anybody can have made it.")
@@ -150,7 +162,11 @@ def read_identities(file: Path) -> list[pyrage.x25519.Identity]:
 
 async def _origin(target: str, host_data: Sequence[str], attestation: str | None, token_file: Path | None) -> Origin:
     """Return the group that results have to be of, as the owner names it and never as the cluster does."""
-    resource = None if _is_url(target) else await find_resource(target)
+    if not host_data and not _is_url(target):
+        with contextlib.suppress(NotFound):
+            approved = Expected.approved(await resource_name(target))
+            host_data, attestation = approved.host_data, attestation or approved.attestation
+    resource = None if _is_url(target) or (host_data and attestation) else await find_resource(target)
     if not host_data:
         if resource is None or not await asyncio.to_thread(Path(target).is_file):
             raise click.UsageError(
@@ -158,7 +174,7 @@ async def _origin(target: str, host_data: Sequence[str], attestation: str | None
                 "--unverified."
             )
         note(f"Measuring the images of {resource.key} in their registry …")
-        host_data = [(await derive(resource, token_file)).policy.host_data]
+        host_data = [(await derive(resource, readers_token(token_file, None))).policy.host_data]
     if attestation is None:
         if resource is None:
             raise click.UsageError("Give --attestation as well: the service that vouches for the group.")

@@ -11,9 +11,26 @@ from confidential_summarizer.policy.document import PolicyDocument
 
 def terms(document: PolicyDocument) -> Iterator[str]:
     """Say what the summarizers of a policy read and show, one sentence a line; none for a policy of something else."""
+    yield from files_read(document)
+    yield from what_is_shown(document)
+    yield from results_written(document)
+
+
+def files_read(document: PolicyDocument) -> Iterator[str]:
+    """Say which files the summarizers take, whoever writes the blobs."""
     for variables in _summarizers(document):
         yield from _content(variables)
+
+
+def what_is_shown(document: PolicyDocument) -> Iterator[str]:
+    """Say how much of a document its summaries may repeat."""
+    for variables in _summarizers(document):
         yield _guard(variables)
+
+
+def results_written(document: PolicyDocument) -> Iterator[str]:
+    """Say where results are written, and who can read them there."""
+    for variables in _summarizers(document):
         if "SUMMARIZER_OUTPUT" in variables:
             yield (
                 f"results are written to {variables['SUMMARIZER_OUTPUT']}, encrypted to "
@@ -23,7 +40,7 @@ def terms(document: PolicyDocument) -> Iterator[str]:
 
 def unpinned(document: PolicyDocument) -> tuple[str, ...]:
     """Return the sentences about files that whoever writes the blob can replace."""
-    return tuple(line for line in terms(document) if "not pinned" in line)
+    return tuple(line for line in files_read(document) if "not pinned" in line)
 
 
 def unguarded(document: PolicyDocument) -> tuple[str, ...]:

@@ -43,6 +43,21 @@ def sentences(document: PolicyDocument) -> list[str]:
     return lines
 
 
+def openings(document: PolicyDocument) -> list[str]:
+    """What lets whoever runs the group look into it; a policy for private text has none of it."""
+    found = []
+    if document.flags.allow_dump_stacks or document.flags.allow_runtime_logging:
+        found.append("the guest's stacks and logs can be read")
+    for container in document.containers:
+        name = container.name or container.id or "a container"
+        if container.exec_processes:
+            commands = "; ".join(" ".join(process.command) for process in container.exec_processes)
+            found.append(f"these can be run in {name}: {commands}")
+        if container.allow_stdio_access and container.name != "pause-container":
+            found.append(f"the output of {name} can be read")
+    return found
+
+
 def is_wildcard(rule: EnvRule) -> bool:
     """Whether a rule leaves a value open that the manifest, and not the platform, is responsible for."""
     return rule.strategy == "re2" and rule not in _PLATFORM

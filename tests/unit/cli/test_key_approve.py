@@ -1,70 +1,24 @@
 """`csum key approve` and `import --for`: nothing is approved that the data owner has not seen or named."""
 
 import hashlib
-from collections.abc import Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
+import click
 import pytest
 import yaml
 
-from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.cli import resources
-from confidential_summarizer.cli.key import approval
 from confidential_summarizer.release import build
 from confidential_summarizer.sealing import create_key_file, new_key
-from confidential_summarizer.targets.derive import derive
-from confidential_summarizer.targets.target import Derivation
-from tests.support.data_owner import Result, csum
-from tests.support.fakes import FakeVault, measured
-from tests.support.resources import ATTESTATION, document, spec
-
-KEY = "contracts-key"
-
-
-@asynccontextmanager
-async def no_identity():
-    yield None
+from tests.support.approving import KEY, approve, derived_with, host_data, resource_file, vault_in_process
+from tests.support.data_owner import csum
+from tests.support.fakes import FakeVault
+from tests.support.resources import ATTESTATION, VAULT, document, spec
 
 
 @pytest.fixture
 def vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeVault:
-    vault = FakeVault()
-    monkeypatch.setattr(approval, "credential", no_identity)
-    monkeypatch.setattr(approval, "KeyVault", lambda host, _identity, retries: vault.opened(host))
-    monkeypatch.setattr(resources, "derive_from_registry", derived_with("1"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return vault
-
-
-def derived_with(layer: str) -> Callable[..., Any]:
-    """Stand in for the registry: every image has one layer with this hash."""
-
-    async def work(resource: ConfidentialSummarizer, *, token_sha256: str | None = None) -> Derivation:
-        references = image_references(resource).items()
-        images = {name: measured(reference, layer=layer) for name, reference in references}
-        return derive(resource, images, token_sha256=token_sha256)
-
-    return work
-
-
-def resource_file(tmp_path: Path, **changes: Any) -> Path:
-    file = tmp_path / "contracts.yaml"
-    file.write_text(yaml.safe_dump(document(**changes)), encoding="utf-8")
-    return file
-
-
-def approve(file: Path, *options: str, answer: str = "") -> Result:
-    return csum("key", "approve", file, *options, "-o", "json", answer=answer)
-
-
-def host_data(file: Path) -> str:
-    """What the command itself says, of which the owner may have heard elsewhere."""
-    shown = approve(file, answer="n\n")
-    assert shown.code == 130
-    return next(line.split()[1] for line in shown.err.splitlines() if line.startswith("host-data "))
+    return vault_in_process(monkeypatch, tmp_path)
 
 
 def test_the_policy_is_shown_and_approved_only_after_a_yes(vault: FakeVault, tmp_path: Path) -> None:
@@ -72,9 +26,10 @@ def test_the_policy_is_shown_and_approved_only_after_a_yes(vault: FakeVault, tmp
     file = resource_file(tmp_path)
 
     refused = approve(file, answer="n\n")
-    assert refused.code == 130
+    assert refused.code == 1
+    assert "Not approved; nothing was changed." in refused.err
     assert vault.calls == []
-    assert "is PRIVILEGED" in refused.err
+    assert "PRIVILEGED" in refused.err
     assert "https://party2.blob.core.windows.net/sealed/contracts.img" in refused.err
 
     approved = approve(file, answer="y\n")
@@ -99,17 +54,16 @@ def test_a_second_approval_shows_what_changed(
 ) -> None:
     vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
     file = resource_file(tmp_path)
-    assert "Since the approval" not in approve(file, answer="y\n").err
-    assert "nothing changed" in approve(file, answer="y\n").err
+    assert "NEW: all of it" in approve(file, answer="y\n").err
+    assert "host-data" in approve(file, answer="y\n").err
 
     monkeypatch.setattr(resources, "derive_from_registry", derived_with("2"))
     changed = approve(resource_file(tmp_path, summarizer={"maxWords": 200}), answer="n\n").err
 
-    assert "changed:" in changed
-    assert "SUMMARIZER_MAX_WORDS=120" in changed
-    assert "SUMMARIZER_MAX_WORDS=200" in changed
-    assert "layers" in changed
-    assert "2" * 64 in changed
+    assert "NEW since" in changed
+    assert "summarizer, SUMMARIZER_MAX_WORDS: 120 → 200" in changed
+    assert "summarizer, the image's files: they differ" in changed
+    assert f"encfs@sha256:{'2' * 64}" in changed
 
 
 def test_a_policy_that_lets_others_look_in_is_called_dangerous(vault: FakeVault, tmp_path: Path) -> None:
@@ -157,12 +111,14 @@ def test_a_readers_token_is_part_of_what_is_approved(vault: FakeVault, tmp_path:
     assert "planted-token" not in shown.err + shown.out
 
 
-def test_an_import_for_a_resource_takes_names_vault_and_hash_from_it(vault: FakeVault, tmp_path: Path) -> None:
+def test_an_import_for_a_resource_takes_name_and_hash_from_it(vault: FakeVault, tmp_path: Path) -> None:
     key = new_key()
     create_key_file(tmp_path / "key", key)
 
     result = csum(
-        "key", "import", "--key", tmp_path / "key", "--for", resource_file(tmp_path), "-o", "json", answer="y\n"
+        *("key", "import", "--key", tmp_path / "key", "--for", resource_file(tmp_path), "-o", "json"),
+        *("--vault", VAULT, "--attestation", ATTESTATION),
+        answer="y\n",
     )
 
     assert result.code == 0, result.err
@@ -225,4 +181,87 @@ def test_a_line_break_at_the_end_of_a_token_file_is_no_part_of_the_token(vault: 
         shown.append(approve(file, "--token-file", str(tmp_path / "token"), answer="n\n").err)
 
     assert len(set(shown)) == 1
-    assert "SUMMARIZER_TOKEN_SHA256" in shown[0]
+    assert hashlib.sha256(b"t" * 64).hexdigest() in shown[0]
+
+
+def test_a_no_an_interruption_and_nobody_to_ask_end_differently(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path)
+
+    assert approve(file, answer="n\n").code == 1
+    unattended = approve(file)
+    assert unattended.code == 2
+    assert "--yes --expect-host-data" in unattended.err
+
+    def interrupted(*_arguments: object, **_options: object) -> bool:
+        raise click.Abort from KeyboardInterrupt()
+
+    monkeypatch.setattr(click, "confirm", interrupted)
+    assert approve(file).code == 130
+    assert vault.calls == []
+
+
+def test_an_approval_says_which_other_key_still_refuses(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    vault.add("models-key", build(["ff" * 32], [ATTESTATION]))
+    (documents,) = spec()["fileSystems"]
+    models = documents | {
+        "name": "models",
+        "role": "Models",
+        "contentSHA256": "a" * 64,
+        "key": documents["key"] | {"name": "models-key"},
+    }
+    file = resource_file(tmp_path, fileSystems=[documents, models])
+
+    told = "csum key approve legal/contracts --file-system models"
+    assert told in approve(file, answer="y\n").err
+    again = approve(file, answer="y\n")
+    assert (again.data["changed"], told in again.err) == (False, True)
+    assert told not in approve(file, "--file-system", "models", answer="y\n").err
+
+
+def test_the_hash_of_the_readers_token_is_enough(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path, access={"tokenSecretRef": {"name": "readers"}})
+    (tmp_path / "token").write_bytes(b"t" * 64)
+    digest = hashlib.sha256(b"t" * 64).hexdigest()
+
+    assert host_data(file, "--token-sha256", digest) == host_data(file, "--token-file", tmp_path / "token")
+    assert approve(file, "--token-sha256", "t" * 64).code == 3
+    assert approve(file, "--token-sha256", digest, "--token-file", tmp_path / "token").code == 2
+
+
+def test_an_approval_fits_on_three_screens_and_shows_the_whole_when_asked(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path)
+
+    short, whole = (approve(file, *options, answer="n\n").err for options in ((), ("--full",)))
+
+    assert len(short.splitlines()) <= 3 * 24
+    assert "SUMMARIZER_ENGINE" not in short
+    assert "summarizer has SUMMARIZER_ENGINE=auto" in whole
+
+
+def test_a_change_of_the_sealed_image_is_shown_as_what_it_is(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    assert approve(resource_file(tmp_path), answer="y\n").code == 0
+    (documents,) = spec()["fileSystems"]
+    moved = documents["blobURL"].replace("/sealed/", "/elsewhere/")
+
+    shown = approve(resource_file(tmp_path, fileSystems=[documents | {"blobURL": moved}]), answer="n\n").err
+
+    assert f"documents azure_url: {documents['blobURL']} → {moved}" in shown
+    assert "base64" not in shown
+
+
+def test_a_comparison_is_with_the_same_resource_whoever_else_uses_the_key(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    assert approve(resource_file(tmp_path), answer="y\n").code == 0
+    leases = document()
+    leases["metadata"]["name"] = "leases"
+    other = tmp_path / "leases.yaml"
+    other.write_text(yaml.safe_dump(leases), encoding="utf-8")
+
+    assert "NEW: all of it" in approve(other, answer="n\n").err

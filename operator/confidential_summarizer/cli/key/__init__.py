@@ -5,26 +5,25 @@ from pathlib import Path
 
 import click
 
+from confidential_summarizer.cli.approvals import Approvals
 from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.key.agreement import Agreement, agree, agreement_options
 from confidential_summarizer.cli.key.approval import (
-    add,
-    agree,
-    document,
-    get,
-    import_key,
-    recover_key,
-    remove,
-    report,
+    check_authority,
+    check_new,
+    check_place,
+    other_keys,
+    record,
     wanted_approval,
 )
 from confidential_summarizer.cli.key.files import OCT, RSA, describe_file, key_material, write_new_key
-from confidential_summarizer.cli.key.review import Approvals
+from confidential_summarizer.cli.key.vault import add, document, find, get, import_key, recover_key, remove, report
+from confidential_summarizer.cli.resources import readers_token, token_options
 from confidential_summarizer.hosts import checked_attestation
 from confidential_summarizer.release import DEFAULT_LABEL, build, checked_host_data, weaknesses
 
 _path = click.Path(path_type=Path)
 _vault_option = click.option("--vault", required=True, help="Host name of the vault, without https://.")
-_token_option = click.option("--token-file", type=_path, help="File with the readers' token, if the resource has one.")
 _kty_option = click.option(
     "--kty", type=click.Choice([OCT, RSA]), default=OCT, show_default=True, help="RSA-HSM for a Key Vault Premium."
 )
@@ -74,37 +73,43 @@ def show(name: str | None, vault: str | None, key_file: Path | None, as_hex: boo
 @key.command(name="import")
 @click.argument("name", required=False)
 @click.option("--name", "name_option", help="The same as NAME.")
-@click.option("--vault", help="Host name of the vault, without https://.  [default: as the resource says]")
+@_vault_option
 @click.option("--key", "key_file", type=_path, required=True, help="The file that `csum seal` or `csum key new` wrote.")
-@click.option("--attestation", multiple=True, help="Attestation service whose tokens are believed.")
+@click.option(
+    "--attestation", multiple=True, required=True, help="Host name of an attestation service that you believe."
+)
 @click.option("--host-data", multiple=True, help="Policy hash to let the key out to, checked elsewhere.")
-@click.option("--for", "resource_text", help="File or NAMESPACE/NAME of the resource: names, vault and hash are its.")
+@click.option("--for", "resource_text", help="File or NAMESPACE/NAME of the resource: its policy is derived.")
 @click.option("--file-system", help="Which of the resource's file systems.  [default: the documents]")
+@click.option("--new-version", is_flag=True, help="Replace the key of this name, and all that was approved for it.")
 @click.option("--immutable", is_flag=True, help="Fix the release policy for ever.")
 @click.option("--yes-forever", is_flag=True, help="Confirm --immutable: nobody can change the policy again.")
-@click.option("--yes", is_flag=True, help="Do not ask; needs --expect-host-data with --for.")
-@click.option("--expect-host-data", help="The hash that --for has to give.")
+@agreement_options
 @_kty_option
-@_token_option
+@token_options
 @output_option
 def import_(
     name: str | None,
     name_option: str | None,
-    vault: str | None,
+    vault: str,
     key_file: Path,
     attestation: tuple[str, ...],
     host_data: tuple[str, ...],
     resource_text: str | None,
     file_system: str | None,
+    new_version: bool,
     immutable: bool,
     yes_forever: bool,
-    yes: bool,
-    expect_host_data: str | None,
+    agreement: Agreement,
     kty: str,
     token_file: Path | None,
+    token_sha256: str | None,
     output: str,
 ) -> None:
-    """Import a key under NAME, bound to the groups that it is let out to."""
+    """Import a key under NAME, bound to the groups that it is let out to.
+
+    Vault and attestation service are yours to name: a resource that asks others is refused.
+    """
     if bool(host_data) == bool(resource_text):
         raise click.UsageError("Give either --host-data, or --for.")
     if immutable != yes_forever:
@@ -112,69 +117,76 @@ def import_(
             "An immutable policy needs both --immutable and --yes-forever: no later policy can then be approved, "
             "not even for a fixed bug."
         )
+    believed = [checked_attestation(host) for host in attestation]
     material = key_material(key_file, kty)
-    name, authorities, hashes = name or name_option, [checked_attestation(a) for a in attestation], list(host_data)
-    wanted = None
+    name, hashes, wanted = name or name_option, list(host_data), None
     if resource_text is not None:
-        wanted = asyncio.run(wanted_approval(resource_text, file_system, token_file))
-        name, vault = name or wanted.key, vault or wanted.vault
-        authorities = authorities or [wanted.attestation]
-        agree(wanted, expect_host_data, last=None, yes=yes)
-        hashes = [wanted.host_data]
-    if name is None or vault is None or not authorities:
-        raise click.UsageError("Give NAME, --vault and --attestation, or --for a resource that has them.")
-    imported = asyncio.run(import_key(vault, name, material, build(hashes, authorities), immutable=immutable))
+        token = readers_token(token_file, token_sha256)
+        wanted = asyncio.run(wanted_approval(resource_text, file_system, token))
+        check_place(wanted, vault=vault, key=name)
+        check_authority(wanted, believed, "--attestation")
+        name, hashes = wanted.key, [wanted.host_data]
+    if name is None:
+        raise click.UsageError("Give NAME, or --for a resource that has it.")
+    check_new(asyncio.run(find(vault, name)), vault, new_version=new_version)
     if wanted is not None:
-        Approvals(vault, name).record(wanted.derivation)
+        agree(wanted, agreement)
+    imported = asyncio.run(import_key(vault, name, material, build(hashes, believed), immutable=immutable))
+    if wanted is not None:
+        record(wanted)
     emit(document(imported), output)
 
 
 @key.command()
 @click.argument("target", required=False)
 @click.option("--file-system", help="Which of the resource's file systems.  [default: the documents]")
-@click.option("--vault", help="Host name of the vault.  [default: as the resource says]")
+@click.option("--vault", help="Host name of the vault.  [default: the approved one, or at first the resource's]")
 @click.option("--name", help="Name of the key.  [default: as the resource says]")
-@click.option("--attestation", multiple=True, help="Attestation service.  [default: as the resource or the key says]")
+@click.option(
+    "--add-authority", multiple=True, help="Host name of an attestation service to believe besides those of the key."
+)
 @click.option("--host-data", help="Approve this hash, checked elsewhere; without TARGET.")
-@click.option("--expect-host-data", help="Refuse any other hash than this.")
-@click.option("--yes", is_flag=True, help="Do not ask; needs --expect-host-data.")
-@_token_option
+@agreement_options
+@token_options
 @output_option
 def approve(
     target: str | None,
     file_system: str | None,
     vault: str | None,
     name: str | None,
-    attestation: tuple[str, ...],
+    add_authority: tuple[str, ...],
     host_data: str | None,
-    expect_host_data: str | None,
-    yes: bool,
+    agreement: Agreement,
     token_file: Path | None,
+    token_sha256: str | None,
     output: str,
 ) -> None:
     """Let a key out to the groups of TARGET, a resource's file or NAMESPACE/NAME.
 
-    The policy is derived here from the images in the registry; what it allows is shown, and what changed since the
-    last approval, before anything is approved.
+    The policy is derived here from the images in the registry. What is new since the last approval, what such a group
+    can see and what it can send is shown before anything is approved. Another vault than the approved one, an
+    attestation service that the key does not believe yet and a policy that lets the host look in end with exit code 6.
     """
     if (target is None) == (host_data is None):
         raise click.UsageError("Give either TARGET, or --host-data with --vault and --name.")
-    wanted = None
-    if target is not None:
-        wanted = asyncio.run(wanted_approval(target, file_system, token_file))
-        vault, name = vault or wanted.vault, name or wanted.key
-        present = asyncio.run(get(vault, name))
-        admitted = present.release_policy.host_data if present.release_policy else ()
-        agree(wanted, expect_host_data, last=Approvals(vault, name).last(admitted), yes=yes)
-        attestation = attestation or (wanted.attestation,)
-        host_data = wanted.host_data
-    if vault is None or name is None or host_data is None:
-        raise click.UsageError("--host-data needs --vault and --name.")
-    authorities = [checked_attestation(authority) for authority in attestation]
-    before, after = asyncio.run(add(vault, name, host_data, authorities))
-    if wanted is not None:
-        Approvals(vault, name).record(wanted.derivation)
-    report(vault, name, before, after, output)
+    added = [checked_attestation(host) for host in add_authority]
+    if target is None:
+        if vault is None or name is None or host_data is None:
+            raise click.UsageError("--host-data needs --vault and --name.")
+        before, after = asyncio.run(add(vault, name, host_data, added))
+        report(vault, name, before, after, output)
+        return
+    wanted = asyncio.run(wanted_approval(target, file_system, readers_token(token_file, token_sha256)))
+    check_place(wanted, vault=vault, key=name)
+    present = asyncio.run(get(wanted.vault, wanted.key))
+    believed = [*(present.release_policy.authorities if present.release_policy else ()), *added]
+    check_authority(wanted, believed, "--add-authority")
+    agree(wanted, agreement)
+    before, after = asyncio.run(add(wanted.vault, wanted.key, wanted.host_data, [wanted.attestation]))
+    record(wanted)
+    report(wanted.vault, wanted.key, before, after, output)
+    for other in asyncio.run(other_keys(wanted)):
+        warn(other)
 
 
 @key.command()
@@ -185,6 +197,7 @@ def approve(
 def revoke(name: str, vault: str, host_data: str, output: str) -> None:
     """Let the key NAME out to a policy no longer; groups that have the key keep it until they end."""
     before, after = asyncio.run(remove(vault, name, host_data))
+    Approvals().forget(vault, name, checked_host_data(host_data))
     report(vault, name, before, after, output)
     if checked_host_data(host_data) in before.host_data:
         note("Groups that already have the key keep it until they end: delete them.")

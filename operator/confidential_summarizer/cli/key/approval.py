@@ -1,28 +1,21 @@
-"""The steps of `csum key approve` and its relatives."""
+"""What a resource asks the data owner to approve, and what stops them before they look at it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
-from confidential_summarizer.azure.credentials import credential
-from confidential_summarizer.azure.keys import KeyMaterial, KeyVault, VaultKey, amend_release_policy
-from confidential_summarizer.cli.console import emit, note, warn
-from confidential_summarizer.cli.key.review import Approval, dangers, description, difference
+from confidential_summarizer.api.file_systems import FileSystem, KeyManagement
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.cli.approvals import Approval, Approvals, now
+from confidential_summarizer.cli.console import note, warn
+from confidential_summarizer.cli.key.vault import get
 from confidential_summarizer.cli.resources import choose_file_system, derive, find_resource
-from confidential_summarizer.errors import NotFound
-from confidential_summarizer.release import (
-    ReleasePolicy,
-    add_host_data,
-    checked_host_data,
-    compare,
-    remove_host_data,
-)
+from confidential_summarizer.errors import IntegrityError, SummarizerError
+from confidential_summarizer.release import admits
+from confidential_summarizer.release.grammar import authority_url
 from confidential_summarizer.targets.target import Derivation
-
-RETRIES = 4
-"""A person waits at the command line: let the SDK ride out a short outage."""
 
 
 @dataclass(frozen=True)
@@ -30,127 +23,151 @@ class WantedApproval:
     """What a resource asks the data owner to approve.
 
     Attributes:
+        resource: The resource, as the cluster admin wrote it.
+        file_system: The one whose key is wanted.
         derivation: The policy as it was derived here, from the images in the registry.
-        vault: Host name of the vault.
-        key: Name of the key.
-        attestation: Host name of the attestation service.
     """
 
+    resource: ConfidentialSummarizer
+    file_system: FileSystem
     derivation: Derivation
-    vault: str
-    key: str
-    attestation: str
 
     @property
     def host_data(self) -> str:
         """SHA-256 of the policy."""
         return self.derivation.policy.host_data
 
+    @property
+    def vault(self) -> str:
+        """Host name of the vault that its groups will ask."""
+        return self.file_system.key.vault
 
-async def wanted_approval(target: str, file_system: str | None, token_file: Path | None) -> WantedApproval:
-    """Derive from a resource what there is to approve."""
-    resource = await find_resource(target)
-    chosen = choose_file_system(resource, file_system).key
-    note(f"Measuring the images of {resource.key} in their registry …")
-    return WantedApproval(await derive(resource, token_file), chosen.vault, chosen.name, chosen.attestation)
+    @property
+    def key(self) -> str:
+        """Name of the key that its groups will ask for."""
+        return self.file_system.key.name
+
+    @property
+    def attestation(self) -> str:
+        """Host name of the attestation service that its groups will ask."""
+        return self.file_system.key.attestation
 
 
-def agree(wanted: WantedApproval, expected: str | None, *, last: Approval | None, yes: bool) -> None:
-    """Show what would be approved, and go on only if the data owner agrees.
+async def wanted_approval(target: str, file_system: str | None, token: str | None) -> WantedApproval:
+    """Derive from a resource what there is to approve.
 
     Args:
-        wanted: What would be approved.
-        expected: The only hash that is acceptable, if the data owner named one.
-        last: The approval to compare with.
-        yes: The data owner agreed beforehand, by naming the hash.
+        target: File or NAMESPACE/NAME of the resource.
+        file_system: Name of the file system; None for the documents.
+        token: SHA-256 of the readers' token, where the resource does not hold it.
+    """
+    resource = await find_resource(target)
+    chosen = choose_file_system(resource, file_system)
+    note(f"Measuring the images of {resource.key} in their registry …")
+    return WantedApproval(resource, chosen, await derive(resource, token))
+
+
+def check_place(wanted: WantedApproval, *, vault: str | None, key: str | None) -> None:
+    """Hold the resource's vault and key against what the owner names, or else approved before.
+
+    Args:
+        wanted: What the resource asks for.
+        vault: The vault that the owner named; the recorded one counts where they named none.
+        key: The key that the owner named, if they did.
 
     Raises:
-        click.ClickException: The hash is not the expected one.
-        click.Abort: The data owner does not agree.
+        IntegrityError: The resource's groups would ask another vault, or for another key.
     """
-    if yes and expected is None:
-        raise click.UsageError("--yes needs --expect-host-data: nobody has looked at the policy otherwise.")
-    note("The policy allows:")
-    for line in description(wanted.derivation):
-        note(f"  {line}")
-    if last is not None:
-        changes = difference(last, wanted.derivation)
-        outcome = "changed:" if changes else "nothing changed."
-        note(f"Since the approval of {last.time} ({last.host_data[:12]}…) {outcome}")
-        for line in changes:
-            note(f"  {line}")
-    for danger in dangers(wanted.derivation):
-        warn(danger)
-    note(f"host-data {wanted.host_data}")
-    if expected is not None and checked_host_data(expected) != wanted.host_data:
-        raise click.ClickException(
-            f"the policy's host-data is not the expected {expected}: nothing was approved. "
-            "An image, a setting or the resource differs."
+    subject = wanted.resource.key
+    if key is not None and key != wanted.key:
+        raise IntegrityError(f"{subject} asks for key {wanted.key}, and you named {key}: nothing was done.")
+    if vault is not None and vault != wanted.vault:
+        raise IntegrityError(
+            f"{subject} asks vault {wanted.vault} for key {wanted.key}, and you named {vault}: nothing was done. "
+            "Let the resource be corrected."
         )
-    if not yes:
-        click.confirm(f"Let key {wanted.key} out to such groups?", abort=True, err=True)
+    known = Approvals().of(subject, wanted.key)
+    if vault is None and known and known[-1].vault != wanted.vault:
+        raise IntegrityError(
+            f"{subject} asks vault {wanted.vault} for key {wanted.key}, which you approved in {known[-1].vault} "
+            f"before: nothing was done. If you moved the key there: --vault {wanted.vault}"
+        )
 
 
-async def get(vault: str, name: str) -> VaultKey:
-    """Return a key.
+def check_authority(wanted: WantedApproval, believed: Sequence[str], option: str) -> None:
+    """Hold the resource's attestation service against those that the owner believes.
+
+    Args:
+        wanted: What the resource asks for.
+        believed: Host names or URLs of attestation services.
+        option: How the owner names one more.
 
     Raises:
-        NotFound: There is none of that name.
+        IntegrityError: It is none of them.
     """
-    async with credential() as identity, KeyVault(vault, identity, retries=RETRIES) as client:
-        found = await client.get(name)
-    if found is None:
-        raise NotFound(f"Key {name} in {vault}: there is no such key. Import it with `csum key import`.")
-    return found
+    if authority_url(wanted.attestation) not in map(authority_url, believed):
+        raise IntegrityError(
+            f"{wanted.resource.key} lets attestation service {wanted.attestation} vouch for its groups; you believe "
+            f"{', '.join(believed) or 'none'}. Whoever sets up an attestation service decides what it says, so "
+            f"nothing was done. If you believe this one, too: {option} {wanted.attestation}"
+        )
 
 
-async def import_key(
-    vault: str, name: str, material: KeyMaterial, policy: ReleasePolicy, *, immutable: bool
-) -> VaultKey:
-    """Import key material under a release policy."""
-    async with credential() as identity, KeyVault(vault, identity, retries=RETRIES) as client:
-        return await client.import_key(name, material, policy, immutable=immutable)
+def record(wanted: WantedApproval) -> None:
+    """Keep on this machine what was approved: the next approval and `csum verify` compare with it."""
+    images = {name: measured.image.pinned for name, measured in wanted.derivation.images.items()}
+    policy = wanted.derivation.policy
+    Approvals().record(
+        Approval(
+            resource=wanted.resource.key,
+            vault=wanted.vault,
+            key=wanted.key,
+            attestation=wanted.attestation,
+            host_data=policy.host_data,
+            policy=policy.text,
+            images=images,
+            time=now(),
+        )
+    )
 
 
-async def recover_key(vault: str, name: str) -> None:
-    """Bring a deleted key back."""
-    async with credential() as identity, KeyVault(vault, identity, retries=RETRIES) as client:
-        await client.recover(name)
+async def other_keys(wanted: WantedApproval) -> tuple[str, ...]:
+    """Name the resource's other keys that do not let its groups in yet, each with what to do."""
+    found = []
+    for other in wanted.resource.spec.file_systems:
+        key = other.key
+        if key.management is KeyManagement.IMPORT or (key.vault, key.name) == (wanted.vault, wanted.key):
+            continue
+        command = f"csum key approve {wanted.resource.key} --file-system {other.name}"
+        try:
+            policy = (await get(key.vault, key.name)).release_policy
+        except SummarizerError as error:
+            found.append(f"The groups also need the key of {other.name}, which could not be looked at: {error}")
+            continue
+        if policy is None or not admits(policy, wanted.host_data, authority=key.attestation).admitted:
+            found.append(f"The groups also need key {key.name} of {key.vault}, which refuses them: {command}")
+    return tuple(dict.fromkeys(found))
 
 
-async def add(vault: str, name: str, host_data: str, authorities: Sequence[str]) -> tuple[ReleasePolicy, ReleasePolicy]:
-    """Admit a hash; return the release policy before and after."""
-    checked_host_data(host_data)
-    async with credential() as identity, KeyVault(vault, identity, retries=RETRIES) as client:
-        return await amend_release_policy(client, name, lambda policy: add_host_data(policy, host_data, authorities))
+def check_new(present: VaultKey | None, vault: str, *, new_version: bool) -> None:
+    """Stop an import that would replace a key, unless that is what it is for; say what is lost.
 
-
-async def remove(vault: str, name: str, host_data: str) -> tuple[ReleasePolicy, ReleasePolicy]:
-    """Admit a hash no longer; return the release policy before and after."""
-    checked_host_data(host_data)
-    async with credential() as identity, KeyVault(vault, identity, retries=RETRIES) as client:
-        return await amend_release_policy(client, name, lambda policy: remove_host_data(policy, host_data))
-
-
-def document(found: VaultKey) -> dict[str, object]:
-    """Return what is known of a key, as data; the vault never gives the key itself."""
-    policy = found.release_policy
-    return {
-        "id": found.id,
-        "kty": found.kty,
-        "enabled": found.enabled,
-        "deleted": found.deleted,
-        "exportable": found.exportable,
-        "immutable": found.immutable,
-        "authorities": list(policy.authorities) if policy else [],
-        "hostData": list(policy.host_data) if policy else [],
-        "claims": sorted({str(c) for rule in policy.rules for c in rule.other_conditions}) if policy else [],
-    }
-
-
-def report(vault: str, name: str, before: ReleasePolicy, after: ReleasePolicy, output: str) -> None:
-    """Say what became of the release policy."""
-    changes = compare(before, after).lines()
-    for line in changes or ("The release policy was so already; nothing was written.",):
-        note(line)
-    emit({"vault": vault, "key": name, "changed": bool(changes), "hostData": list(after.host_data)}, output)
+    Raises:
+        click.ClickException: The key exists.
+    """
+    if present is None or present.deleted:
+        return
+    hashes = present.release_policy.host_data if present.release_policy else ()
+    names = {one.host_data: one.resource for one in Approvals().all() if (one.vault, one.key) == (vault, present.name)}
+    approved = ", ".join(f"{value[:12]}… ({names.get(value, 'not of this machine')})" for value in hashes)
+    lost = (
+        f"Key {present.name} of {vault} exists (version {present.id.rpartition('/')[2]}). Importing under its name "
+        f"replaces its material, so that new groups cannot open images of the present key, and its release policy, "
+        f"which lets it out to: {approved or 'nobody'}."
+    )
+    if not new_version:
+        raise click.ClickException(
+            f"{lost} Nothing was changed. To let the key out to another policy: `csum key approve`. For other "
+            "material take another name; to replace it all the same: --new-version."
+        )
+    warn(lost)

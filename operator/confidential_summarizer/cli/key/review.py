@@ -1,20 +1,17 @@
-"""What a policy allows, in words, and what changed since it was approved last.
+"""What there is to decide in an approval, for somebody who reads no policies: what is new, what it sees, what it sends.
 
-The record of an approval is kept on the data owner's machine, so that the comparison trusts nobody else.
+Everything is read from the derived policy, which is what the guest enforces, and not from the resource.
 """
 
 import base64
 import json
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from confidential_summarizer.cli.terms import terms, unguarded, unpinned
-from confidential_summarizer.errors import SpecError
-from confidential_summarizer.policy.comparison import compare
-from confidential_summarizer.policy.description import is_wildcard, sentences
+from confidential_summarizer.cli.approvals import Approval
+from confidential_summarizer.cli.terms import files_read, results_written, terms, unguarded, unpinned, what_is_shown
+from confidential_summarizer.policy.comparison import Difference, compare
+from confidential_summarizer.policy.description import is_wildcard, openings, sentences
 from confidential_summarizer.policy.document import ContainerRules, PolicyDocument
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.targets.target import Derivation
@@ -22,115 +19,178 @@ from confidential_summarizer.targets.target import Derivation
 _LONGEST_VALUE = 200
 """Characters of a value that are shown; the whole value is in the policy (`csum render`)."""
 
-_SIDECAR_ARGUMENTS = "EncfsSideCarArgs="
+_SIDECAR = "EncfsSideCarArgs"
 """Where the file systems are said: base64 of JSON, shown decoded because it names blobs and keys."""
 
 
-def description(derivation: Derivation) -> tuple[str, ...]:
-    """Say what a policy allows, one fact a line, the most important first."""
+def review(derivation: Derivation, last: Approval | None) -> Iterator[str]:
+    """Say what there is to decide, the new first; a line that does not begin with a blank is a heading.
+
+    Args:
+        derivation: What would be approved.
+        last: What was approved last for the same resource, if anything was.
+    """
     document = parse_policy(derivation.policy.text)
-    images = (f"{name} is image {measured.image.reference}." for name, measured in derivation.images.items())
-    pinned = (line for container in document.containers for line in _pinned(container))
-    return (*sentences(document), *terms(document), *images, *pinned)
-
-
-def _pinned(container: ContainerRules) -> Iterator[str]:
-    name = container.name or container.id or "A container"
-    for rule in container.env_rules:
-        if rule.strategy == "string" and not is_wildcard(rule):
-            yield f"{name} has {_shown(rule.pattern)}"
-    for mount in container.mounts:
-        yield f"{name} mounts {mount.destination} ({', '.join(mount.options)})"
-
-
-def _shown(variable: str) -> str:
-    if variable.startswith(_SIDECAR_ARGUMENTS):
-        try:
-            decoded = base64.b64decode(variable.removeprefix(_SIDECAR_ARGUMENTS), validate=True).decode()
-        except ValueError:
-            decoded = "(not base64)"
-        return f"{_SIDECAR_ARGUMENTS}{decoded}"
-    if len(variable) <= _LONGEST_VALUE:
-        return variable
-    return f"{variable[:_LONGEST_VALUE]}… ({len(variable)} characters)"
+    if last is None:
+        yield "NEW: all of it. Nothing was approved for this resource on this machine before."
+    else:
+        changes = difference(last, derivation)
+        since = f"since {last.time} (host-data {last.host_data[:12]}…)"
+        yield f"NEW {since}:" if changes else f"NEW {since}: nothing."
+        yield from (f"  {line}" for line in changes)
+    yield "WHAT IT CAN SEE"
+    yield from (f"  {line}" for line in _seen(document))
+    yield "WHAT IT CAN SEND, AND WHERE"
+    yield from (f"  {line}" for line in _sent(document))
+    yield "WHAT RUNS"
+    yield from (f"  {line}" for line in _running(document, derivation))
 
 
 def dangers(derivation: Derivation) -> tuple[str, ...]:
     """Name what no policy for real text should allow."""
     document = parse_policy(derivation.policy.text)
     risks = (*unpinned(document), *unguarded(document))
-    if document.allows_debugging:
+    if openings(document):
         return ("Whoever runs the group can look into it. Do not approve this for real text.", *risks)
     return risks
 
 
-@dataclass(frozen=True)
-class Approval:
-    """One approval, as it is recorded.
-
-    Attributes:
-        host_data: SHA-256 of the policy.
-        policy: The policy's text.
-        time: When it was approved (RFC 3339).
-    """
-
-    host_data: str
-    policy: str
-    time: str
-
-
-class Approvals:
-    """The records of one key's approvals, in the user's state folder."""
-
-    def __init__(self, vault: str, key: str, home: Path | None = None) -> None:
-        """Choose the file; it is read and written later.
-
-        Args:
-            vault: The vault's host name.
-            key: The key's name.
-            home: The state folder; the user's where None.
-        """
-        root = home or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        self._file = root / "confidential-summarizer" / "approvals" / vault / f"{key}.json"
-
-    def last(self, admitted: Sequence[str]) -> Approval | None:
-        """Return the latest approval of a policy that the key still admits; None where there is no record.
-
-        Raises:
-            SpecError: The record is damaged.
-        """
-        kept = [approval for approval in self._all() if approval.host_data in admitted]
-        return kept[-1] if kept else None
-
-    def record(self, derivation: Derivation) -> None:
-        """Add an approval of a derived policy."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        approvals = [*self._all(), Approval(derivation.policy.host_data, derivation.policy.text, now)]
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".partial")
-        partial.write_text(json.dumps([asdict(approval) for approval in approvals], indent=1) + "\n", encoding="utf-8")
-        partial.replace(self._file)
-
-    def _all(self) -> list[Approval]:
-        if not self._file.exists():
-            return []
-        try:
-            return [Approval(**entry) for entry in json.loads(self._file.read_text(encoding="utf-8"))]
-        except (ValueError, TypeError):
-            raise SpecError(f"{self._file}: the record of approvals is damaged; move it away.") from None
+def description(derivation: Derivation) -> tuple[str, ...]:
+    """Say all that a policy allows, one fact a line."""
+    document = parse_policy(derivation.policy.text)
+    images = (f"{name} is image {measured.image.reference}." for name, measured in derivation.images.items())
+    pinned = (line for container in document.containers for line in _pinned(container))
+    return (*sentences(document), *terms(document), *images, *pinned)
 
 
 def difference(old: Approval, new: Derivation) -> tuple[str, ...]:
     """Return what the new policy says differently, one line for each thing; none if both allow the same."""
-    before, after = _documents(old.policy, new.policy.text)
-    return tuple(
-        f"{item.subject}, {item.field}: {_value(item.before)} → {_value(item.after)}" for item in compare(before, after)
-    )
+    before, after = parse_policy(old.policy), parse_policy(new.policy.text)
+    changes = compare(before, after)
+    variables = {name: (_variables(before, name), _variables(after, name)) for name in _names(before, after)}
+    lines = [line for name, (was, now) in variables.items() for line in _changed_variables(name, was, now)]
+    return (*lines, *(_line(change) for change in changes if not _is_pinned_variable(change)))
 
 
-def _documents(*texts: str) -> tuple[PolicyDocument, ...]:
-    return tuple(parse_policy(text) for text in texts)
+def _names(*documents: PolicyDocument) -> dict[str, None]:
+    """Return the names of the containers that each of the documents has."""
+    first, second = ({_name(container) for container in document.containers} for document in documents)
+    return dict.fromkeys(sorted(first & second))
+
+
+def _name(container: ContainerRules) -> str:
+    return container.name or container.id or "container"
+
+
+def _variables(document: PolicyDocument, name: str) -> dict[str, str]:
+    """Return the pinned variables of a container; the sidecar's argument as one value for each thing it says."""
+    found: dict[str, str] = {}
+    for container in document.containers:
+        if _name(container) != name:
+            continue
+        for rule in container.env_rules:
+            if rule.strategy == "string":
+                variable, _, value = rule.pattern.partition("=")
+                found |= _flat(file_systems(value)) if variable == _SIDECAR else {variable: value}
+    return found
+
+
+def _flat(value: object, path: str = "") -> dict[str, str]:
+    """Return a JSON value's parts by their path, file systems by the place where they are mounted."""
+    if isinstance(value, Mapping):
+        return {
+            name: part for key, item in value.items() for name, part in _flat(item, f"{path} {key}".strip()).items()
+        }
+    return {path: str(value)}
+
+
+def _changed_variables(container: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*was, *now}):
+        if was.get(name) != now.get(name):
+            yield f"{container}, {name}: {_value(was.get(name))} → {_value(now.get(name))}"
+
+
+def _is_pinned_variable(change: Difference) -> bool:
+    said = str(change.before if change.after is None else change.after)
+    return change.field == "env rule" and not said.removesuffix(" (required)").endswith(" (expression)")
+
+
+def _line(change: Difference) -> str:
+    if change.field == "layers":
+        return f"{change.subject}, the image's files: they differ"
+    return f"{change.subject}, {change.field}: {_value(change.before)} → {_value(change.after)}"
+
+
+def file_systems(argument: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the sidecar is told of each file system, by the place where it is mounted; nothing if unreadable."""
+    try:
+        entries = json.loads(base64.b64decode(argument, validate=True))["azure_filesystems"]
+        return {str(entry["mount_point"]): {k: v for k, v in entry.items() if k != "mount_point"} for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"(unreadable)": {"argument": argument}}
+
+
+def _seen(document: PolicyDocument) -> Iterator[str]:
+    for container in document.containers:
+        argument = {rule.name: rule.pattern.partition("=")[2] for rule in container.env_rules}.get(_SIDECAR)
+        for place, told in file_systems(argument).items() if argument is not None else ():
+            key = told.get("key", {})
+            yield f"{place.rpartition('/')[2]}: {told.get('azure_url')}"
+            yield (
+                f"  opened with key {key.get('kid')} of {key.get('akv', {}).get('endpoint')}, "
+                f"{'written, too' if told.get('read_write') else 'read only'}"
+            )
+    yield from files_read(document)
+    looking = openings(document)
+    yield f"WHOEVER RUNS IT CAN LOOK IN: {'; '.join(looking)}." if looking else "Whoever runs it cannot look in."
+
+
+def _sent(document: PolicyDocument) -> Iterator[str]:
+    for container in document.containers:
+        variables = {rule.name: rule.pattern.partition("=")[2] for rule in container.env_rules}
+        if "SUMMARIZER_DOCUMENTS" not in variables:
+            continue
+        token = variables.get("SUMMARIZER_TOKEN_SHA256")
+        readers = f"who has the token with SHA-256 {token}" if token else "ANYBODY who reaches the page"
+        names = " The documents' file names are shown." if variables.get("SUMMARIZER_SHOW_NAMES") == "true" else ""
+        yield f"Summaries go to {readers}.{names}"
+    yield from what_is_shown(document)
+    yield from results_written(document)
+    yield "No policy limits the network: what an image does with the text is as good as who made it (next)."
+
+
+def _running(document: PolicyDocument, derivation: Derivation) -> Iterator[str]:
+    for container in document.containers:
+        measured = derivation.images.get(container.name)
+        if measured is None and not container.allow_elevated:
+            continue  # the platform's pause container
+        image = str(measured.image.reference) if measured is not None else container.id or "part of the platform"
+        yield f"{_name(container)}: {image}"
+        if measured is not None and not measured.image.reference.pinned:
+            yield f"  (a tag, which names {measured.image.digest} today)"
+        user = container.user.user
+        who = "the image's user" if user.strategy == "any" else f"user {user.pattern}"
+        privileged = "PRIVILEGED, as " if container.allow_elevated else "as "
+        escalation = "" if container.no_new_privileges else ", may gain privileges"
+        yield f"  {privileged}{who}{escalation}"
+
+
+def _pinned(container: ContainerRules) -> Iterator[str]:
+    for rule in container.env_rules:
+        if rule.strategy == "string" and not is_wildcard(rule):
+            yield f"{_name(container)} has {_shown(rule.pattern)}"
+    for mount in container.mounts:
+        yield f"{_name(container)} mounts {mount.destination} ({', '.join(mount.options)})"
+
+
+def _shown(variable: str) -> str:
+    name, _, value = variable.partition("=")
+    return f"{name}={json.dumps(file_systems(value))}" if name == _SIDECAR else _shortened(variable)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"
 
 
 def _value(value: object) -> str:
-    return "nothing" if value is None else _shown(str(value))
+    return "nothing" if value is None else _shortened(str(value))

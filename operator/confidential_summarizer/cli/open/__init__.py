@@ -39,7 +39,6 @@ REFUSED = 1
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Local port.  [default: a free one]")
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
 @click.option("--get", "path", metavar="PATH", help="Print one answer of the page, such as /api/summaries, instead.")
-@click.option("--allow-debuggable", is_flag=True, help="Accept a guest whose memory the host can read; for test data.")
 @click.pass_context
 def open_page(
     context: click.Context,
@@ -48,24 +47,25 @@ def open_page(
     host_data: tuple[str, ...],
     policy_file: Path | None,
     attestation: str | None,
+    allow_debuggable: bool,
     token_file: Path | None,
     port: int,
     no_browser: bool,
     path: str | None,
-    allow_debuggable: bool,
 ) -> None:
     """Open the page behind TARGET, its URL or NAMESPACE/NAME in the cluster, over a verified channel.
 
-    Before the first byte, the group has to prove that it is what was approved, over the very connection; so has each
-    other group behind the same address, and every few minutes all over. What does not prove itself gets nothing.
+    Before the first byte, the group has to prove over the very connection that it is what you approved on this machine
+    (`csum key approve`), or what --host-data or --policy says; so has each other group behind the same address, and
+    every few minutes all over. What does not prove itself gets nothing.
     """
     if path is not None and not path.startswith("/"):
         raise click.UsageError("--get takes a path such as /api/summaries.")
-    question = question_of(target, resource, host_data, policy_file, attestation, token_file)
+    question = question_of(target, resource, host_data, policy_file, attestation, debuggable=allow_debuggable)
     token = _token(token_file)
     if allow_debuggable:
-        warn("A debuggable guest is acceptable: its host can read the text.")
-    peers = Peers(_prover(question, debuggable=allow_debuggable))
+        warn("A guest and a policy that let the host look in are acceptable: the host can read the text.")
+    peers = Peers(_prover(question))
     try:
         if path is not None:
             asyncio.run(_get(Channel(question.url, peers, token), path))
@@ -81,9 +81,9 @@ def open_page(
 open = open_page  # noqa: A001  the command's name, by which it is found
 
 
-def _prover(question: Question, *, debuggable: bool) -> Prove:
+def _prover(question: Question) -> Prove:
     async def prove() -> tuple[str, Verdict]:
-        _, peer, verdict = await ask(question, debuggable=debuggable)
+        _, peer, verdict = await ask(question)
         return peer, verdict
 
     return prove
