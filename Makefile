@@ -41,7 +41,7 @@ lint: setup ## ruff, mypy, import contracts; Python alone
 	@$(BIN)/lint-imports
 
 lint-chart: setup ## helm lint; builds helm once
-	@$(BIN)/python -m azure_sandbox.helm lint charts/confidential-summarizer
+	@$(BIN)/python -m azure_sandbox.built_programs helm lint charts/confidential-summarizer
 
 format: setup ## rewrite the code in the house style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -2,12 +2,13 @@
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from azure_sandbox.base_image import base
-from azure_sandbox.golang import Report
 from azure_sandbox.image_build import Image, ImageBuilder
 from azure_sandbox.names import REGISTRY
+from azure_sandbox.progress import Report, SideBySide
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.spec import Sidecars
 from confidential_summarizer.blueprint import SKR_IMAGE
@@ -29,7 +30,19 @@ PACKAGES = (
     "python3-cffi-backend",  # python3-cryptography asks for it by a virtual name, which debootstrap does not know
     "python3-cryptography",
 )
-"""For all three images: one base layer is packed, pushed, measured and unpacked once."""
+"""For all three images."""
+
+
+def download(state: SandboxState, report: Report) -> None:
+    """Fetch what the images are made of, which needs nothing of the sandbox.
+
+    Raises:
+        SpecError: debootstrap is not installed, or the user is not root.
+        TransientError: A download failed.
+    """
+    with SideBySide(report) as parts:
+        parts.start(partial(_base, state))
+        parts.start(partial(_wheels, state))
 
 
 def build_images(state: SandboxState, report: Report) -> str:
@@ -53,7 +66,7 @@ def build_images(state: SandboxState, report: Report) -> str:
 def publish_sidecars(state: SandboxState, report: Report) -> tuple[str, str]:
     """Build and push the stand-ins for encfs and skr under the real images' names; return their digests."""
     builder = ImageBuilder(state, report)
-    root = base("csum-base", PACKAGES, state, report)
+    root = _base(state, report)
     with tempfile.TemporaryDirectory() as authority:
         shutil.copy(state.ca / "ca.pem", authority)
         encfs, skr = (
@@ -77,8 +90,8 @@ def publish_summarizer(state: SandboxState, report: Report) -> str:
         reference=f"{SUMMARIZER_IMAGE}:{TAG}",
         containerfile=WORKLOAD / "Containerfile",
         context=WORKLOAD,
-        base=base("csum-base", PACKAGES, state, report),
-        contexts={"wheels": wheels_for("workload", requirements_of("workload"), state, report)},
+        base=_base(state, report),
+        contexts={"wheels": _wheels(state, report)},
         files=("summarizer",),
         reusable=True,
     )
@@ -92,9 +105,18 @@ def publish_operator(state: SandboxState, report: Report) -> str:
         reference=f"{OPERATOR_IMAGE}:{TAG}",
         containerfile=ROOT / "operator" / "Containerfile",
         context=ROOT / "operator",
-        base=base("csum-base", PACKAGES, state, report),
+        base=_base(state, report),
         contexts={"wheels": wheels_for("operator", requirements, state, report)},
         files=("confidential_summarizer",),
         reusable=True,
     )
     return f"{OPERATOR_IMAGE}@{ImageBuilder(state, report).publish(image)}"
+
+
+def _base(state: SandboxState, report: Report) -> Path:
+    """All three images start from it, so it is packed, pushed, measured and unpacked once."""
+    return base("csum-base", PACKAGES, state, report)
+
+
+def _wheels(state: SandboxState, report: Report) -> Path:
+    return wheels_for("workload", requirements_of("workload"), state, report)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from azure_sandbox.golang import Report
+from azure_sandbox.progress import Report
 from confidential_summarizer.errors import SpecError, TransientError
 
 NEEDED = ("torch", "transformers")

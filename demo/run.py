@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ import yaml
 
 from azure_sandbox import lifecycle
 from azure_sandbox.azure.principals import OWNER, Principals
-from azure_sandbox.helm import find_helm
 from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, TENANT, VAULT
+from azure_sandbox.progress import Report, SideBySide, now_and_then
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import GRANT_PLURAL, GROUP
 from confidential_summarizer.errors import SummarizerError, TransientError
 from confidential_summarizer.sealing import read_manifest
 from demo import operator_process
-from demo.images import SUMMARIZER_IMAGE, TAG, build_images
+from demo.images import SUMMARIZER_IMAGE, TAG, build_images, download
 from demo.model import prepare_model
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,9 @@ class Demo:
     def run(self, model: str | None) -> bool:
         """Run it all; True if every document has a summary made from sealed text."""
         self.say("Starting the sandbox: Kubernetes, a registry, blobs, and stand-ins for what only Azure has")
-        lifecycle.up(self.state, self.progress)
+        with SideBySide(self.progress) as parts:
+            parts.start(partial(lifecycle.up, self.state))
+            parts.start(partial(download, self.state))
         self.say("Building and pushing the images")
         image = build_images(self.state, self.progress)
         name = self.prepare_data(model)
@@ -83,9 +86,8 @@ class Demo:
     def install(self, image: str, model: str | None) -> None:
         """Be the cluster admin: install the chart, then start the operator with the rights that it gives."""
         self.say("The cluster admin installs the chart")
-        helm = find_helm(self.state, self.progress)
         self.admin(
-            helm, "upgrade", "--install", "confidential-summarizer", ROOT / "charts" / "confidential-summarizer",
+            "helm", "upgrade", "--install", "confidential-summarizer", ROOT / "charts" / "confidential-summarizer",
             "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
             # No node of the sandbox runs pods of its own: the operator runs here, as the chart's service account.
             "--set", "replicas=0",
@@ -174,10 +176,13 @@ class Demo:
         """Print a headline with the seconds since the start."""
         print(f"\n[{time.monotonic() - self.started:4.0f} s] {text}", flush=True)
 
-    def progress(self, line: str) -> None:
-        """Print a step; on a terminal each overwrites the one before."""
-        end = "\r" if sys.stdout.isatty() else "\n"
-        print(f"  {line[:110]:110}", end=end, flush=True)
+    @cached_property
+    def progress(self) -> Report:
+        """Prints a step; on a terminal each overwrites the one before."""
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 3
+            return lambda line: print(f"  {line[:width]:{width}}", end="\r", flush=True)
+        return now_and_then(lambda line: print(f"  {line}", flush=True))
 
     def _run(
         self,

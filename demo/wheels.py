@@ -12,8 +12,8 @@ import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from azure_sandbox.golang import Report
 from azure_sandbox.programs import run_program
+from azure_sandbox.progress import Report
 from azure_sandbox.state import SandboxState, cache_directory, locked
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from azure_sandbox.golang import Report
 from azure_sandbox.programs import find_program, run_program
+from azure_sandbox.progress import Report
 from azure_sandbox.state import SandboxState, cache_directory, locked
 from confidential_summarizer.errors import SpecError, TransientError
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from azure_sandbox import processes
 from azure_sandbox.certificates import CertificateAuthority
-from azure_sandbox.golang import Report
 from azure_sandbox.names import BLOB_ACCOUNT
 from azure_sandbox.processes import Command
 from azure_sandbox.programs import find_program, run_program
+from azure_sandbox.progress import Report
 from azure_sandbox.registry import accepts
 from azure_sandbox.state import SandboxState, cache_directory, locked
 

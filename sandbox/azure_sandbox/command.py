@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +17,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from azure_sandbox.progress import Report, now_and_then
 from confidential_summarizer.cli.console import emit, note, output_option
 from confidential_summarizer.errors import SpecError
 
 if TYPE_CHECKING:
     from azure_sandbox.state import SandboxState
-
-REPEAT_SECONDS = 10.0
-"""How often a step that counts is shown where the output is no terminal."""
 
 FOLLOW_SECONDS = 0.5
 
@@ -136,11 +134,9 @@ def logs(name: str, lines: int, follow: bool) -> None:
 
 
 def _link_commands(state: "SandboxState") -> None:
-    """Put what was installed beside this program, and helm once it is built, where the shell's PATH will lead."""
-    from azure_sandbox.helm import built_helm
-
+    """Put what was installed beside this program where the shell's PATH will lead."""
     beside = Path(sys.executable).parent
-    for command in (beside / "csum", beside / "kubectl-csum", built_helm()):
+    for command in (beside / "csum", beside / "kubectl-csum"):
         if command.exists():
             state.link_command(command)
 
@@ -152,19 +148,10 @@ def _state() -> "SandboxState":
 
 
 @contextmanager
-def _steps() -> Iterator[Callable[[str], None]]:
+def _steps() -> Iterator[Report]:
     """Show steps on stderr: the present one with a spinner on a terminal, else each one once, counts now and then."""
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         with Console(stderr=True).status("") as spinner:
             yield spinner.update
         return
-    topic, shown = "", 0.0
-
-    def tell(step: str) -> None:
-        nonlocal topic, shown
-        is_new = step.partition(", ")[0] != topic
-        if is_new or time.monotonic() - shown > REPEAT_SECONDS:
-            topic, shown = step.partition(", ")[0], time.monotonic()
-            note(step)
-
-    yield tell
+    yield now_and_then(note)

@@ -5,11 +5,11 @@ import ssl
 from pathlib import Path
 
 from azure_sandbox import processes
+from azure_sandbox.built_programs import build_programs, built_program
 from azure_sandbox.cluster_certificates import ClusterCertificates
-from azure_sandbox.golang import Report
 from azure_sandbox.kubeconfig import write_kubeconfig
-from azure_sandbox.kubernetes_binaries import find_programs
 from azure_sandbox.processes import Command
+from azure_sandbox.progress import Report
 from azure_sandbox.state import SandboxState
 
 SERVICE_RANGE = "10.96.0.0/16"
@@ -49,17 +49,16 @@ class ControlPlane:
             SpecError: The programs cannot be had here.
             TransientError: The build, or a start, did not succeed in time.
         """
-        programs = find_programs(self.state, report)
+        build_programs(self.state, report)
         self._write_kubeconfigs()
-        self.state.link_command(programs["kubectl"])
         report("control plane: starting etcd")
-        processes.start(self.state, self._etcd(programs["etcd"]))
+        processes.start(self.state, self._etcd())
         report("control plane: starting the API server")
-        processes.start(self.state, self._api_server(programs["kube-apiserver"]))
+        processes.start(self.state, self._api_server())
         processes.wait_until(self.state, "kube-apiserver", self.is_ready, READY_SECONDS, "the API server")
         report("control plane: starting the controllers")
-        processes.start(self.state, self._controller_manager(programs["kube-controller-manager"]))
-        processes.start(self.state, self._scheduler(programs["kube-scheduler"]))
+        processes.start(self.state, self._controller_manager())
+        processes.start(self.state, self._scheduler())
         processes.wait_until(
             self.state, "kube-controller-manager", self._admits_pods, READY_SECONDS, "service account `default`"
         )
@@ -108,7 +107,7 @@ class ControlPlane:
     def _kubeconfig(self, user: str) -> Path:
         return self.state.cluster / f"{user.removeprefix('system:')}.kubeconfig"
 
-    def _etcd(self, program: Path) -> Command:
+    def _etcd(self) -> Command:
         # TLS with client certificates also between these two: any user of the machine can open a loopback port.
         leaf, authority = self.certificates.server("etcd"), self.certificates.authority
         client = f"https://127.0.0.1:{self.state.port('etcd')}"
@@ -116,7 +115,7 @@ class ControlPlane:
         return Command(
             "etcd",
             [
-                str(program),
+                str(built_program("etcd")),
                 "--name=sandbox",
                 f"--data-dir={self.state.cluster / 'etcd'}",
                 f"--listen-client-urls={client}",
@@ -137,7 +136,7 @@ class ControlPlane:
             ],
         )
 
-    def _api_server(self, program: Path) -> Command:
+    def _api_server(self) -> Command:
         serving = self.certificates.server("kube-apiserver")
         to_etcd = self.certificates.client("kube-apiserver-etcd-client")
         to_node = self.certificates.client(KUBELET_CLIENT)
@@ -145,7 +144,7 @@ class ControlPlane:
         return Command(
             "kube-apiserver",
             [
-                str(program),
+                str(built_program("kube-apiserver")),
                 "--bind-address=127.0.0.1",
                 f"--secure-port={self.state.port('apiserver')}",
                 "--endpoint-reconciler-type=none",  # a loopback address is refused as an endpoint
@@ -171,12 +170,12 @@ class ControlPlane:
             ],
         )
 
-    def _controller_manager(self, program: Path) -> Command:
+    def _controller_manager(self) -> Command:
         accounts = self.certificates.service_account_keys()
         return Command(
             "kube-controller-manager",
             [
-                str(program),
+                str(built_program("kube-controller-manager")),
                 f"--kubeconfig={self._kubeconfig('system:kube-controller-manager')}",
                 "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={accounts.key}",
@@ -188,11 +187,11 @@ class ControlPlane:
             ],
         )
 
-    def _scheduler(self, program: Path) -> Command:
+    def _scheduler(self) -> Command:
         return Command(
             "kube-scheduler",
             [
-                str(program),
+                str(built_program("kube-scheduler")),
                 f"--kubeconfig={self._kubeconfig('system:kube-scheduler')}",
                 "--leader-elect=false",
                 "--secure-port=0",

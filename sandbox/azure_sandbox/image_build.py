@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from azure_sandbox.golang import Report
 from azure_sandbox.programs import find_program, run_program
+from azure_sandbox.progress import Report
 from azure_sandbox.state import SandboxState, cache_directory, locked, write_private
 from confidential_summarizer.errors import TransientError
 

@@ -13,12 +13,11 @@ from typing import Literal
 
 from azure_sandbox import blobs, processes, registry, virtual_node
 from azure_sandbox.blobs import Blobs
+from azure_sandbox.built_programs import build_programs
 from azure_sandbox.control_plane import START_ORDER, ControlPlane
-from azure_sandbox.golang import Report, build
-from azure_sandbox.guest.programs import MODULE as GUEST_PROGRAMS
 from azure_sandbox.kubeconfig import read_kubeconfig
-from azure_sandbox.kubernetes_binaries import find_kubectl
 from azure_sandbox.processes import Command
+from azure_sandbox.progress import Report, SideBySide
 from azure_sandbox.registry import Registry, accepts
 from azure_sandbox.state import SandboxState, is_free, locked, write_private
 from azure_sandbox.virtual_node import VirtualNode
@@ -110,14 +109,18 @@ def up(state: SandboxState, report: Report, kubeconfig: Path | None = None) -> N
             _external_marker(state).touch()
             write_private(state.kubeconfig, kubeconfig.read_text())
         _free_ports(state, report)
-        build(GUEST_PROGRAMS, state.outside_environment(), report)
-        for part in (Registry(state), Blobs(state), StandIns(state)):
-            part.up(report)
-        if kubeconfig is None:
-            ControlPlane(state).up(report)
-        else:
-            state.link_command(find_kubectl(state, report))
+        with SideBySide(report) as parts:
+            parts.start(Blobs(state).up)
+            parts.start(partial(_up_azure, state))
+            parts.start(ControlPlane(state).up if kubeconfig is None else partial(build_programs, state))
         VirtualNode(state, own_cluster=kubeconfig is None).up(report)
+
+
+def _up_azure(state: SandboxState, report: Report) -> None:
+    """The stand-ins go on at once with the groups that ran, which need images and the guest's programs."""
+    Registry(state).up(report)
+    build_programs(state, report)
+    StandIns(state).up(report)
 
 
 def _require_checkout() -> None:

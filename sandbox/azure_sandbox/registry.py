@@ -6,9 +6,9 @@ import yaml
 
 from azure_sandbox import processes
 from azure_sandbox.certificates import CertificateAuthority
-from azure_sandbox.golang import Report
 from azure_sandbox.processes import Command
 from azure_sandbox.programs import find_program
+from azure_sandbox.progress import Report
 from azure_sandbox.state import SandboxState, write_private
 
 NAME = "registry"

@@ -7,7 +7,7 @@ Everything lies under one home folder, so that removing that folder removes the 
 ├── ca/           the sandbox's certificate authority; bundle.pem is what SSL_CERT_FILE names
 ├── logs/         one <process>.log for each process
 ├── run/          one <process>.pid for each process, and unix sockets
-├── bin/          kubectl, csum, kubectl-csum and, once it is built, helm, as links
+├── bin/          kubectl, helm, csum and kubectl-csum, as links
 ├── cluster/      certificates of the control plane, and etcd's data
 ├── registry/     the OCI registry's blobs
 ├── blobs/        Azurite's data, and the blob account's key
@@ -130,8 +130,9 @@ class SandboxState:
         self.bin.mkdir(parents=True, exist_ok=True)
         link = self.bin / command.name
         if not link.is_symlink() or link.readlink() != command:
-            link.unlink(missing_ok=True)
-            link.symlink_to(command)
+            with tempfile.TemporaryDirectory(dir=self.bin) as folder:
+                (Path(folder) / command.name).symlink_to(command)
+                (Path(folder) / command.name).replace(link)
 
     def port(self, service: str) -> int:
         """The port on 127.0.0.1 of one of `SERVICES`, or of a process that was added; chosen when first asked for."""

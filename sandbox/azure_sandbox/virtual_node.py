@@ -5,20 +5,19 @@ from pathlib import Path
 import yaml
 
 from azure_sandbox import processes
+from azure_sandbox.built_programs import built_program
 from azure_sandbox.cluster_certificates import ClusterCertificates
 from azure_sandbox.control_plane import KUBELET_CLIENT
-from azure_sandbox.golang import GoModule, Report, build
 from azure_sandbox.kubeconfig import write_kubeconfig
 from azure_sandbox.names import CLIENT_ID, CLIENT_SECRET, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VIRTUAL_NODE
 from azure_sandbox.processes import Command
 from azure_sandbox.programs import run_program
+from azure_sandbox.progress import Report
 from azure_sandbox.registry import accepts
 from azure_sandbox.state import SandboxState
 
 NAME = "virtual-node"
 USER = "sandbox:virtual-node"
-
-MODULE = GoModule(name="virtualnode", version="0.1", source=Path(__file__).parent.parent / "virtualnode")
 
 SUBNET = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.Network"
@@ -55,14 +54,13 @@ class VirtualNode:
         """Start it, unless it runs, and wait until the API server has the node as ready.
 
         Raises:
-            SpecError: The module's source is not there.
-            TransientError: The build or the start did not succeed.
+            SpecError: The program is not built.
+            TransientError: The start did not succeed.
         """
-        program = build(MODULE, self.state.outside_environment(), report) / "virtualnode"
         if processes.running(self.state, NAME) and self.is_ready():
             return
         report("virtual node: starting")
-        processes.start(self.state, self._command(program))
+        processes.start(self.state, self._command())
         processes.wait_until(self.state, NAME, self.is_ready, READY_SECONDS, f"node {VIRTUAL_NODE}")
 
     def is_ready(self) -> bool:
@@ -73,9 +71,9 @@ class VirtualNode:
         answer = self._kubectl("get", "node", VIRTUAL_NODE, "--ignore-not-found", "-o", query).split()
         return answer[:1] == ["True"] and "node.kubernetes.io/not-ready" not in answer
 
-    def _command(self, program: Path) -> Command:
+    def _command(self) -> Command:
         arguments = [
-            str(program),
+            str(built_program("virtualnode")),
             f"--node={VIRTUAL_NODE}",
             f"--kubeconfig={self._kubeconfig()}",
             f"--listen=127.0.0.1:{self.state.port('kubelet')}",

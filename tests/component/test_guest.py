@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from azure_sandbox.attester import Attester
+from azure_sandbox.built_programs import MODULE
 from azure_sandbox.golang import build
 from azure_sandbox.guest import create_guest
 from azure_sandbox.guest.api import Denied, GroupNetwork, Guest, ImageInaccessible, ImagePullFailed, InitContainerFailed
 from azure_sandbox.guest.group import GroupGuest
-from azure_sandbox.guest.programs import MODULE
 from confidential_summarizer.measurement.cache import MemoryCache
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.policy.container_group import container_group_policy

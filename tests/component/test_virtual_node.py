@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import ssl
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from azure_sandbox import lifecycle, processes, virtual_node
-from azure_sandbox.golang import find_go
 from azure_sandbox.names import VIRTUAL_NODE
 from azure_sandbox.processes import Command
 from azure_sandbox.state import SandboxState
@@ -210,13 +208,3 @@ def test_the_registry_answers_under_azures_names(state, host):
     )
     with opener.open(f"https://{host}/v2/", timeout=10) as answer:
         assert answer.status == 200
-
-
-def test_the_modules_own_tests_pass():
-    """Go's tests and vet of the node's module, with whichever Go the builds use."""
-    go, environment = find_go(dict(os.environ), quiet), {**os.environ, "GOFLAGS": "-buildvcs=false -mod=readonly"}
-    for command in (["vet", "./..."], ["test", "./..."]):
-        done = subprocess.run(
-            [go, *command], cwd=virtual_node.MODULE.source, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr

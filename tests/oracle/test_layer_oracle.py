@@ -1,4 +1,4 @@
-"""Ours against the real converter, tar by tar: root hash, digest of the whole file system, and whether it is refused."""
+"""Ours against the real converter, tar by tar: root hash, digest of the tar, and whether it is refused."""
 
 import hashlib
 import json
@@ -35,10 +35,11 @@ MEANINGS = {
 """What both say of the same cause."""
 
 
-def reference(binary: Path, paths: list[Path]) -> list[dict[str, str]]:
-    """What the real converter says of each tar."""
-    done = subprocess.run([binary], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def reference(binary: Path, data: bytes, scratch: Path) -> dict[str, str]:
+    """What the real converter says of a tar."""
+    done = subprocess.run([binary, scratch], input=data, capture_output=True, check=True)
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer
 
 
 def ours(data: bytes) -> dict[str, str]:
@@ -48,7 +49,7 @@ def ours(data: bytes) -> dict[str, str]:
         convert(ByteStream(data[start : start + CHUNK] for start in range(0, len(data), CHUNK)), tree)
     except UnhashableLayer as error:
         return {"error": str(error)}
-    return {"roothash": tree.root().hex()}
+    return {"root_hash": tree.root().hex(), "diff_id": f"sha256:{hashlib.sha256(data).hexdigest()}"}
 
 
 def same_meaning(theirs: str, mine: str) -> bool:
@@ -60,17 +61,14 @@ def same_meaning(theirs: str, mine: str) -> bool:
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
 def test_random_tars_hash_and_fail_as_with_the_real_converter(layerhash: Path, tmp_path: Path, first: int) -> None:
     seeds = range(first, min(first + BATCH, SEEDS))
-    data = {seed: RandomTar(seed).make() for seed in seeds}
-    paths = [tmp_path / f"{seed}.tar" for seed in seeds]
-    for seed, path in zip(seeds, paths, strict=True):
-        path.write_bytes(data[seed])
     wrong = {}
     hashed = 0
-    for seed, theirs in zip(seeds, reference(layerhash, paths), strict=True):
-        mine = ours(data[seed])
-        if "roothash" in theirs:
+    for seed in seeds:
+        data = RandomTar(seed).make()
+        theirs, mine = reference(layerhash, data, tmp_path), ours(data)
+        if "root_hash" in theirs:
             hashed += 1
-            if mine.get("roothash") != theirs["roothash"]:
+            if mine != theirs:
                 wrong[seed] = (theirs, mine)
         elif "error" not in mine or not same_meaning(theirs["error"], mine["error"]):
             wrong[seed] = (theirs, mine)

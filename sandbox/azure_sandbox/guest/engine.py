@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from azure_sandbox.built_programs import built_program
 from azure_sandbox.guest.api import Denied
 from azure_sandbox.guest.plan import INVALID_POLICY
-from azure_sandbox.guest.programs import find_program
 from confidential_summarizer.errors import TransientError
 from confidential_summarizer.policy.document import Capabilities
 
@@ -53,7 +53,7 @@ class Engine:
             SpecError: The program is not built.
             TransientError: It ended early.
         """
-        program = find_program("guestpolicy")
+        program = built_program("guestpolicy")
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             program, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, limit=LONGEST_ANSWER,

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from azure_sandbox.built_programs import built_program
 from azure_sandbox.guest.api import ImageInaccessible, ImagePullFailed
 from azure_sandbox.guest.machine import MEMORY, Machine, last_line
-from azure_sandbox.guest.programs import find_program
 from confidential_summarizer.errors import AccessDenied, ImageError, IntegrityError, SummarizerError
 from confidential_summarizer.registry import (
     Anonymous,
@@ -102,7 +102,7 @@ class Images:
 
     async def _layer(self, image: ResolvedImage, layer: LayerDescriptor, machine: Machine, folder: Path) -> Layer:
         subject = f'Failed to pull image "{image.original}": layer {layer.digest}'
-        layerhash = [str(find_program("layerhash")), str(MEMORY)]
+        layerhash = [str(built_program("layerhash")), str(MEMORY)]
         unpacking = await machine.spawn("azure_sandbox.guest.unpack", [str(folder)])
         measuring = await machine.spawn_program(layerhash)
         try:

@@ -1,7 +1,7 @@
 """What a container group's body asks of the guest, as values. Pure.
 
 Field names: Microsoft.ContainerInstance/containerGroups 2023-05-01. `args` and `subPath` are ours: they carry what a
-pod says and Resource Manager has no field for (sandbox/virtualnode).
+pod says and Resource Manager has no field for (sandbox/programs/virtualnode).
 """
 
 import base64

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import re
 import stat
 
 import pytest
@@ -11,13 +12,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from azure_sandbox import cluster_certificates, kubernetes_binaries
+from azure_sandbox import cluster_certificates
+from azure_sandbox.built_programs import HELM_VERSION, KUBERNETES_VERSION, MODULE
 from azure_sandbox.cluster_certificates import ClusterCertificates
 from azure_sandbox.golang import GoModule, build
 from azure_sandbox.kubeconfig import read_kubeconfig, write_kubeconfig
-from azure_sandbox.kubernetes_binaries import PROGRAMS, VERSION, find_kubectl, find_programs
-from azure_sandbox.state import SandboxState
-from azure_sandbox.virtual_node import MODULE as VIRTUAL_NODE_MODULE
 from confidential_summarizer.errors import SpecError
 
 
@@ -28,18 +27,6 @@ def certificates(tmp_path):
 
 def load(path):
     return x509.load_pem_x509_certificate(path.read_bytes())
-
-
-def program(folder, name, answer=""):
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    path.chmod(0o755)
-    return path
-
-
-def refuse_to_build(*_):
-    raise AssertionError("nothing has to be built")
 
 
 def test_a_server_certificate_is_good_for_loopback_and_for_the_clusters_names(certificates):
@@ -101,53 +88,15 @@ def test_a_kubeconfig_that_leads_nowhere_is_refused(tmp_path, content):
         read_kubeconfig(tmp_path / "kubeconfig")
 
 
-def test_programs_named_by_kubebuilder_assets_come_first_and_the_rest_is_built(tmp_path, monkeypatch):
-    named = {name: program(tmp_path / "assets", name) for name in ("etcd", "kube-apiserver", "kubectl")}
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "assets"))
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr(kubernetes_binaries, "build", lambda *_: tmp_path / "built")
-    found = find_programs(SandboxState(tmp_path), print)
-    built = {name: tmp_path / "built" / name for name in PROGRAMS}
-    assert found == {**built, **named}
+def test_the_versions_are_those_of_the_go_module():
+    text = (MODULE.source / "go.mod").read_text()
+    assert f"k8s.io/kubernetes v{KUBERNETES_VERSION}\n" in text
+    assert f"helm.sh/helm/v4 v{HELM_VERSION}\n" in text
 
 
-@pytest.mark.parametrize(("etcd", "is_used"), [("3.4.23", False), ("3.5.21", True), ("3.10.0", True), ("", False)])
-def test_a_whole_set_on_path_is_used_if_etcd_is_new_enough(tmp_path, monkeypatch, etcd, is_used):
-    for name in PROGRAMS:
-        program(tmp_path / "path", name, f"etcd Version: {etcd}")
-    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    monkeypatch.setattr(kubernetes_binaries, "build", lambda *_: tmp_path / "built")
-    found = find_programs(SandboxState(tmp_path), print)
-    assert {path.parent for path in found.values()} == {tmp_path / ("path" if is_used else "built")}
-
-
-def test_parts_of_a_control_plane_on_path_are_not_mixed_with_ours(tmp_path, monkeypatch):
-    program(tmp_path / "path", "kube-apiserver")
-    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    monkeypatch.setattr(kubernetes_binaries, "build", lambda *_: tmp_path / "built")
-    assert find_programs(SandboxState(tmp_path), print)["kube-apiserver"] == tmp_path / "built" / "kube-apiserver"
-
-
-def test_an_existing_cluster_needs_no_more_than_the_kubectl_on_path(tmp_path, monkeypatch):
-    kubectl = program(tmp_path / "path", "kubectl")
-    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    monkeypatch.setattr(kubernetes_binaries, "build", refuse_to_build)
-    assert find_kubectl(SandboxState(tmp_path), print) == kubectl
-
-
-def test_assets_that_are_no_folder_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "nowhere"))
-    with pytest.raises(SpecError, match="KUBEBUILDER_ASSETS"):
-        find_programs(SandboxState(tmp_path), print)
-
-
-def test_the_version_is_that_of_the_go_module():
-    text = (kubernetes_binaries.MODULE.source / "go.mod").read_text()
-    assert f"k8s.io/kubernetes v{VERSION}\n" in text
-    assert {path.parent.name for path in kubernetes_binaries.MODULE.source.glob("*/main.go")} == set(PROGRAMS)
+def test_the_names_are_those_that_the_program_knows():
+    known = re.findall(r'^\t"([a-z-]+)": ', (MODULE.source / "cluster" / "main.go").read_text(), re.MULTILINE)
+    assert sorted(known) == sorted(MODULE.links["cluster"])
 
 
 def test_a_build_is_found_by_what_it_was_built_from(tmp_path, monkeypatch):
@@ -164,12 +113,13 @@ def test_a_build_is_found_by_what_it_was_built_from(tmp_path, monkeypatch):
     (source / "main.go").write_text("package main // changed\n")
     assert module.output != first
     assert GoModule("thing", "1.2.3", source, linker_flags="").output != module.output
+    assert GoModule("thing", "1.2.3", source, links={"thing": ["other"]}).output != module.output
 
 
 def test_a_cached_build_needs_no_go(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    VIRTUAL_NODE_MODULE.output.mkdir(parents=True)
-    assert build(VIRTUAL_NODE_MODULE, {}, print) == VIRTUAL_NODE_MODULE.output
+    MODULE.output.mkdir(parents=True)
+    assert build(MODULE, {}, print) == MODULE.output
 
 
 def test_a_build_without_its_source_says_where_to_get_it(tmp_path):

@@ -5,7 +5,6 @@ import pytest
 from click.testing import CliRunner
 
 from azure_sandbox.command import sandbox
-from azure_sandbox.helm import built_helm
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.errors import SpecError
 
@@ -50,16 +49,6 @@ def test_a_shell_that_evaluated_env_finds_csum_and_lets_curl_trust_the_sandbox(s
     )
     assert done.stdout.count("version") == 2
     assert done.stdout.splitlines()[-1] == str(state.ca_bundle)
-
-
-def test_env_links_helm_once_it_is_built(state, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    run("env")
-    assert not (state.bin / "helm").is_symlink()
-    built_helm().parent.mkdir(parents=True)
-    built_helm().touch()
-    run("env")
-    assert (state.bin / "helm").readlink() == built_helm()
 
 
 def test_envs_help_shows_the_line_to_type_and_how_to_leave():
