@@ -17,6 +17,8 @@ class Settings:
     """Comma-separated namespaces to watch; empty: all."""
     cache: str = ""
     """Directory of measured layers that survives a restart; empty: in memory only."""
+    cloud: str = "AzureCloud"
+    """Azure's cloud, as `az cloud list` names it: AzureCloud, AzureUSGovernment or AzureChinaCloud."""
     http_port: int = 8080
     """Port of /healthz, /readyz and /metrics."""
     http_host: str = "127.0.0.1"

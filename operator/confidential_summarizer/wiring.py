@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from confidential_summarizer.azure.attestation import AttestationService
-from confidential_summarizer.azure.container_groups import ContainerGroups
+from confidential_summarizer.azure.container_groups import Subscriptions
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault
 from confidential_summarizer.evidence import SigningKey, signing_keys
@@ -18,9 +18,7 @@ from confidential_summarizer.measurement.shared import SharedMeasurer
 from confidential_summarizer.pages import PageClient
 from confidential_summarizer.reconcile.context import Clients
 from confidential_summarizer.settings import Settings
-from confidential_summarizer.targets.arm_groups import ArmGroups
-from confidential_summarizer.targets.groups import TargetGroups
-from confidential_summarizer.targets.pods import PodGroups
+from confidential_summarizer.targets.table import targets
 
 
 @asynccontextmanager
@@ -31,13 +29,12 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
         identity = await stack.enter_async_context(credential())
         cache = DiskCache(Path(settings.cache)) if settings.cache else MemoryCache()
         pages = await stack.enter_async_context(PageClient())
+        subscriptions = await stack.enter_async_context(Subscriptions(identity, cloud=settings.cloud))
         yield Clients(
             kube=kube,
             measurer=SharedMeasurer(cache).with_pull_secret,
             vaults=lambda host: KeyVault(host, identity),
-            groups=TargetGroups(
-                PodGroups(kube), ArmGroups(lambda subscription: ContainerGroups(identity, subscription), pages)
-            ),
+            targets=targets(kube, subscriptions, pages),
             pages=pages,
             signing_keys=_signing_keys,
         )

@@ -14,9 +14,9 @@ import yaml
 from confidential_summarizer.reconcile.context import Clients
 from confidential_summarizer.reconcile.run import Reconciler
 from confidential_summarizer.release import build
-from confidential_summarizer.targets.pods import PodGroups
+from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.attested import Attested
-from tests.support.fakes import FakeGroups, FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeVault
+from tests.support.fakes import FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeTarget, FakeVault, everywhere
 from tests.support.resources import ATTESTATION, IMAGE, VAULT, document, grant
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -70,12 +70,12 @@ class Cluster:
         self.kube.put({"kind": "Secret", "metadata": meta, "data": {"key": base64.b64encode(b"k" * 32).decode()}})
 
     def reconciler(self, namespace: str) -> Reconciler:
-        groups = self.groups.setdefault(namespace, FakeGroups())
+        groups = self.groups.setdefault(namespace, FakeTarget())
         pages = FakePages()
-        if isinstance(groups, FakeGroups):
-            pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, groups.deployed.policy.host_data)
+        if isinstance(groups, FakeTarget):
+            pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, groups.deployed.derivation.policy.host_data)
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, self.registry.with_pull_secret, self.open, groups, pages, keys)
+        clients = Clients(self.kube, self.registry.with_pull_secret, self.open, everywhere(groups), pages, keys)
         return Reconciler(clients, lambda *_, **__: None, lambda: NOW)
 
     def open(self, host: str) -> AbstractAsyncContextManager[FakeVault]:
@@ -83,7 +83,8 @@ class Cluster:
         return self.vault.opened(host)
 
     async def reconcile(self, namespace: str) -> str:
-        await self.reconciler(namespace).reconcile(namespace, "contracts")
+        for _ in range(2):  # what was deployed is seen at the next look
+            await self.reconciler(namespace).reconcile(namespace, "contracts")
         return str(self.ready(namespace)["reason"])
 
     async def remove(self, namespace: str) -> None:
@@ -262,7 +263,7 @@ async def test_an_object_of_the_same_name_that_is_not_ours_is_neither_changed_no
     cluster = Cluster()
     foreign = FOREIGN[kind]
     cluster.kube.put(foreign)
-    cluster.groups["legal"] = PodGroups(cluster.kube)
+    cluster.groups["legal"] = VirtualNodeTarget(cluster.kube)
     cluster.secret("legal", {USE: "key"})
     cluster.put("legal", fileSystems=file_systems(deletion="Retain"))
     assert await cluster.reconcile("legal") == "NameTaken"

@@ -1,8 +1,10 @@
 """The CRD and our client against a real API server: what it refuses, what it keeps, what an unchanged apply costs."""
 
+import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ import yaml
 from azure_sandbox.control_plane import ControlPlane
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import FIELD_MANAGER
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.errors import SpecError, TransientError
-from confidential_summarizer.kube import CONFIG_MAP, DEPLOYMENT, GRANT, SUMMARIZER
+from confidential_summarizer.kube import CONFIG_MAP, GRANT, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 from confidential_summarizer.targets.derive import derive
-from confidential_summarizer.targets.drift import differences
+from confidential_summarizer.targets.target import Desired, Plan, Removal
+from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.fakes import measured
 from tests.support.kubectl import Kubectl
-from tests.support.resources import IMAGE, document, grant, resource
+from tests.support.resources import document, grant
 
 pytestmark = pytest.mark.slow
 
@@ -97,20 +102,127 @@ async def test_an_unchanged_apply_changes_nothing_and_is_ours(client: Kubernetes
     assert [m["manager"] for m in second["metadata"]["managedFields"]] == [FIELD_MANAGER]
 
 
-async def test_what_the_server_fills_into_our_deployment_is_no_drift(client: KubernetesClient) -> None:
-    await client.apply(applied())
-    owner = await client.get(SUMMARIZER, "legal", "contracts")
-    assert owner is not None
-    given = resource(resources={"cpu": "0.5", "memory": "2000M"})
-    images = {
-        name: measured(IMAGE if name == "summarizer" else f"mcr.io/{name}:1")
-        for name in ("summarizer", "encrypted-file-systems", "key-release")
-    }
-    manifest = dict(derive(given, images).manifest)
-    manifest["metadata"]["ownerReferences"][0]["uid"] = owner["metadata"]["uid"]
-    await client.apply(manifest)
-    live = await client.get(DEPLOYMENT, "legal", "contracts")
-    assert list(differences(manifest, live)) == []
+class Deployed:
+    """A resource in a namespace of its own, and what its target does for it."""
+
+    def __init__(self, kubectl: Kubectl, client: KubernetesClient, namespace: str) -> None:
+        self.kubectl, self.target, self.namespace = kubectl, VirtualNodeTarget(client), namespace
+
+    async def step(self, **changes: Any) -> Plan:
+        """Do what one reconcile does: read, plan, execute."""
+        given = applied(**changes)
+        given["metadata"]["namespace"] = self.namespace
+        self.kubectl("apply", "-f", "-", text=yaml.safe_dump(given))
+        self.resource = ConfidentialSummarizer.parse(self.kubectl.get("-n", self.namespace, "csum", "contracts"))
+        images = {name: measured(reference) for name, reference in image_references(self.resource).items()}
+        wanted = Desired(self.resource, derive(self.resource, images))
+        plan = self.target.plan(wanted, await self.target.read(self.resource, wanted.derivation), datetime.now(UTC))
+        await self.target.execute(plan)
+        return plan
+
+    def deployment(self) -> Any:
+        return self.kubectl.get("-n", self.namespace, "deployment", "contracts")
+
+    def patch(self, kind: str, content: Any) -> None:
+        self.kubectl("-n", self.namespace, "patch", kind, "contracts", "--type=json", "-p", json.dumps(content))
+
+
+@pytest.fixture
+def deployed(kubectl: Kubectl, client: KubernetesClient, request: pytest.FixtureRequest) -> Iterator[Deployed]:
+    namespace = f"n{abs(hash(request.node.name)) % 10**8}"
+    kubectl("create", "namespace", namespace)
+    yield Deployed(kubectl, client, namespace)
+    kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+async def test_what_the_server_fills_into_our_objects_is_no_drift(deployed: Deployed) -> None:
+    size = {"cpu": "0.5", "memory": "2000M"}
+    assert len((await deployed.step(resources=size)).steps) == 3
+    again = await deployed.step(resources=size)
+    assert (again.steps, again.drift) == ((), ())
+    before = deployed.deployment()["metadata"]["generation"]
+    assert [str(step) for step in (await deployed.step(resources={"cpu": "1"})).steps] == [
+        "updates Deployment contracts"
+    ]
+    assert deployed.deployment()["metadata"]["generation"] == before + 1
+
+
+ADDITIONS = {
+    "init container": ["/spec/template/spec/initContainers", [{"name": "spy", "image": "spy"}]],
+    "host network": ["/spec/template/spec/hostNetwork", True],
+    "variable": ["/spec/template/spec/containers/0/env/-", {"name": "EVIL", "value": "1"}],
+    "container": ["/spec/template/spec/containers/-", {"name": "spy", "image": "spy"}],
+    "toleration": ["/spec/template/spec/tolerations/-", {"operator": "Exists"}],
+    "replicas": ["/spec/replicas", 7],
+}
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+async def test_what_somebody_adds_to_the_deployment_is_found_and_taken_out_again(
+    deployed: Deployed, addition: str
+) -> None:
+    await deployed.step()
+    before = deployed.deployment()["spec"]
+    path, value = ADDITIONS[addition]
+    deployed.patch("deployment", [{"op": "add", "path": path, "value": value}])
+
+    plan = await deployed.step()
+
+    assert plan.drift
+    assert deployed.deployment()["spec"] == before
+    assert (await deployed.step()).drift == ()
+
+
+async def test_what_somebody_adds_is_only_reported_where_that_is_the_policy(deployed: Deployed) -> None:
+    await deployed.step(driftPolicy="Report")
+    deployed.kubectl("-n", deployed.namespace, "set", "env", "deployment/contracts", "EVIL=1")
+    drifted = deployed.deployment()["spec"]
+    for _ in range(2):
+        plan = await deployed.step(driftPolicy="Report")
+        assert len(plan.drift) == 3
+        assert "env[EVIL]" in plan.drift[0]
+    assert deployed.deployment()["spec"] == drifted
+
+
+async def test_a_restart_by_kubectl_is_left_alone(deployed: Deployed) -> None:
+    await deployed.step()
+    deployed.kubectl("-n", deployed.namespace, "rollout", "restart", "deployment/contracts")
+    assert (await deployed.step()).steps == ()
+
+
+async def test_pods_that_pod_security_refuses_are_told_in_its_words(deployed: Deployed) -> None:
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    deployed.kubectl("label", "namespace", deployed.namespace, label)
+    await deployed.step()
+
+    def refused() -> bool:
+        conditions = deployed.deployment()["status"].get("conditions", ())
+        return any(condition["type"] == "ReplicaFailure" for condition in conditions)
+
+    deployed.kubectl.eventually(refused, "the ReplicaSet says that it can make no pod")
+    live = await deployed.target.read(deployed.resource)
+    assert "violates PodSecurity" in (await deployed.target.observe(deployed.resource, live, "")).blocked
+
+
+async def test_what_is_retained_outlives_its_resource(deployed: Deployed) -> None:
+    await deployed.step(deletionPolicy="Retain")
+    removal = await deployed.target.remove(deployed.resource.metadata, deployed.resource.placements, orphan=True)
+    assert removal == Removal()
+    deployed.kubectl("-n", deployed.namespace, "delete", "csum", "contracts")
+    await asyncio.sleep(2)  # what the garbage collector needs for what has an owner
+    found = deployed.kubectl("-n", deployed.namespace, "get", "deployment,service,poddisruptionbudget", "-o", "name")
+    assert len(found.split()) == 3
+
+
+async def test_a_resource_that_is_removed_leaves_nothing(deployed: Deployed) -> None:
+    await deployed.step()
+    kubectl, metadata = deployed.kubectl, deployed.resource.metadata
+    for _ in range(100):
+        if not (await deployed.target.remove(metadata, deployed.resource.placements, orphan=False)).left:
+            break
+        await asyncio.sleep(0.2)
+    kinds = "deployment,replicaset,pod,poddisruptionbudget,service"
+    assert kubectl("-n", deployed.namespace, "get", kinds, "-o", "name") == ""
 
 
 async def test_missing_objects_are_none_and_deleting_them_is_no_error(client: KubernetesClient) -> None:

@@ -12,7 +12,7 @@ import pytest
 from azure_sandbox.azure.principals import OPERATOR
 from azure_sandbox.names import RESOURCE_GROUP, SUBSCRIPTION
 from confidential_summarizer.azure.attestation import AttestationService
-from confidential_summarizer.azure.container_groups import ContainerGroups, events, failure
+from confidential_summarizer.azure.container_groups import ContainerGroups
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.errors import (
     CapacityUnavailable,
@@ -24,6 +24,7 @@ from confidential_summarizer.errors import (
     TransientError,
 )
 from confidential_summarizer.evidence import signing_keys
+from confidential_summarizer.targets.container_group.state import events, failure
 from tests.support.azure_client import BODY
 from tests.support.data_owner import SmallAzure
 
@@ -176,3 +177,18 @@ async def test_a_write_that_timed_out_may_have_been_done(groups):
 async def test_the_attestation_service_publishes_its_keys():
     async with AttestationService("sharedeus2.eus2.attest.azure.net") as service:
         assert signing_keys(await service.signing_keys())
+
+
+async def test_tags_change_and_a_stopped_group_starts_without_being_sent_again(groups):
+    await groups.put(RESOURCE_GROUP, "tagged", body())
+    await settled(groups, "tagged")
+
+    await groups.tag(RESOURCE_GROUP, "tagged", {"owner": "other"})
+    await groups._groups.stop(RESOURCE_GROUP, "tagged")
+    assert (await groups.get(RESOURCE_GROUP, "tagged"))["properties"]["instanceView"]["state"] == "Stopped"
+    await groups.start(RESOURCE_GROUP, "tagged")
+
+    group = await settled(groups, "tagged")
+    assert group["tags"] == {"owner": "other"}
+    assert group["properties"]["instanceView"]["state"] == "Running"
+    await gone(groups, "tagged")

@@ -4,9 +4,12 @@ import copy
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.api.spec import DriftPolicy
+from confidential_summarizer.api.target import Placement, TargetKind
 from confidential_summarizer.azure.keys import VaultKey
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import Kind, Object
@@ -15,8 +18,8 @@ from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.pages import Answer
 from confidential_summarizer.registry import ImageConfig, ImageReference, LayerDescriptor, ResolvedImage
 from confidential_summarizer.release import ReleasePolicy
-from confidential_summarizer.targets.observation import Drift, Group, GroupPhase, Observation
-from confidential_summarizer.targets.target import Derivation
+from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
+from confidential_summarizer.targets.target import Derivation, Desired, Plan, Removal, Targets
 from tests.support.attested import PEER
 from tests.support.resources import VAULT, grant
 
@@ -49,6 +52,12 @@ class FakeKube:
         self.writes.append(f"apply {manifest['kind']}")
         self.put(manifest)
         return manifest
+
+    async def replace(self, document: Object, *, dry_run: bool = False) -> Object:
+        if not dry_run:
+            self.writes.append(f"replace {document['kind']}")
+            self.put(document)
+        return copy.deepcopy(document)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         self.writes.append(f"delete {kind.kind}")
@@ -164,41 +173,79 @@ class FakeRegistry:
         return measured(reference, layer=self.layer)
 
 
+@dataclass(frozen=True)
+class Deploy:
+    """The one step of a fake target."""
+
+    desired: Desired
+
+    def __str__(self) -> str:
+        return f"deploy {self.desired.derivation.policy.host_data[:8]}"
+
+
 @dataclass
-class FakeGroups:
-    """Groups that come up as far as `phase` says."""
+class FakeTarget:
+    """Groups that come up as far as `phase` says, from the look after the one that deployed them.
+
+    Attributes:
+        calls: Every write, in order.
+        error: What every call raises, where the target cannot be asked.
+        removal: What `remove` answers; None: the groups are gone at the second look.
+    """
 
     phase: GroupPhase = GroupPhase.READY
     message: str = ""
     changed: Sequence[str] = ()
-    deployed: Derivation | None = None
+    deployed: Desired | None = None
     calls: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    removal: Removal | None = None
+    starts: int = 0
 
-    async def apply(self, resource: ConfidentialSummarizer, derivation: Derivation) -> None:
-        self.calls.append(f"apply {derivation.policy.host_data[:8]}")
-        self.deployed = derivation
-        self.changed = ()
-
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
+    async def read(self, resource: ConfidentialSummarizer, derivation: Derivation | None = None) -> list[Group]:
+        if self.error is not None:
+            raise self.error
         if self.deployed is None:
-            return None
-        if self.deployed.manifest != derivation.manifest:
-            return Drift(["spec"], intended=True)
-        return Drift(self.changed)
-
-    async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
-        count = resource.spec.replicas if self.deployed else 0
-        host_data = self.deployed.policy.host_data if self.deployed else ""
-        groups = [
-            Group(f"group-{index}", host_data, self.phase, f"10.0.0.{index + 1}:8501", self.message)
-            for index in range(count)
+            return []
+        host_data = self.deployed.derivation.policy.host_data
+        return [
+            Group(f"group-{i}", host_data, self.phase, f"10.0.0.{i + 1}:8501", self.message, f"start-{self.starts}-{i}")
+            for i in range(self.deployed.resource.spec.replicas)
         ]
-        return Observation(resource.spec.replicas, groups, derivation.policy.host_data)
 
-    async def remove(self, resource: ConfidentialSummarizer) -> bool:
-        self.calls.append("remove")
-        gone, self.deployed = self.deployed is None, None
-        return gone
+    def plan(self, desired: Desired, live: list[Group], now: datetime) -> Plan:
+        wanted = (desired.derivation.manifest, desired.resource.spec.replicas)
+        if self.deployed is None:
+            return Plan([Deploy(desired)] if desired.resource.spec.replicas else [])
+        if (self.deployed.derivation.manifest, self.deployed.resource.spec.replicas) != wanted:
+            return Plan([Deploy(desired)])
+        correct = self.changed and desired.resource.spec.drift_policy is DriftPolicy.CORRECT
+        return Plan([Deploy(desired)] if correct else [], drift=self.changed)
+
+    async def execute(self, plan: Plan) -> None:
+        for step in plan.steps:
+            assert isinstance(step, Deploy)
+            self.calls.append(str(step))
+            self.deployed, self.changed = step.desired, ()
+
+    async def observe(self, resource: ConfidentialSummarizer, live: list[Group], host_data: str) -> Observation:
+        return Observation(resource.spec.replicas, live, host_data)
+
+    async def remove(self, metadata: Metadata, placements: Sequence[Placement], *, orphan: bool) -> Removal:
+        if self.error is not None:
+            raise self.error
+        self.calls.append("orphan" if orphan else "remove")
+        if self.removal is not None:
+            return self.removal
+        if orphan or self.deployed is None:
+            return Removal()
+        self.deployed = None
+        return Removal(["group-0"], "it is going away")
+
+
+def everywhere(target: Any) -> Targets:
+    """Return a table in which every kind is the one target."""
+    return dict.fromkeys(TargetKind, target)
 
 
 @dataclass

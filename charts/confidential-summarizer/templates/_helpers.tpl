@@ -25,18 +25,24 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [confidential.summarizer.dev]
   resources: [confidentialsummarizers/status]
   verbs: [patch]
-# targets/virtual_node.py: owner references with blockOwnerDeletion
+# targets/ownership.py: owner references with blockOwnerDeletion
 - apiGroups: [confidential.summarizer.dev]
   resources: [confidentialsummarizers/finalizers]
   verbs: [update]
-# targets/pods.py
+# targets/virtual_node/target.py: update, since server-side apply leaves in place what others have added
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create, update, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, create, update, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-# targets/pods.py reads the events of pods that do not start; handlers.py posts ours
+# targets/virtual_node/target.py reads the events of pods that do not start; handlers.py posts ours
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]

@@ -27,8 +27,8 @@ NAME_LABEL = "app.kubernetes.io/name"
 HOST_DATA_ANNOTATION = f"{GROUP}/host-data"
 """On children: the SHA-256 of the policy that they were deployed with."""
 
-GENERATION_ANNOTATION = f"{GROUP}/generation"
-"""On children: the generation of the resource that they were last applied for; tells our own changes from drift."""
+APPLIED_ANNOTATION = f"{GROUP}/applied"
+"""On children: SHA-256 of what the operator last sent; tells its own changes from somebody else's."""
 
 POLICY_CONFIG_MAP_SUFFIX = "-policy"
 """ConfigMap `<name>-policy` holds the policy text, for people and for `csum policy`; nothing reads it back."""

@@ -63,7 +63,15 @@ class ConfidentialSummarizer(BaseModel):
     @property
     def placements(self) -> list[Placement]:
         """Return where its groups are, were or are about to be: what status remembers, and the spec's own place."""
-        here = self.spec.target.placement(self.spec.replicas)
+        return self._placements_with(self.spec.replicas)
+
+    @property
+    def remaining_placements(self) -> list[Placement]:
+        """Return where deletion has to look; the spec's place has no groups unless status knows of some."""
+        return self._placements_with(self.status.replicas)
+
+    def _placements_with(self, groups: int) -> list[Placement]:
+        here = self.spec.target.placement(groups)
         before = next((p for p in self.status.placements if p.same_place(here)), here)
         widest = here.model_copy(update={"groups": max(here.groups, before.groups)})
         return [*(p for p in self.status.placements if not p.same_place(here)), widest]

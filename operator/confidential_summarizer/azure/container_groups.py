@@ -1,84 +1,74 @@
-"""Confidential container groups through Azure Resource Manager.
+"""Confidential container groups through Azure Resource Manager, on azure-mgmt-containerinstance.
 
-Bodies are plain JSON in both directions: the typed models of azure-mgmt-containerinstance drop every field that is
-newer than they are, in silence. Nothing is polled here: a group that was accepted is read again by `get`.
+The SDK brings requests, paging and authentication. Bodies are plain JSON in both directions, because its typed models
+drop every field that is newer than they are, in silence. Nothing is polled here: a group that was accepted is read
+again by `get`. The SDK repeats nothing by itself, so that throttling reaches the operator's own queue.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Protocol, Self
-from urllib.parse import quote
+from typing import Any, Self, cast
 
-from azure.core import AsyncPipelineClient
+from azure.core import AzureClouds
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.policies import (
-    AsyncBearerTokenCredentialPolicy,
-    AsyncRetryPolicy,
-    HeadersPolicy,
-    HttpLoggingPolicy,
-    RequestIdPolicy,
-    UserAgentPolicy,
-)
+from azure.core.exceptions import DeserializationError, HttpResponseError, ResourceNotFoundError
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.mgmt.containerinstance.aio import ContainerInstanceManagementClient
+from azure.mgmt.core.exceptions import ARMErrorFormat
+from azure.mgmt.core.tools import get_arm_endpoints
 
-from confidential_summarizer.azure.conversion import converted, describe
-from confidential_summarizer.azure.transport import new_transport, retry_options
+from confidential_summarizer.azure.conversion import converted
+from confidential_summarizer.azure.transport import client_options
 from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSION
-from confidential_summarizer.errors import SummarizerError, TransientError
+from confidential_summarizer.errors import SpecError, TransientError
 
-ENDPOINT = "https://management.azure.com"
+CLOUDS = {
+    "AzureCloud": AzureClouds.AZURE_PUBLIC_CLOUD,
+    "AzureUSGovernment": AzureClouds.AZURE_US_GOVERNMENT,
+    "AzureChinaCloud": AzureClouds.AZURE_CHINA_CLOUD,
+}
+"""The clouds as `az cloud list` names them; the SDK knows the endpoint and the audience of each."""
+
+PublicCloud = "AzureCloud"
 GroupBody = Mapping[str, Any]
 """The ARM resource `Microsoft.ContainerInstance/containerGroups` as JSON."""
 
 
-class ContainerGroupsAPI(Protocol):
-    """What the rest of the product needs from ARM; tests put a hand-written one in its place.
+class ContainerGroups:
+    """The async client of one subscription. Use as an async context manager.
 
     Every call raises SummarizerError leaves as `azure.conversion` makes them.
     """
 
-    async def put(self, resource_group: str, name: str, body: GroupBody) -> GroupBody:
-        """Create or replace a group; returns as soon as ARM has accepted it."""
-
-    async def get(self, resource_group: str, name: str) -> GroupBody | None:
-        """Return a group with its instance view, or None where there is none."""
-
-    async def delete(self, resource_group: str, name: str) -> None:
-        """Start deleting a group; one that is gone already is no error."""
-
-    async def list(self, resource_group: str) -> list[GroupBody]:
-        """Return the groups of a resource group, without their instance views (ARM leaves them out)."""
-
-    async def logs(self, resource_group: str, name: str, container: str, *, tail: int | None = None) -> str:
-        """Return a container's output; confidential groups give it only if their policy lets them."""
-
-
-class ContainerGroups:
-    """The async client of one subscription. Use as an async context manager."""
-
-    def __init__(self, credential: AsyncTokenCredential, subscription: str, *, retries: int = 0) -> None:
+    def __init__(
+        self, credential: AsyncTokenCredential, subscription: str, *, cloud: str = PublicCloud, retries: int = 0
+    ) -> None:
         """Prepare the client; no call is made.
 
         Args:
             credential: Who calls; stays the caller's to close.
             subscription: The subscription's id.
+            cloud: One of `CLOUDS`.
             retries: How often a failed call is repeated before it is reported.
+
+        Raises:
+            SpecError: There is no such cloud.
         """
-        self._subscription = subscription
-        self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
-            ENDPOINT,
-            policies=[
-                RequestIdPolicy(),
-                HeadersPolicy({"Accept": "application/json"}),
-                UserAgentPolicy("confidential-summarizer"),
-                AsyncRetryPolicy(**retry_options(retries)),
-                AsyncBearerTokenCredentialPolicy(credential, f"{ENDPOINT}/.default"),
-                HttpLoggingPolicy(),
-            ],
-            transport=new_transport(),
+        endpoints = get_arm_endpoints(_cloud(cloud))
+        self._client = ContainerInstanceManagementClient(
+            credential,
+            subscription,
+            base_url=endpoints["resource_manager"].rstrip("/"),
+            credential_scopes=endpoints["credential_scopes"],
+            api_version=API_VERSION,
+            per_retry_policies=[_NoRegistration()],
+            **client_options(retries),
         )
+        self._groups = self._client.container_groups
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -90,95 +80,125 @@ class ContainerGroups:
         await self._client.close()
 
     async def put(self, resource_group: str, name: str, body: GroupBody) -> GroupBody:
-        """See `ContainerGroupsAPI.put`."""
-        url = self._url(resource_group, name)
-        content = json.dumps(body).encode()
-        answer = await self._send("PUT", url, _subject(resource_group, name), content=content)
-        return dict(answer or {})
+        """Create or replace a group; returns as soon as ARM has accepted it."""
+        # Typed for streams only, it takes bytes as well and sends them as they are.
+        content = cast("Any", json.dumps(body).encode())
+        async with _called(_subject(resource_group, name)):
+            poller = await self._groups.begin_create_or_update(resource_group, name, content, polling=False, cls=_json)
+            return cast("GroupBody", await poller.result())
 
     async def get(self, resource_group: str, name: str) -> GroupBody | None:
-        """See `ContainerGroupsAPI.get`."""
-        return await self._send("GET", self._url(resource_group, name), _subject(resource_group, name))
+        """Return a group with its instance view, or None where there is none."""
+        async with _called(_subject(resource_group, name)):
+            try:
+                return cast("GroupBody", await self._groups.get(resource_group, name, cls=_json))
+            except ResourceNotFoundError as error:
+                if error.error is not None and error.error.code == "ResourceNotFound":
+                    return None
+                raise
 
     async def delete(self, resource_group: str, name: str) -> None:
-        """See `ContainerGroupsAPI.delete`."""
-        await self._send("DELETE", self._url(resource_group, name), _subject(resource_group, name))
+        """Start deleting a group; one that is gone already is no error."""
+        async with _called(_subject(resource_group, name)):
+            await self._groups.begin_delete(resource_group, name, polling=False)
+
+    async def start(self, resource_group: str, name: str) -> None:
+        """Start a group that was stopped."""
+        async with _called(_subject(resource_group, name)):
+            await self._groups.begin_start(resource_group, name, polling=False)
+
+    async def tag(self, resource_group: str, name: str, tags: Mapping[str, str]) -> None:
+        """Replace a group's tags; nothing restarts."""
+        content = cast("Any", json.dumps({"tags": dict(tags)}).encode())
+        async with _called(_subject(resource_group, name)):
+            await self._groups.update(resource_group, name, content, cls=_json)
 
     async def list(self, resource_group: str) -> list[GroupBody]:
-        """See `ContainerGroupsAPI.list`."""
-        subject = f"Container groups in resource group {resource_group}"
-        page = await self._send("GET", self._url(resource_group), subject)
-        groups: list[GroupBody] = []
-        while page:
-            groups.extend(page.get("value", []))
-            following = page.get("nextLink")
-            if following and not str(following).startswith(f"{ENDPOINT}/"):
-                raise TransientError(f"{subject}: the list goes on at another host; it was not followed.")
-            page = await self._send("GET", following, subject) if following else None
-        return groups
+        """Return the groups of a resource group, without their instance views (ARM leaves them out)."""
+        pages: list[Mapping[str, Any]] = []
+        async with _called(f"Container groups in resource group {resource_group}"):
+            models = self._groups.list_by_resource_group(
+                resource_group, raw_response_hook=lambda response: pages.append(_json(response))
+            )
+            async for _ in models:
+                pass
+        return [group for page in pages for group in page.get("value", ())]
 
     async def logs(self, resource_group: str, name: str, container: str, *, tail: int | None = None) -> str:
-        """See `ContainerGroupsAPI.logs`."""
-        url = self._url(resource_group, name, f"/containers/{quote(container, safe='')}/logs")
-        if tail is not None:
-            url += f"&tail={tail}"
-        answer = await self._send("GET", url, f"Logs of {container} in {_subject(resource_group, name)}")
-        return str((answer or {}).get("content") or "")
-
-    def _url(self, resource_group: str, name: str = "", rest: str = "") -> str:
-        path = f"/subscriptions/{quote(self._subscription, safe='')}/resourceGroups/{quote(resource_group, safe='')}"
-        path += "/providers/Microsoft.ContainerInstance/containerGroups"
-        path += f"/{quote(name, safe='')}" if name else ""
-        return f"{ENDPOINT}{path}{rest}?api-version={API_VERSION}"
-
-    async def _send(self, method: str, url: str, subject: str, content: bytes | None = None) -> dict[str, Any] | None:
-        """Send one request; None stands for a group that is not there."""
-        headers = {"Content-Type": "application/json"} if content is not None else {}
-        request = HttpRequest(method, url, headers=headers, content=content)
-        with converted(subject):
-            response = await self._client.send_request(request)
-            if response.status_code == 404 and method != "PUT" and _code(response) == "ResourceNotFound":
-                return None
-            if response.status_code >= 300:
-                raise HttpResponseError(response=response)
-            text = response.text()
-        try:
-            return json.loads(text) if text else None
-        except ValueError:
-            raise TransientError(f"{subject}: ARM answered {response.status_code} with no JSON.") from None
+        """Return a container's output; confidential groups give it only if their policy lets them."""
+        async with _called(f"Logs of {container} in {_subject(resource_group, name)}"):
+            logs = await self._client.containers.list_logs(resource_group, name, container, tail=tail)
+            return str(logs.content or "")
 
 
-def failure(group: GroupBody) -> SummarizerError | None:
-    """Return what is wrong with a group that ARM accepted and could not start, or None.
+class Subscriptions:
+    """The clients of all subscriptions, each opened once and kept. Use as an async context manager."""
 
-    ARM reports such a failure only in words: those of the events, where it says more than `Failed`.
+    def __init__(self, credential: AsyncTokenCredential, *, cloud: str = PublicCloud) -> None:
+        """Prepare them; see `ContainerGroups`.
 
-    Args:
-        group: The resource with its instance view.
+        Raises:
+            SpecError: There is no such cloud.
+        """
+        _cloud(cloud)
+        self._credential = credential
+        self._cloud = cloud
+        self._clients: dict[str, ContainerGroups] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            await client.__aexit__(kind, error, traceback)
+
+    def __call__(self, subscription: str) -> ContainerGroups:
+        """Return the client of a subscription."""
+        client = self._clients.get(subscription.lower())
+        if client is None:
+            client = self._clients[subscription.lower()] = ContainerGroups(
+                self._credential, subscription, cloud=self._cloud
+            )
+        return client
+
+
+class _NoRegistration(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Reports an unregistered resource provider at once.
+
+    The SDK would register it by itself and wait for that without an end; it is the subscription's owner who decides.
     """
-    properties = group.get("properties", {})
-    if properties.get("provisioningState") != "Failed":
-        return None
-    texts = [f"{event.get('name', '')}: {event.get('message', '')}" for event in events(group)]
-    subject = f"Container group {group.get('name', '')}"
-    return describe(subject, "Failed", " ".join(texts) or "no event says why", status=500)
+
+    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        response = await self.next.send(request)
+        answer = response.http_response
+        if answer.status_code == 409 and "SubscriptionRegistration" in answer.text():
+            raise HttpResponseError(response=answer, error_format=ARMErrorFormat)
+        return response
 
 
-def events(group: GroupBody) -> list[Mapping[str, Any]]:
-    """Return the events of a group and of all its containers, warnings first."""
-    properties = group.get("properties", {})
-    containers = [*properties.get("initContainers", ()), *properties.get("containers", ())]
-    views = [properties.get("instanceView"), *(c.get("properties", {}).get("instanceView") for c in containers)]
-    found = [event for view in views for event in (view or {}).get("events") or ()]
-    return sorted(found, key=lambda event: event.get("type") != "Warning")
+@asynccontextmanager
+async def _called(subject: str) -> AsyncIterator[None]:
+    """Convert what a call raises, an answer that the SDK's models do not take included."""
+    try:
+        with converted(subject):
+            yield
+    except (DeserializationError, ValueError):
+        raise TransientError(f"{subject}: Resource Manager's answer is no container group.") from None
+
+
+def _json(response: Any, *_: object) -> Any:
+    """Take the JSON of an answer as it is; in the place of the SDK's models."""
+    answer = response.http_response
+    return json.loads(answer.text()) if answer.text() else {}
+
+
+def _cloud(name: str) -> AzureClouds:
+    if name not in CLOUDS:
+        raise SpecError(f"{name!r} is no cloud of Azure that is known here: use one of {', '.join(CLOUDS)}")
+    return CLOUDS[name]
 
 
 def _subject(resource_group: str, name: str) -> str:
     return f"Container group {resource_group}/{name}"
-
-
-def _code(response: AsyncHttpResponse) -> str:
-    try:
-        return str(response.json()["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        return ""

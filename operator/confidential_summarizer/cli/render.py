@@ -17,8 +17,8 @@ from confidential_summarizer.cli.terms import terms
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.policy.parsing import parse_policy
-from confidential_summarizer.targets.container_group import group_name
 from confidential_summarizer.targets.derive import derive, measure_images
+from confidential_summarizer.targets.ownership import group_name
 from confidential_summarizer.targets.target import Derivation
 
 
@@ -55,7 +55,7 @@ def arm_template(resource: ConfidentialSummarizer, group: dict[str, Any]) -> dic
         raise SpecError(
             f"{resource.key}: an ARM template needs target.containerGroup; this resource's target is a virtual node"
         )
-    names = [group_name(resource, replica) for replica in range(resource.spec.replicas)]
+    names = [group_name(resource.metadata, replica) for replica in range(resource.spec.replicas)]
     literal = {key: _literal(value) for key, value in group.items()}
     return {
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",

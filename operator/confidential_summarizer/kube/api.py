@@ -1,4 +1,4 @@
-"""What the operator asks of the Kubernetes API: six calls over plain JSON objects."""
+"""What the operator asks of the Kubernetes API: seven calls over plain JSON objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,9 @@ EVENT = Kind("v1", "Event")
 GRANT = Kind(API_VERSION, GRANT_KIND)
 NAMESPACE = Kind("v1", "Namespace")
 POD = Kind("v1", "Pod")
+POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget")
 SECRET = Kind("v1", "Secret")
+SERVICE = Kind("v1", "Service")
 SUMMARIZER = Kind(API_VERSION, KIND)
 
 
@@ -44,6 +46,14 @@ class KubernetesAPI(Protocol):
 
     async def apply(self, manifest: Object) -> Object:
         """Create or update an object by server-side apply, as our field manager; conflicts are ours to win."""
+
+    async def replace(self, document: Object, *, dry_run: bool = False) -> Object:
+        """Put a whole object in the place of the one of its UID; what it leaves out is gone.
+
+        With `dry_run` nothing is stored: what comes back is what the server would have made of it, its defaults and
+        what its admission adds included. Another object of that name, or one that has no longer the resourceVersion
+        that is named, is a TransientError.
+        """
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """Delete an object and, before it, what it owns; one that is gone already is no error.

@@ -68,6 +68,21 @@ class KubernetesClient(KubernetesAPI):
             raise TransientError(f"{_label(manifest)}: its namespace is going away; nothing was applied")
         return applied
 
+    async def replace(self, document: Object, *, dry_run: bool = False) -> Object:
+        """See `KubernetesAPI.replace`."""
+        replaced: Object | None = await self._call(
+            "replace",
+            Kind(document["apiVersion"], document["kind"]),
+            body=dict(document),
+            namespace=document["metadata"]["namespace"],
+            name=document["metadata"]["name"],
+            field_manager=FIELD_MANAGER,
+            **({"dry_run": "All"} if dry_run else {}),
+        )
+        if replaced is None:
+            raise TransientError(f"{_label(document)}: somebody deleted it meanwhile; it is looked at again")
+        return replaced
+
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `KubernetesAPI.delete`."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}

@@ -86,6 +86,11 @@ def _errors(document: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(errors)
 
 
+def explanation(denial: Denial) -> str:
+    """Say in one line what the guest refused, and what to do about it."""
+    return " ".join(f"{reason.error}: {reason.cause}; {reason.remedy}." for reason in explain(denial))
+
+
 def explain(denial: Denial) -> tuple[Explanation, ...]:
     """Cause and remedy of each reason; one entry at least."""
     if not denial.errors:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -10,36 +10,21 @@ from typing import Any, Protocol, Self
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import AttestationTrust, ConditionStatus, ConditionType, ImageTrust, KeyTrust
+from confidential_summarizer.api.target import Attempt, Placement
 from confidential_summarizer.azure.keys import Vault
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
 from confidential_summarizer.pages import Answer
 from confidential_summarizer.reconcile.grant_cache import Grants
-from confidential_summarizer.targets.observation import Drift, Observation
-from confidential_summarizer.targets.target import Derivation
+from confidential_summarizer.targets.observation import Observation
+from confidential_summarizer.targets.target import Derivation, Plan, Targets
 
 Vaults = Callable[[str], AbstractAsyncContextManager[Vault]]
 """Opens the vault of a host name with the operator's identity."""
 
 SigningKeys = Callable[[str], Awaitable[tuple[SigningKey, ...]]]
 """Fetches the keys that an attestation service, given by its host name, signs with."""
-
-
-class Groups(Protocol):
-    """Where container groups run: applies the derived manifest and says what became of it."""
-
-    async def apply(self, resource: ConfidentialSummarizer, derivation: Derivation) -> None:
-        """Create or update the groups."""
-
-    async def drift(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Drift | None:
-        """Return what differs from what is wanted; None if nothing is deployed."""
-
-    async def observe(self, resource: ConfidentialSummarizer, derivation: Derivation) -> Observation:
-        """Return the groups as they are now."""
-
-    async def remove(self, resource: ConfidentialSummarizer) -> bool:
-        """Start removing the groups; True once none is left."""
 
 
 class Pages(Protocol):
@@ -63,7 +48,7 @@ class Clients:
     kube: KubernetesAPI
     measurer: Callable[[Mapping[str, Any] | None], Measure]
     vaults: Vaults
-    groups: Groups
+    targets: Targets
     pages: Pages
     signing_keys: SigningKeys
 
@@ -84,6 +69,9 @@ class Context:
     image_trust: Sequence[ImageTrust] = ()
     derivation: Derivation | None = None
     keys: Sequence[KeyTrust] = ()
+    pull_secret: Mapping[str, Any] | None = field(default=None, repr=False)
+    live: Any = None
+    plan: Plan | None = None
     observation: Observation | None = None
     attestation: AttestationTrust | None = None
 
@@ -97,6 +85,16 @@ class Context:
     def host_data(self) -> str:
         """The hash of the derived policy."""
         return self.derived.policy.host_data
+
+    @property
+    def placements(self) -> list[Placement]:
+        """Where groups were put, or are about to be."""
+        return self.resource.placements if self.plan else self.resource.status.placements
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """The tries that the next plan has to know of."""
+        return self.plan.attempts if self.plan else self.resource.status.attempts
 
     def with_(self, **findings: Any) -> Self:
         """Return the context with more found out."""

@@ -3,8 +3,10 @@
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.spec import DriftPolicy
 from confidential_summarizer.api.status import ConditionType
+from confidential_summarizer.kube import SUMMARIZER
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
+from confidential_summarizer.targets.target import Desired
 
 POLL_SECONDS = 2.0
 """While groups come up: often enough to be prompt; a change of a pod wakes the resource earlier anyway."""
@@ -23,39 +25,52 @@ MAX_LISTED = 8
 
 
 async def deploy(context: Context) -> Outcome:
-    """Apply the manifest where it is missing or not what it should be; settled groups are left alone."""
-    groups = context.clients.groups
-    drift = await groups.drift(context.resource, context.derived)
-    if drift is None:
-        await groups.apply(context.resource, context.derived)
+    """Read the groups once, plan, remember what deletion and the next plan need to know, and take the steps."""
+    resource, clients = context.resource, context.clients
+    target = clients.targets[resource.spec.target.kind]
+    live = await target.read(resource, context.derived)
+    plan = target.plan(Desired(resource, context.derived, context.pull_secret), live, context.now)
+    context = context.with_(live=live, plan=plan)
+    if plan.steps:
+        await _remember(context)
+        await target.execute(plan)
+    if not plan.drift:
         return Outcome(context)
-    if not drift.fields:
-        return Outcome(context)
-    fields = ", ".join(sorted(drift.fields)[:MAX_LISTED])
-    if not drift.intended and context.resource.spec.drift_policy is DriftPolicy.REPORT:
+    fields = ", ".join(plan.drift[:MAX_LISTED])
+    if resource.spec.drift_policy is DriftPolicy.REPORT:
         message = (
             f"somebody changed {fields}; the guest holds groups to the policy whatever the cluster says. Undo the "
             "change, or set driftPolicy to Correct"
         )
         return Outcome(context, [Finding.true(ConditionType.DRIFTED, Reason.MODIFIED_OUTSIDE, message)])
-    await groups.apply(context.resource, context.derived)
-    if drift.intended:
-        return Outcome(context)
-    message = f"somebody changed {fields}; it was put back"
+    message = f"somebody changed {fields}; it is put back"
     return Outcome(context, [Finding.true(ConditionType.DRIFTED, Reason.CORRECTED, message)])
 
 
+async def _remember(context: Context) -> None:
+    meta, status = context.resource.metadata, context.resource.status
+    new = status.model_copy(update={"placements": context.placements, "attempts": list(context.attempts)})
+    if new != status:
+        patch = new.model_dump(by_alias=True, mode="json", exclude_none=True, include={"placements", "attempts"})
+        await context.clients.kube.patch_status(SUMMARIZER, meta.namespace, meta.name, patch)
+
+
 async def observe(context: Context) -> Outcome:
-    """Look at the groups and say how far they have come."""
-    observation = await context.clients.groups.observe(context.resource, context.derived)
-    finding = await _asked(context, observation) or deployed(observation)
-    settled = observation.rolled_out
+    """Say how far the groups have come, by the same reading."""
+    target = context.clients.targets[context.resource.spec.target.kind]
+    observation = await target.observe(context.resource, context.live, context.host_data)
+    plan = context.plan
+    assert plan is not None  # noqa: S101 - the order of the phases
+    under_way = plan.waits or "; ".join(str(step) for step in plan.steps[:MAX_LISTED])
+    finding = await _asked(context, observation) or deployed(observation, under_way)
+    settled = observation.rolled_out and not under_way
+    stalled = finding.reason is Reason.POLICY_DENIED
     return Outcome(
         context.with_(observation=observation),
         [finding],
         waits=not settled,
-        stalled=finding.reason is Reason.POLICY_DENIED,
-        requeue=None if settled else POLL_SECONDS,
+        stalled=stalled,
+        requeue=None if settled or stalled else plan.wait_seconds or POLL_SECONDS,
     )
 
 
@@ -72,17 +87,18 @@ async def _asked(context: Context, observation: Observation) -> Finding | None:
     return _no(reason, f"{waiting[0].name}: {said}")
 
 
-def deployed(observation: Observation) -> Finding:
+def deployed(observation: Observation, under_way: str) -> Finding:
     """Sum the groups up in the condition Deployed: what is wrong first, then what is going on."""
     if observation.denied:
         return _no(Reason.POLICY_DENIED, _first(observation.denied))
     if observation.failed:
         return _no(Reason.GROUP_FAILED, _first(observation.failed))
     count = f"{len(observation.ready)} of {observation.wanted} ready"
-    if not observation.rolled_out:
-        current = observation.current
-        message = f"{count}: {_first(current)}" if current and current[0].message else count
-        return _no(Reason.ROLLING_OUT, message)
+    if observation.blocked:
+        return _no(Reason.GROUP_FAILED, observation.blocked)
+    if under_way or not observation.rolled_out:
+        said = [group for group in observation.current if group.message]
+        return _no(Reason.ROLLING_OUT, ": ".join(filter(None, [count, _first(said) if said else under_way])))
     if observation.wanted == 0:
         return Finding.true(ConditionType.DEPLOYED, Reason.SCALED_TO_ZERO, "no group is wanted")
     return Finding.true(ConditionType.DEPLOYED, Reason.ROLLED_OUT, count)

@@ -35,7 +35,7 @@ async def resolve_images(context: Context) -> Outcome:
     ]
     message = "; ".join(f"{i.container}: {i.digest}" for i in trust)
     return Outcome(
-        context.with_(images=images, image_trust=trust),
+        context.with_(images=images, image_trust=trust, pull_secret=pull_secret),
         [Finding.true(ConditionType.IMAGES_RESOLVED, Reason.RESOLVED, message)],
     )
 

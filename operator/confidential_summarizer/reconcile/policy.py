@@ -7,10 +7,10 @@ from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.status import ConditionType
 from confidential_summarizer.errors import SecretNotFound, SpecError
 from confidential_summarizer.kube import CONFIG_MAP
-from confidential_summarizer.kube.ownership import get_ours, labels_of, owner_reference
 from confidential_summarizer.reconcile.context import Context, Finding, Outcome
 from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
 from confidential_summarizer.targets.derive import derive
+from confidential_summarizer.targets.ownership import get_ours, labels_of, owner_reference
 from confidential_summarizer.targets.target import Derivation
 
 MIN_TOKEN_LENGTH = 32
@@ -54,7 +54,7 @@ async def _publish(context: Context, derivation: Derivation) -> None:
     meta = context.resource.metadata
     name = meta.name + POLICY_CONFIG_MAP_SUFFIX
     data = {"policy.rego": derivation.policy.text}
-    existing = await get_ours(context.clients.kube, context.resource, CONFIG_MAP, name)
+    existing = await get_ours(context.clients.kube, meta, CONFIG_MAP, name)
     if existing is not None and existing.get("data") == data:
         return
     await context.clients.kube.apply(
@@ -64,9 +64,9 @@ async def _publish(context: Context, derivation: Derivation) -> None:
             "metadata": {
                 "name": name,
                 "namespace": meta.namespace,
-                "labels": labels_of(context.resource),
+                "labels": labels_of(meta),
                 "annotations": {HOST_DATA_ANNOTATION: derivation.policy.host_data},
-                "ownerReferences": [owner_reference(context.resource)],
+                "ownerReferences": [owner_reference(meta)],
             },
             "data": data,
         }

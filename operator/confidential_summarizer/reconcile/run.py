@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from confidential_summarizer.api.names import POLICY_CONFIG_MAP_SUFFIX
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.api.spec import DeletionPolicy
 from confidential_summarizer.api.status import ConditionStatus, ConditionType
 from confidential_summarizer.errors import (
     AccessDenied,
@@ -29,7 +30,6 @@ from confidential_summarizer.errors import (
     WaitingError,
 )
 from confidential_summarizer.kube import CONFIG_MAP, SUMMARIZER
-from confidential_summarizer.kube.ownership import delete_ours
 from confidential_summarizer.reconcile.attest import attest
 from confidential_summarizer.reconcile.context import Clients, Context, Finding, Outcome
 from confidential_summarizer.reconcile.deploy import deploy, observe
@@ -38,6 +38,8 @@ from confidential_summarizer.reconcile.images import resolve_images
 from confidential_summarizer.reconcile.keys import dispose_of_keys, release_keys, retire_policies
 from confidential_summarizer.reconcile.policy import generate_policy
 from confidential_summarizer.reconcile.summary import status_patch, summarise, timestamp, transitions
+from confidential_summarizer.targets.ownership import delete_ours
+from confidential_summarizer.targets.target import remove_everywhere
 
 logger = logging.getLogger(__name__)
 
@@ -117,10 +119,14 @@ class Reconciler:
             return True  # nothing was ever deployed for a spec that never parsed; owner references cover the rest
         granted = await self.clients.grants.allow(resource)
         if granted or was_granted(resource):
-            if not await self.clients.groups.remove(resource):
+            orphan = resource.spec.deletion_policy is DeletionPolicy.RETAIN
+            where = resource.remaining_placements
+            removal = await remove_everywhere(self.clients.targets, resource.metadata, where, orphan=orphan)
+            if removal.left:
                 return False
-            await dispose_of_keys(Context(resource, self.clients, self.now()), granted=granted)
-        await delete_ours(self.clients.kube, resource, CONFIG_MAP, name + POLICY_CONFIG_MAP_SUFFIX)
+            if not orphan:  # groups that run on need their keys
+                await dispose_of_keys(Context(resource, self.clients, self.now()), granted=granted)
+        await delete_ours(self.clients.kube, resource.metadata, CONFIG_MAP, name + POLICY_CONFIG_MAP_SUFFIX)
         return True
 
     async def _run(self, context: Context) -> tuple[Context, list[Finding], Outcome | None]:

@@ -15,8 +15,8 @@ from confidential_summarizer.api.status import (
     Status,
     Trust,
 )
-from confidential_summarizer.kube.ownership import labels_of
 from confidential_summarizer.reconcile.context import Context, Finding
+from confidential_summarizer.targets.ownership import labels_of
 
 ASPECTS = (
     ConditionType.IMAGES_RESOLVED,
@@ -53,10 +53,12 @@ def summarise(context: Context, findings: Sequence[Finding], *, stalled: bool) -
         conditions=_conditions(resource, [ready, *extra, *aspects], context.now),
         replicas=len(observation.groups) if observation else resource.status.replicas,
         ready_replicas=len(observation.serving) if observation else resource.status.ready_replicas,
-        selector=",".join(f"{key}={value}" for key, value in labels_of(resource).items()),
+        selector=",".join(f"{key}={value}" for key, value in labels_of(resource.metadata).items()),
         endpoint=_endpoint(context),
         policy=_host_data(context)[:SHORT_HOST_DATA] or None,
-        target="VirtualNode" if resource.spec.target.virtual_node is not None else "ContainerGroup",
+        target=resource.spec.target.kind,
+        placements=context.placements,
+        attempts=list(context.attempts),
         trust=_trust(context),
     )
 

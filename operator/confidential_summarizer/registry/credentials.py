@@ -52,6 +52,10 @@ class StaticCredentials:
     by_registry: Mapping[str, Credential]
 
     async def credential_for(self, registry: str, repository: str) -> Credential | None:
+        """See `find`."""
+        return self.find(registry, repository)
+
+    def find(self, registry: str, repository: str) -> Credential | None:
         """The credential of the most exact key: an exact host before a wildcard, a longer path before a shorter one."""
         matching = [key for key in self.by_registry if _matches(key, registry, repository)]
         return self.by_registry[max(matching, key=_exactness)] if matching else None

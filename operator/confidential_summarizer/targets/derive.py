@@ -10,11 +10,9 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
 from confidential_summarizer.blueprint import blueprint, image_references
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
-from confidential_summarizer.policy.container_group import container_group_policy
 from confidential_summarizer.policy.contracts import CONTRACTS
 from confidential_summarizer.policy.settings import PolicySettings
-from confidential_summarizer.policy.virtual_node import virtual_node_policy
-from confidential_summarizer.targets import container_group, virtual_node
+from confidential_summarizer.targets.table import TARGETS
 from confidential_summarizer.targets.target import Derivation
 
 
@@ -44,14 +42,9 @@ def derive(
     pinned = {container: measured.image.pinned for container, measured in images.items()}
     measured = {image.image.pinned: image for image in images.values()}
     plan = blueprint(resource, pinned, token_sha256=token_sha256)
-    settings = policy_settings(resource)
-    if resource.spec.target.virtual_node is not None:
-        deployment = virtual_node.render(plan, resource)
-        policy = virtual_node_policy(deployment["spec"]["template"], measured, settings)
-        return Derivation(virtual_node.with_policy(deployment, policy), policy, images)
-    group = container_group.render(plan, resource)
-    policy = container_group_policy(group, measured, settings)
-    return Derivation(container_group.with_policy(group, policy), policy, images)
+    render = TARGETS[resource.spec.target.kind].render
+    manifest, policy = render(resource, plan, measured, policy_settings(resource))
+    return Derivation(manifest, policy, images)
 
 
 def policy_settings(resource: ConfidentialSummarizer) -> PolicySettings:

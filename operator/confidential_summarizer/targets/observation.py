@@ -17,19 +17,6 @@ class GroupPhase(StrEnum):
 
 
 @dataclass(frozen=True)
-class Drift:
-    """How what is deployed differs from what is wanted.
-
-    Attributes:
-        fields: Paths of what differs; empty: nothing does.
-        intended: The resource changed since it was last applied, so the difference is ours to make.
-    """
-
-    fields: Sequence[str] = ()
-    intended: bool = False
-
-
-@dataclass(frozen=True)
 class Group:
     """One container group.
 
@@ -38,6 +25,7 @@ class Group:
         host_data: The policy hash that it was deployed with.
         address: `host:port` of its page, once it has an address.
         message: Why it is where it is, for people; denials are decoded.
+        identity: What tells it from a later group of the same name, such as a UID or a start; empty: the name does.
     """
 
     name: str
@@ -45,6 +33,7 @@ class Group:
     phase: GroupPhase
     address: str | None = None
     message: str = ""
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,11 +44,17 @@ class Observation:
         wanted: How many groups there should be.
         groups: The groups that exist, leaving ones included.
         host_data: The policy hash that groups are wanted with now.
+        endpoint: `host:port` under which all of them are reached, where there is one address for them.
+        blocked: Why groups that are wanted cannot even be made, for people; empty: nothing is in the way.
+        remarks: What else people should know, such as remainders of pods that were evicted.
     """
 
     wanted: int
     groups: Sequence[Group]
     host_data: str
+    endpoint: str | None = None
+    blocked: str = ""
+    remarks: Sequence[str] = ()
 
     @property
     def current(self) -> list[Group]:

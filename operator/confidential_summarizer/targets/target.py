@@ -1,6 +1,6 @@
 """What every target does: render, read once, plan, execute, observe from the same reading, remove.
 
-One pass of a reconcile calls them in that order. `render` and `plan` are pure; `read` asks, `execute` and `remove`
+One pass of a reconcile calls them in that order. Rendering and `plan` are pure; `read` asks, `execute` and `remove`
 write. Nothing waits in place: what takes time is said in the plan (`waits`) and looked at again in a later pass.
 """
 
@@ -88,14 +88,11 @@ class Removal:
     cause: str = ""
 
 
-Live = TypeVar("Live")
+class Render(Protocol):
+    """Makes what is sent for a group; the same on any machine, any time."""
 
-
-class Target(Protocol[Live]):
-    """Where groups run. `Live` is what one reading finds there, a value of the target's own."""
-
-    @staticmethod
-    def render(
+    def __call__(
+        self,
         resource: ConfidentialSummarizer,
         blueprint: Blueprint,
         images: Mapping[str, MeasuredImage],
@@ -113,6 +110,13 @@ class Target(Protocol[Live]):
             SpecError: The resource asks for what the target does not have.
             PolicyError: No policy can be made.
         """
+
+
+Live = TypeVar("Live")
+
+
+class Target(Protocol[Live]):
+    """Where groups run. `Live` is what one reading finds there, a value of the target's own."""
 
     async def read(self, resource: ConfidentialSummarizer, derivation: Derivation | None = None) -> Live:
         """Read everything that the target holds for a resource, once.
@@ -165,6 +169,6 @@ async def remove_everywhere(
         if (here := [placement for placement in placements if placement.kind is kind])
     ]
     return Removal(
-        [name for removal in removals for name in removal.left],
+        tuple(name for removal in removals for name in removal.left),
         "; ".join(removal.cause for removal in removals if removal.cause),
     )

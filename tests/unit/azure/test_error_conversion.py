@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 
-from confidential_summarizer.azure.container_groups import events, failure
-from confidential_summarizer.azure.conversion import convert, converted, describe
+from confidential_summarizer.azure.classification import describe
+from confidential_summarizer.azure.conversion import convert, converted
 from confidential_summarizer.errors import (
     AccessDenied,
     CapacityUnavailable,
@@ -20,6 +20,7 @@ from confidential_summarizer.errors import (
     TransientError,
     WaitingError,
 )
+from confidential_summarizer.targets.container_group.state import events, failure
 
 
 class Response:

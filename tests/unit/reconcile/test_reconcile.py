@@ -18,7 +18,7 @@ from confidential_summarizer.reconcile.run import RESYNC_SECONDS, STALLED_SECOND
 from confidential_summarizer.release import build
 from confidential_summarizer.targets.observation import GroupPhase
 from tests.support.attested import Attested
-from tests.support.fakes import FakeGroups, FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeVault
+from tests.support.fakes import FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeTarget, FakeVault, everywhere
 from tests.support.resources import ATTESTATION, VAULT, document
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -32,13 +32,15 @@ class World:
     kube: FakeKube = field(default_factory=FakeKube)
     vault: FakeVault = field(default_factory=FakeVault)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
-    groups: FakeGroups = field(default_factory=FakeGroups)
+    groups: FakeTarget = field(default_factory=FakeTarget)
     pages: FakePages = field(default_factory=FakePages)
     events: list[tuple[bool, str, str]] = field(default_factory=list)
     now: datetime = NOW
 
     def __post_init__(self) -> None:
-        self.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, self.groups.deployed.policy.host_data)
+        self.pages.evidence_for = lambda nonce: ATTESTED.evidence(
+            nonce, self.groups.deployed.derivation.policy.host_data
+        )
 
     def given(self, **changes: Any) -> "World":
         self.kube.put(document(**changes))
@@ -63,14 +65,22 @@ class World:
         generation = current["metadata"]["generation"] + 1
         self.kube.put(document(status=current["status"], generation=generation, **changes))
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, *, once: bool = False) -> float | None:
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, self.registry.with_pull_secret, self.vault.opened, self.groups, self.pages, keys)
-        return await Reconciler(clients, self._record, lambda: self.now).reconcile("legal", "contracts")
+        clients = Clients(
+            self.kube, self.registry.with_pull_secret, self.vault.opened, everywhere(self.groups), self.pages, keys
+        )
+        reconciler, before = Reconciler(clients, self._record, lambda: self.now), len(self.groups.calls)
+        wait = await reconciler.reconcile("legal", "contracts")
+        # What was deployed is seen at the next look.
+        deployed = len(self.groups.calls) > before
+        return await reconciler.reconcile("legal", "contracts") if deployed and not once else wait
 
     async def remove(self) -> bool:
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, self.registry.with_pull_secret, self.vault.opened, self.groups, self.pages, keys)
+        clients = Clients(
+            self.kube, self.registry.with_pull_secret, self.vault.opened, everywhere(self.groups), self.pages, keys
+        )
         return await Reconciler(clients, self._record, lambda: self.now).remove("legal", "contracts")
 
     def condition(self, kind: str) -> Mapping[str, Any] | None:
@@ -269,8 +279,8 @@ async def test_drift_is_put_back_and_said() -> None:
     world = await settled()
     world.groups.changed = ["spec.template.spec.containers[summarizer].env[X]"]
     world.groups.calls.clear()
-    await world.reconcile()
-    assert world.groups.calls == [f"apply {world.host_data()[:8]}"]
+    await world.reconcile(once=True)
+    assert world.groups.calls == [f"deploy {world.host_data()[:8]}"]
     assert world.reason("Drifted") == "Corrected"
     await world.reconcile()
     assert world.condition("Drifted") is None

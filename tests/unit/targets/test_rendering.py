@@ -13,8 +13,8 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER, blueprint, image_references
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
-from confidential_summarizer.targets import container_group
 from confidential_summarizer.targets.derive import derive
+from confidential_summarizer.targets.ownership import group_name
 from tests.support.fakes import measured
 from tests.support.resources import document, resource
 
@@ -142,7 +142,7 @@ def test_a_group_without_a_subnet_needs_public_exposure() -> None:
 @pytest.mark.parametrize("length", [1, 40, 63])
 def test_the_name_of_a_group_fits_and_differs_by_resource_and_replica(length: int) -> None:
     one = named("n" * length)
-    names = {container_group.group_name(one, replica) for replica in range(3)}
+    names = {group_name(one.metadata, replica) for replica in range(3)}
     assert len(names) == 3
     assert all(len(name) <= 63 and name.strip("-") == name for name in names)
 

@@ -8,7 +8,7 @@ import pytest
 
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION
 from confidential_summarizer.targets.observation import GroupPhase
-from confidential_summarizer.targets.pods import group
+from confidential_summarizer.targets.virtual_node.state import group
 
 DENIAL = base64.b64encode(
     json.dumps(

@@ -6,6 +6,7 @@ Confidential SKU and security contexts.
 
 import copy
 import hashlib
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -18,25 +19,22 @@ from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSI
 from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.document import Policy
+from confidential_summarizer.registry import ImageReference
+from confidential_summarizer.registry.reference import DEFAULT_REGISTRY
+from confidential_summarizer.targets.ownership import TAG_PREFIX, tags_of
 
 RESOURCE_TYPE = "Microsoft.ContainerInstance/containerGroups"
 
-OWNER_TAG = "confidential-summarizer-owner"
-"""`namespace/name` of the resource; tells a person in the portal whose group it is."""
-OWNER_UID_TAG = "confidential-summarizer-uid"
-"""UID of the resource; a group with another UID belongs to somebody else and is never touched."""
-HOST_DATA_TAG = "confidential-summarizer-host-data"
+PUBLIC_REGISTRIES = frozenset({"mcr.microsoft.com", DEFAULT_REGISTRY, "ghcr.io", "quay.io"})
+"""Registries that know no identity of Azure; whatever else an image comes from is asked with it."""
 
-MAX_NAME = 63
-"""Characters in the name of a container group."""
+HOST_DATA_TAG = f"{TAG_PREFIX}host-data"
+"""SHA-256 of the policy, for people in the portal."""
+BODY_TAG = f"{TAG_PREFIX}body"
+"""SHA-256 of what we sent, credentials and tags left out: tells our own changes from somebody else's."""
 
-
-def group_name(resource: ConfidentialSummarizer, replica: int) -> str:
-    """Return the name of one replica's group: the same for every try, and never another resource's."""
-    meta = resource.metadata
-    digest = hashlib.sha256(f"{meta.namespace}/{meta.name}/{meta.uid}".encode()).hexdigest()[:8]
-    tail = f"-{digest}-{replica}"
-    return f"{meta.namespace}-{meta.name}"[: MAX_NAME - len(tail)].rstrip("-") + tail
+CREATED_TAG = f"{TAG_PREFIX}created"
+"""When the group was made (RFC 3339)."""
 
 
 def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
@@ -53,7 +51,7 @@ def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, 
         "type": RESOURCE_TYPE,
         "apiVersion": API_VERSION,
         "location": target.location,
-        "tags": {OWNER_TAG: resource.key, OWNER_UID_TAG: resource.metadata.uid},
+        "tags": tags_of(resource.metadata),
         "identity": {"type": "UserAssigned", "userAssignedIdentities": identities},
         "properties": {
             "sku": "Confidential",
@@ -63,6 +61,7 @@ def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, 
             "containers": [_container(container) for container in blueprint.containers],
             "volumes": [{"name": REMOTE_VOLUME, "emptyDir": {}}],
             **_network(blueprint, resource, target),
+            **_registry_identity(blueprint, resource),
         },
     }
     if target.zones:
@@ -74,13 +73,28 @@ def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     """Return the group with the policy that it is to be held to."""
     group: dict[str, Any] = copy.deepcopy(dict(manifest))
     group["properties"]["confidentialComputeProperties"]["ccePolicy"] = policy.base64
-    group["tags"][HOST_DATA_TAG] = policy.host_data
+    group["tags"] |= {HOST_DATA_TAG: policy.host_data, BODY_TAG: _digest(group)}
     return group
+
+
+def _digest(group: Mapping[str, Any]) -> str:
+    content = {key: value for key, value in group.items() if key != "tags"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _pull_identity(resource: ConfidentialSummarizer) -> dict[str, dict[str, str]]:
     credentials = resource.spec.registry_credentials
     return {credentials.identity: {}} if credentials is not None and credentials.identity else {}
+
+
+def _registry_identity(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
+    """Let Resource Manager pull with an identity; a pull secret is added when the group is sent (`credentials`)."""
+    credentials = resource.spec.registry_credentials
+    if credentials is None or credentials.identity is None:
+        return {}
+    registries = {ImageReference.parse(container.image).registry for container in blueprint.containers}
+    private = sorted(registry for registry in registries if registry not in PUBLIC_REGISTRIES)
+    return {"imageRegistryCredentials": [{"server": server, "identity": credentials.identity} for server in private]}
 
 
 def _network(blueprint: Blueprint, resource: ConfidentialSummarizer, target: ContainerGroup) -> dict[str, Any]:

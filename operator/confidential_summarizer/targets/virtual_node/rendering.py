@@ -4,15 +4,17 @@ Annotations, labels and their effects: "PodCustomizations" of microsoft/virtualn
 """
 
 import copy
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from confidential_summarizer.api.names import GENERATION_ANNOTATION, HOST_DATA_ANNOTATION
-from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
-from confidential_summarizer.kube.ownership import labels_of, owner_reference
+from confidential_summarizer.api.names import APPLIED_ANNOTATION, HOST_DATA_ANNOTATION
+from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.blueprint import PAGE_PORT, REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
+from confidential_summarizer.targets.ownership import labels_of, owner_reference
 
 ANNOTATION_PREFIX = "microsoft.containerinstance.virtualnode."
 
@@ -22,17 +24,8 @@ READINESS_PERIOD_SECONDS = 2
 
 def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
     """Return the Deployment, still without a policy: the policy is computed from this very manifest."""
-    labels = labels_of(resource)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": blueprint.name,
-            "namespace": blueprint.namespace,
-            "labels": labels,
-            "annotations": {GENERATION_ANNOTATION: str(resource.metadata.generation)},
-            "ownerReferences": [owner_reference(resource)],
-        },
+    labels = labels_of(resource.metadata)
+    return _child("apps/v1", "Deployment", resource.metadata) | {
         "spec": {
             "replicas": blueprint.replicas,
             "selector": {"matchLabels": labels},
@@ -53,7 +46,50 @@ def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     annotations = deployment["spec"]["template"]["metadata"]["annotations"]
     annotations[POLICY_ANNOTATION] = policy.base64
     annotations[HOST_DATA_ANNOTATION] = policy.host_data
-    return deployment
+    return _signed(deployment)
+
+
+def service(metadata: Metadata) -> dict[str, Any]:
+    """Return the one address of a resource's pages, however many there are and whatever becomes of each."""
+    return _signed(
+        _child("v1", "Service", metadata)
+        | {
+            "spec": {
+                "type": "ClusterIP",
+                "selector": labels_of(metadata),
+                "ports": [{"name": "page", "port": PAGE_PORT, "targetPort": PAGE_PORT, "protocol": "TCP"}],
+            }
+        }
+    )
+
+
+def disruption_budget(metadata: Metadata) -> dict[str, Any]:
+    """Return what keeps a drain from taking more than one page away at a time, and never stops it altogether."""
+    return _signed(
+        _child("policy/v1", "PodDisruptionBudget", metadata)
+        | {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels_of(metadata)}}}
+    )
+
+
+def _child(api_version: str, kind: str, metadata: Metadata) -> dict[str, Any]:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "labels": labels_of(metadata),
+            "annotations": {},
+            "ownerReferences": [owner_reference(metadata)],
+        },
+    }
+
+
+def _signed(child: dict[str, Any]) -> dict[str, Any]:
+    """Add the hash of a child to it."""
+    digest = hashlib.sha256(json.dumps(child, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    child["metadata"]["annotations"][APPLIED_ANNOTATION] = digest
+    return child
 
 
 def _annotations(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Container groups straight through Azure Resource Manager."""

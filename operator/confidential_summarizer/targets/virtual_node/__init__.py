@@ -1,0 +1,1 @@
+"""Pods of a Deployment on an ACI virtual node of the cluster."""

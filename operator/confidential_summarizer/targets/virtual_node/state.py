@@ -1,0 +1,107 @@
+"""How far the pods of a Deployment have come, and why there are none. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confidential_summarizer.api.names import HOST_DATA_ANNOTATION
+from confidential_summarizer.blueprint import PAGE_PORT
+from confidential_summarizer.kube import Object
+from confidential_summarizer.policy.denial import explanation, find_denial
+from confidential_summarizer.targets.observation import Group, GroupPhase
+
+ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing", "Creating", "Waiting", "Pending"})
+"""Reasons of a waiting container that say nothing but that it takes time."""
+
+
+def group(pod: Mapping[str, Any], messages: Sequence[str]) -> Group:
+    """Work out how far a pod has come. Pure.
+
+    Args:
+        pod: The pod as the API server holds it.
+        messages: What its containers and its warning events say.
+    """
+    meta, status = pod["metadata"], pod.get("status", {})
+    address = f"{status['podIP']}:{PAGE_PORT}" if status.get("podIP") else None
+    denial = next(filter(None, map(find_denial, messages)), None)
+    if meta.get("deletionTimestamp"):
+        phase, message = GroupPhase.LEAVING, "is going away"
+    elif ready(pod):
+        phase, message = GroupPhase.READY, ""
+    elif denial is not None:
+        phase, message = GroupPhase.DENIED, explanation(denial)
+    elif status.get("phase") == "Failed":
+        phase, message = GroupPhase.FAILED, status.get("message") or next(iter(messages), "the pod failed")
+    elif status.get("phase") == "Running":
+        phase, message = GroupPhase.RUNNING, next(iter(messages), "")
+    else:
+        phase, message = GroupPhase.STARTING, next(iter(messages), "") or _unscheduled(status)
+    host_data = meta.get("annotations", {}).get(HOST_DATA_ANNOTATION, "")
+    return Group(meta["name"], host_data, phase, address, message, identity=meta.get("uid", ""))
+
+
+def finished(pod: Object) -> bool:
+    """Tell whether the pod is over: evicted, refused by its node, or done; its ReplicaSet makes another."""
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def of_replica_set(pod: Object) -> bool:
+    """Tell whether a ReplicaSet made the pod; one that only carries our labels is somebody else's."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner.get("kind") == "ReplicaSet" and owner.get("controller") for owner in owners)
+
+
+def blocked(deployment: Object) -> str:
+    """Return why the Deployment makes no pods, or cannot go on, in the words of its conditions; empty where it does."""
+    for condition in deployment.get("status", {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return f"no pod can be created: {condition.get('message', '')}"
+    return ""
+
+
+def stuck(deployment: Object) -> str:
+    """Return that the Deployment has given up, for whatever reason its pods tell; empty where it has not."""
+    for condition in deployment.get("status", {}).get("conditions") or ():
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return str(condition.get("message", "")) or "the rollout makes no progress"
+    return ""
+
+
+def rolling_out(deployment: Object) -> str:
+    """Return how far the pods are from the Deployment's newest template; empty when all are of it."""
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    if not status:
+        return ""
+    if status.get("observedGeneration") != deployment["metadata"].get("generation"):
+        return "the Deployment's controller has not seen its last change yet"
+    updated, all_pods = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    if updated == wanted == all_pods:
+        return ""
+    return f"{updated} of {wanted} pods are of the newest template, {all_pods} exist"
+
+
+def ready(pod: Mapping[str, Any]) -> bool:
+    """Tell whether the page of a pod answers that it is ready."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def container_messages(pod: Mapping[str, Any]) -> list[str]:
+    """Return what its containers say that is more than that it takes time."""
+    messages = []
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        state = container.get("state", {})
+        waiting = state.get("waiting") or {}
+        if waiting.get("reason") and waiting["reason"] not in ORDINARY_WAITS:
+            messages.append(f"{container['name']}: {waiting['reason']}: {waiting.get('message', '')}".rstrip(": "))
+        terminated = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+        if terminated.get("exitCode"):
+            detail = terminated.get("message") or terminated.get("reason") or ""
+            messages.append(f"{container['name']}: exited with code {terminated['exitCode']}: {detail}".rstrip(": "))
+    return messages
+
+
+def _unscheduled(status: Mapping[str, Any]) -> str:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"no virtual node takes the pod: {condition.get('message', '')}"
+    return ""

@@ -1,0 +1,268 @@
+"""What is done about the objects of a resource on a virtual node: what is there, then what is written."""
+
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from confidential_summarizer.api.names import APPLIED_ANNOTATION
+from confidential_summarizer.api.target import Placement, TargetKind
+from confidential_summarizer.blueprint import image_references
+from confidential_summarizer.errors import NameTaken
+from confidential_summarizer.targets.derive import derive
+from confidential_summarizer.targets.observation import GroupPhase
+from confidential_summarizer.targets.target import Desired, Plan, Removal
+from confidential_summarizer.targets.virtual_node.planning import Live, manifests, plan
+from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
+from tests.support.fakes import FakeKube, measured
+from tests.support.resources import resource
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+HERE = [Placement(kind=TargetKind.VIRTUAL_NODE)]
+
+
+def desired(**changes: Any) -> Desired:
+    wanted = resource(**changes)
+    images = {c: measured(reference) for c, reference in image_references(wanted).items()}
+    return Desired(wanted, derive(wanted, images))
+
+
+WANTED = desired()
+
+
+def sent(of: Desired = WANTED) -> dict[str, Any]:
+    """Return the objects as they stand when they were last sent for a resource, by kind."""
+    children = copy.deepcopy(manifests(of.derivation.manifest, of.resource.metadata))
+    for number, child in enumerate(children):
+        child["metadata"] |= {"uid": f"child-{number}", "resourceVersion": "7"}
+    return {child["kind"]: child for child in children}
+
+
+def does(found: Plan) -> list[str]:
+    return [f"{type(step).__name__} {step.manifest['kind']}" for step in found.steps]
+
+
+def pod_spec(children: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = children["Deployment"]["spec"]["template"]["spec"]
+    return spec
+
+
+def test_what_is_missing_is_created_and_the_address_before_the_pods() -> None:
+    assert does(plan(WANTED, Live())) == ["Apply Service", "Apply PodDisruptionBudget", "Apply Deployment"]
+
+
+def test_what_stands_as_it_was_sent_is_left_alone() -> None:
+    assert plan(WANTED, Live(sent())) == Plan()
+
+
+def test_another_spec_replaces_the_deployment_and_is_no_drift() -> None:
+    found = plan(desired(resources={"cpu": "4"}), Live(sent()))
+    assert (does(found), found.drift) == (["Replace Deployment"], ())
+
+
+def add_init_container(children: dict[str, Any]) -> None:
+    pod_spec(children)["initContainers"] = [{"name": "spy", "image": "spy"}]
+
+
+def add_host_network(children: dict[str, Any]) -> None:
+    pod_spec(children)["hostNetwork"] = True
+
+
+def add_variable(children: dict[str, Any]) -> None:
+    pod_spec(children)["containers"][0]["env"].append({"name": "EVIL", "value": "1"})
+
+
+def add_container(children: dict[str, Any]) -> None:
+    pod_spec(children)["containers"].append({"name": "spy", "image": "spy"})
+
+
+def add_annotation(children: dict[str, Any]) -> None:
+    children["Deployment"]["spec"]["template"]["metadata"]["annotations"][
+        "microsoft.containerinstance.virtualnode.x"
+    ] = "y"
+
+
+def widen_selector(children: dict[str, Any]) -> None:
+    del children["Service"]["spec"]["selector"]["app.kubernetes.io/managed-by"]
+
+
+ADDITIONS = [add_init_container, add_host_network, add_variable, add_container, add_annotation, widen_selector]
+
+
+@pytest.mark.parametrize("change", ADDITIONS)
+async def test_whatever_somebody_adds_is_found_and_is_not_in_what_takes_its_place(change: Any) -> None:
+    children = sent()
+    change(children)
+    target, wanted = VirtualNodeTarget(cluster(children)), WANTED
+    live = await target.read(wanted.resource, wanted.derivation)
+    found = target.plan(wanted, live, NOW)
+    assert len(found.drift) == len(found.steps) == 1
+    await target.execute(found)
+    again = await target.read(wanted.resource, wanted.derivation)
+    assert target.plan(wanted, again, NOW) == Plan()
+
+
+@pytest.mark.parametrize("change", ADDITIONS)
+async def test_it_is_only_reported_where_that_is_the_policy_however_often_it_is_looked_at(change: Any) -> None:
+    wanted = desired(driftPolicy="Report")
+    children = sent(wanted)
+    change(children)
+    kube = cluster(children)
+    target = VirtualNodeTarget(kube)
+    for _ in range(2):
+        found = target.plan(wanted, await target.read(wanted.resource, wanted.derivation), NOW)
+        assert (does(found), len(found.drift)) == ([], 1)
+    assert kube.writes == []
+
+
+def test_with_report_what_the_spec_changes_is_still_done() -> None:
+    children = sent(desired(driftPolicy="Report"))
+    add_variable(children)
+    found = plan(desired(driftPolicy="Report", resources={"cpu": "4"}), Live(children))
+    assert (does(found), found.drift) == (["Replace Deployment"], ())
+
+
+def test_what_an_earlier_operator_sent_is_brought_up_to_date_and_is_no_drift() -> None:
+    children = sent()
+    del children["Deployment"]["metadata"]["annotations"][APPLIED_ANNOTATION]
+    found = plan(desired(driftPolicy="Report"), Live(children))
+    assert (does(found), found.drift) == (["Replace Deployment"], ())
+
+
+async def test_a_restart_by_kubectl_is_an_order_and_no_drift() -> None:
+    children = sent()
+    template = children["Deployment"]["spec"]["template"]["metadata"]
+    template["annotations"]["kubectl.kubernetes.io/restartedAt"] = "2026-11-28T12:00:00Z"
+    target = VirtualNodeTarget(cluster(children))
+    assert target.plan(WANTED, await target.read(WANTED.resource, WANTED.derivation), NOW) == Plan()
+
+
+async def test_a_settled_resource_is_compared_without_asking_the_server_again() -> None:
+    asked: list[str] = []
+
+    class Counting(FakeKube):
+        async def replace(self, document: Any, *, dry_run: bool = False) -> Any:
+            asked.append(document["kind"])
+            return await super().replace(document, dry_run=dry_run)
+
+    kube = Counting()
+    for child in sent().values():
+        kube.put(child)
+    target = VirtualNodeTarget(kube)
+    for _ in range(3):
+        await target.read(WANTED.resource, WANTED.derivation)
+    assert sorted(asked) == ["Deployment", "PodDisruptionBudget", "Service"]
+
+
+def test_labels_and_owners_that_others_have_added_stay() -> None:
+    children = sent()
+    meta = children["Deployment"]["metadata"]
+    meta["labels"]["team"] = "legal"
+    meta["ownerReferences"].append({"kind": "Application", "name": "x", "uid": "other"})
+    (step,) = plan(desired(resources={"cpu": "4"}), Live(children)).steps
+    assert step.manifest["metadata"]["labels"]["team"] == "legal"
+    assert [owner["uid"] for owner in step.manifest["metadata"]["ownerReferences"]] == ["uid-1", "other"]
+    assert step.manifest["metadata"]["uid"] == meta["uid"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "PodDisruptionBudget"])
+def test_an_object_of_somebody_else_is_not_taken_over(kind: str) -> None:
+    children = sent()
+    children[kind]["metadata"]["ownerReferences"] = []
+    with pytest.raises(NameTaken, match=f"{kind} legal/contracts exists and is not of"):
+        plan(WANTED, Live(children))
+
+
+def test_the_rollout_goes_on_until_every_pod_is_of_the_newest_template() -> None:
+    children = sent()
+    children["Deployment"]["metadata"]["generation"] = 2
+    children["Deployment"]["status"] = {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 1}
+    assert "has not seen its last change" in plan(WANTED, Live(children)).waits
+    children["Deployment"]["status"] = {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 2}
+    assert "1 of 1 pods are of the newest template, 2 exist" in plan(WANTED, Live(children)).waits
+    children["Deployment"]["status"]["replicas"] = 1
+    assert plan(WANTED, Live(children)).waits == ""
+
+
+def cluster(children: dict[str, Any], *pods: dict[str, Any]) -> FakeKube:
+    kube = FakeKube()
+    for child in [*children.values(), *pods]:
+        kube.put(child)
+    return kube
+
+
+def children_in(kube: FakeKube) -> dict[str, Any]:
+    return {kind: child for (kind, namespace, _), child in kube.objects.items() if namespace == "legal"}
+
+
+def pod(name: str, *, phase: str = "Running", ready: bool = True, **meta: Any) -> dict[str, Any]:
+    labels = WANTED.derivation.manifest["metadata"]["labels"]
+    owner = {"kind": "ReplicaSet", "name": "contracts-1", "uid": "rs", "controller": True}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "legal", "uid": name, "labels": labels, "ownerReferences": [owner], **meta},
+        "spec": {"nodeName": "virtualnode-0"},
+        "status": {"phase": phase, "message": "The node was low on resource: memory.", "conditions": [{"type": "Ready", "status": str(ready)}]},
+    }  # fmt: skip
+
+
+async def observed(kube: FakeKube) -> Any:
+    target = VirtualNodeTarget(kube)
+    return await target.observe(WANTED.resource, await target.read(WANTED.resource), "")
+
+
+async def test_an_evicted_pod_that_was_replaced_does_not_make_a_healthy_resource_fail() -> None:
+    observation = await observed(cluster(sent(), pod("evicted", phase="Failed", ready=False), pod("healthy")))
+    assert [(g.name, g.phase) for g in observation.groups] == [("healthy", GroupPhase.READY)]
+    assert observation.rolled_out
+    assert "1 pods are over" in observation.remarks[0]
+
+
+async def test_a_pod_that_failed_and_has_no_successor_yet_says_why() -> None:
+    observation = await observed(cluster(sent(), pod("evicted", phase="Failed", ready=False)))
+    assert [(g.phase, g.message) for g in observation.failed] == [
+        (GroupPhase.FAILED, "The node was low on resource: memory.")
+    ]
+
+
+async def test_a_pod_that_somebody_else_gave_our_labels_is_no_group_of_ours() -> None:
+    stray = pod("stray")
+    stray["metadata"]["ownerReferences"] = []
+    assert (await observed(cluster(sent(), stray))).groups == []
+
+
+async def test_pods_that_cannot_be_created_are_told_in_the_words_of_the_deployment() -> None:
+    children = sent()
+    message = 'pods "contracts-1-x" is forbidden: violates PodSecurity "restricted:latest": privileged'
+    children["Deployment"]["status"] = {
+        "conditions": [{"type": "ReplicaFailure", "status": "True", "message": message}]
+    }
+    assert message in (await observed(cluster(children))).blocked
+
+
+async def test_the_service_s_address_is_the_one_of_all_pages() -> None:
+    children = sent()
+    children["Service"]["spec"]["clusterIP"] = "10.96.0.7"
+    assert (await observed(cluster(children))).endpoint == "10.96.0.7:8501"
+
+
+async def test_removal_waits_for_the_pods_and_says_where_they_hang() -> None:
+    kube = cluster(sent(), pod("stuck", deletionTimestamp="2026-11-28T11:00:00Z"))
+    removal = await VirtualNodeTarget(kube).remove(WANTED.resource.metadata, HERE, orphan=False)
+    assert removal.left == ("stuck",)
+    assert "on virtualnode-0 is going away since 2026-11-28T11:00:00Z" in removal.cause
+    assert "--force" in removal.cause
+    del kube.objects["Pod", "legal", "stuck"]
+    assert await VirtualNodeTarget(kube).remove(WANTED.resource.metadata, HERE, orphan=False) == Removal()
+    assert children_in(kube) == {}
+
+
+async def test_what_is_retained_runs_on_and_no_longer_goes_with_its_resource() -> None:
+    kube = cluster(sent())
+    assert await VirtualNodeTarget(kube).remove(WANTED.resource.metadata, HERE, orphan=True) == Removal()
+    assert {kind: child["metadata"]["ownerReferences"] for kind, child in children_in(kube).items()} == {
+        "Deployment": [],
+        "Service": [],
+        "PodDisruptionBudget": [],
+    }
