@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confidential-summarizer-sandbox
+MANIFESTS := deploy/base/operator.yaml
 CRDS := crds charts/confidential-summarizer/files
 
-.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart format crds bench lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart format crds manifests bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +49,10 @@ format: setup ## rewrite the code in the house style
 
 crds: setup ## write the CRDs from the models
 	@$(BIN)/python -m confidential_summarizer.api.crd $(CRDS)
+
+manifests: setup ## write deploy/base from the chart, for kustomize; builds helm once
+	@$(BIN)/python -m azure_sandbox.built_programs helm template confidential-summarizer charts/confidential-summarizer \
+		--namespace confidential-summarizer --set image.repository=confidential-summarizer,crds.enabled=false > $(MANIFESTS)
 
 bench: setup ## speed and memory against the raw tools, as ratios measured in one run
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q
