@@ -100,6 +100,16 @@ class SealedBlob:
         properties = await self._properties()
         return None if properties is None else self._state(properties)
 
+    async def head(self, length: int) -> bytes:
+        """Return the first bytes of the blob, as many as there are up to `length`.
+
+        Raises:
+            SummarizerError: There is no such blob, or it may not be read.
+        """
+        with converted(self._subject):
+            stream = await self._blob.download_blob(offset=0, length=length)
+            return await stream.readall()
+
     async def create_container(self) -> None:
         """Create the blob's container, private to the account; one that exists already is left alone."""
         with converted(self._subject):

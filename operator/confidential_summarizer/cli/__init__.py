@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "key": "key",
     "policy": "policy",
     "render": "render",
+    "check": "check",
     "verify": "verify",
     "open": "open",
     "results": "results",

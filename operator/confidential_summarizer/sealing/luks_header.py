@@ -19,7 +19,7 @@ _BINARY = struct.Struct(">6sHQQ48s32s64s40s48sQ184s64s")
 
 _BINARY_SIZE = 4096
 _CHECKSUM_OFFSET = 0x1C0
-_LARGEST_HEADER = 4 * 1024 * 1024
+LARGEST_HEADER = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def read_header(path: Path) -> LuksHeader:
     """
     try:
         with path.open("rb") as file:
-            return parse_header(file.read(_LARGEST_HEADER), str(path))
+            return parse_header(file.read(LARGEST_HEADER), str(path))
     except OSError as error:
         raise SealingError(f"{path}: {error.strerror}.") from None
 
