@@ -192,3 +192,9 @@ async def test_tags_change_and_a_stopped_group_starts_without_being_sent_again(g
     assert group["tags"] == {"owner": "other"}
     assert group["properties"]["instanceView"]["state"] == "Running"
     await gone(groups, "tagged")
+
+
+async def test_the_quota_of_a_region_is_told_by_name(groups):
+    usages = await groups.usages("westeurope")
+    assert usages["ContainerGroups"][1] == usages["ConfidentialCores"][1] == 100
+    assert usages["ContainerGroups"][0] >= 0

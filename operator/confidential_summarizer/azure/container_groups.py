@@ -6,7 +6,7 @@ again by `get`. The SDK repeats nothing by itself, so that throttling reaches th
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, cast
@@ -112,6 +112,12 @@ class ContainerGroups:
         content = cast("Any", json.dumps({"tags": dict(tags)}).encode())
         async with _called(_subject(resource_group, name)):
             await self._groups.update(resource_group, name, content, cls=_json)
+
+    async def usages(self, location: str) -> dict[str, tuple[float, float]]:
+        """Return what of each quota of the region is used, and its limit, by the quota's name."""
+        async with _called(f"Quota in {location}"):
+            found: AsyncIterable[Any] = self._client.location.list_usage(location)
+            return {usage.name.value: (usage.current_value or 0, usage.limit or 0) async for usage in found}
 
     async def list(self, resource_group: str) -> list[GroupBody]:
         """Return the groups of a resource group, without their instance views (ARM leaves them out)."""

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "policy": "policy",
     "render": "render",
     "check": "check",
+    "why": "why",
     "verify": "verify",
     "open": "open",
     "results": "results",

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -13,7 +14,8 @@ from confidential_summarizer.api.file_systems import FileSystem, Role
 from confidential_summarizer.api.names import KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.cli.render import derive_from_registry, read_resource
-from confidential_summarizer.errors import IntegrityError, NotFound, SpecError
+from confidential_summarizer.errors import IntegrityError, NotFound, SpecError, TransientError
+from confidential_summarizer.kube import SUMMARIZER, KubernetesAPI
 from confidential_summarizer.targets.target import Derivation
 
 P = ParamSpec("P")
@@ -59,17 +61,33 @@ def _in_cluster(text: str) -> tuple[str, str]:
     return match[1] or "default", match[2]
 
 
-async def _fetch(namespace: str, name: str) -> ConfidentialSummarizer:
+@asynccontextmanager
+async def cluster() -> AsyncIterator[KubernetesAPI]:
+    """Connect to the cluster of the kubeconfig, with the rights of whoever asks.
+
+    Raises:
+        SpecError: The packages for it are not installed.
+        TransientError: No kubeconfig names a cluster.
+    """
     try:
-        from confidential_summarizer.kube import SUMMARIZER
+        from kubernetes.aio.config import ConfigException
+
         from confidential_summarizer.kube.client import connect
     except ImportError:
         raise SpecError(
             "Reading from a cluster needs `pip install 'confidential-summarizer[operator]'`. "
             "Give the resource's file instead."
         ) from None
-    async with connect() as cluster:
-        document = await cluster.get(SUMMARIZER, namespace, name)
+    try:
+        async with connect() as kube:
+            yield kube
+    except ConfigException:
+        raise TransientError("No cluster was reached: set KUBECONFIG, or give the resource's file instead.") from None
+
+
+async def _fetch(namespace: str, name: str) -> ConfidentialSummarizer:
+    async with cluster() as kube:
+        document = await kube.get(SUMMARIZER, namespace, name)
     if document is None:
         raise NotFound(f"{KIND} {namespace}/{name} is not in the cluster. Give its file instead.")
     resource = ConfidentialSummarizer.parse(document)

@@ -17,8 +17,9 @@ from confidential_summarizer.api.grant import SummarizerGrant
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.azure.blobs import BlobState
 from confidential_summarizer.cli import check as command
-from confidential_summarizer.cli.check.questions import Verdict, World, ask
-from confidential_summarizer.errors import AccessDenied, ImageError, TransientError
+from confidential_summarizer.cli.check.questions import ask
+from confidential_summarizer.cli.check.world import Verdict, World
+from confidential_summarizer.errors import AccessDenied, ImageError, NotFound, TransientError
 from confidential_summarizer.reconcile.authorization import authorize
 from confidential_summarizer.reconcile.grants import grant_manifest
 from confidential_summarizer.release import build
@@ -96,8 +97,20 @@ class Place:
     async def open_blob(self, _: FileSystem) -> AsyncIterator[FakeBlob]:
         yield self.blob
 
+    @asynccontextmanager
+    async def open_groups(self, _: str) -> AsyncIterator["Place"]:
+        yield self
+
+    async def list(self, resource_group: str) -> list[Any]:
+        if resource_group != "rg":
+            raise NotFound(f"resource group {resource_group} is not there")
+        return []
+
+    async def usages(self, location: str) -> dict[str, tuple[float, float]]:
+        return {"ContainerGroups": (99, 100), "ConfidentialCores": (90, 100), "OtherCores": (5, 5)}
+
     async def rows(self, wanted: ConfidentialSummarizer) -> dict[str, tuple[Verdict, str]]:
-        world = World(self.kube, self.derive, self.open_vault, self.open_blob)
+        world = World(self.kube, self.derive, self.open_vault, self.open_blob, self.open_groups)
         found, _ = await ask(world, wanted)
         return {row.what: (row.verdict, row.detail) for row in found}
 
@@ -145,7 +158,9 @@ async def test_a_namespace_that_does_not_exist_yet_is_named(place: Place) -> Non
 async def test_what_is_missing_is_a_grant_that_can_be_applied(place: Place) -> None:
     assert place.kube is not None
     del place.kube.objects["SummarizerGrant", "", "all"]
-    _, missing = await ask(World(place.kube, place.derive, place.open_vault, place.open_blob), resource())
+    _, missing = await ask(
+        World(place.kube, place.derive, place.open_vault, place.open_blob, place.open_groups), resource()
+    )
     made = SummarizerGrant.parse(yaml.safe_load(yaml.safe_dump(grant_manifest("legal", missing))))
     assert authorize(resource().spec, "legal", {}, [made]) == ()
 
@@ -250,6 +265,24 @@ async def test_a_blob_of_other_content_than_the_resource_pins_is_said(place: Pla
     assert (verdict, PINNED in detail) == (Verdict.MISSING, True)
 
 
+@pytest.mark.parametrize(
+    ("group", "replicas", "running", "message"),
+    [
+        ("rg", 1, 0, "its quota has room"),
+        ("rg", 2, 0, "ContainerGroups: 99 of 100 are used, and 2 more are needed"),
+        ("rg", 3, 2, "its quota has room"),
+        ("elsewhere", 1, 0, "resource group elsewhere is not there"),
+    ],
+)
+async def test_room_is_looked_for_where_groups_are_made(
+    place: Place, group: str, replicas: int, running: int, message: str
+) -> None:
+    target = {"containerGroup": {"subscriptionID": "0" * 36, "resourceGroup": group, "location": "westeurope"}}
+    status = {"observedGeneration": 1, "replicas": running}
+    rows = await place.rows(resource(target=target, replicas=replicas, status=status))
+    assert message in rows["room in westeurope"][1]
+
+
 async def test_a_resource_in_the_cluster_says_itself_where_it_stands(place: Place) -> None:
     condition = {"type": "Ready", "status": "False", "reason": "RollingOut", "message": "0 of 1 ready", "lastTransitionTime": "2026-11-24T12:00:00Z", "observedGeneration": 1}  # fmt: skip
     rows = await place.rows(resource(status={"observedGeneration": 1, "conditions": [condition]}))
@@ -268,7 +301,7 @@ def test_the_exit_code_says_whether_anything_is_missing(
 
     @asynccontextmanager
     async def world() -> AsyncIterator[World]:
-        yield World(place.kube, derive_and_approve, place.open_vault, place.open_blob)
+        yield World(place.kube, derive_and_approve, place.open_vault, place.open_blob, place.open_groups)
 
     monkeypatch.setattr(command, "_world", world)
     if not grants:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import click
 import yaml
+from azure.core.credentials_async import AsyncTokenCredential
 from rich.table import Table
 
 from confidential_summarizer.api.file_systems import BlobAccess, FileSystem
@@ -14,10 +16,11 @@ from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.blobs import SealedBlob
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault
-from confidential_summarizer.cli.check.questions import Row, Verdict, World, ask
+from confidential_summarizer.cli.check.questions import ask
+from confidential_summarizer.cli.check.world import Groups, Row, Verdict, World
 from confidential_summarizer.cli.console import cell, emit, output_option
 from confidential_summarizer.cli.render import derive_from_registry
-from confidential_summarizer.cli.resources import find_resource
+from confidential_summarizer.cli.resources import cluster, find_resource
 from confidential_summarizer.errors import NotFound, SpecError, TransientError
 from confidential_summarizer.kube import SUMMARIZER, KubernetesAPI
 from confidential_summarizer.reconcile.authorization import Need
@@ -37,7 +40,7 @@ RETRIES = 2
 @output_option
 @click.pass_context
 def check(context: click.Context, resource: str | None, namespace: str | None, output: str) -> None:
-    """Look at everything that RESOURCE needs, at once: grants, images, keys, Secrets, blobs.
+    """Look at everything that RESOURCE needs, at once: grants, images, keys, Secrets, blobs, room.
 
     RESOURCE is a file, before it is applied, or a NAME in the cluster; without one, every resource of the namespace is
     looked at. Nothing is changed. Ends with 1 if something is missing, with 5 if something could not be looked at.
@@ -95,20 +98,23 @@ async def _world() -> AsyncIterator[World]:
             derive=derive,
             vault=lambda host: KeyVault(host, identity, retries=RETRIES),
             blob=blob,
+            groups=partial(_groups, identity),
         )
+
+
+def _groups(identity: AsyncTokenCredential, subscription: str) -> AbstractAsyncContextManager[Groups]:
+    try:
+        from confidential_summarizer.azure.container_groups import ContainerGroups
+    except ImportError:
+        raise TransientError("not looked at: needs pip install 'confidential-summarizer[operator]'") from None
+    return ContainerGroups(identity, subscription, retries=RETRIES)
 
 
 async def _cluster(stack: AsyncExitStack) -> KubernetesAPI | None:
     """Return the cluster of the kubeconfig; None where there is none, or nothing to ask it with."""
     try:
-        from kubernetes.aio.config import ConfigException
-
-        from confidential_summarizer.kube.client import connect
-    except ImportError:
-        return None
-    try:
-        return await stack.enter_async_context(connect())
-    except (ConfigException, OSError, SpecError):
+        return await stack.enter_async_context(cluster())
+    except (SpecError, TransientError):
         return None
 
 

@@ -3,18 +3,17 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+from collections.abc import Awaitable, Sequence
 
 from confidential_summarizer.api.file_systems import FileSystem, KeyManagement
 from confidential_summarizer.api.names import GRANT_KIND, USE_LABEL
+from confidential_summarizer.api.quantity import parse_quantity
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import ConditionStatus, ConditionType
-from confidential_summarizer.azure.blobs import BlobState
-from confidential_summarizer.azure.keys import Vault, VaultKey
+from confidential_summarizer.api.summarizer import SIDECAR_CPU
+from confidential_summarizer.api.target import ContainerGroup
+from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.cli.check.world import Row, Verdict, World
 from confidential_summarizer.errors import AccessDenied, SealingError, SummarizerError, TransientError
 from confidential_summarizer.kube import NAMESPACE, SECRET, KubernetesAPI
 from confidential_summarizer.reconcile.authorization import Need
@@ -22,53 +21,11 @@ from confidential_summarizer.reconcile.grant_cache import Grants
 from confidential_summarizer.reconcile.key_checks import KeyFacts, objection
 from confidential_summarizer.reconcile.secrets import PULL_SECRET_TYPE, SecretUse
 from confidential_summarizer.sealing.luks_header import LARGEST_HEADER, parse_header
-from confidential_summarizer.targets.target import Derivation
 
 NO_CLUSTER = "not looked at: no cluster was reached; set KUBECONFIG"
 
-
-class Verdict(StrEnum):
-    """What came of a question."""
-
-    OK = "ok"
-    MISSING = "missing"
-    UNKNOWN = "not known"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the answer: what was looked at, whether it is as it has to be, and what to do."""
-
-    what: str
-    verdict: Verdict
-    detail: str
-
-
-class Blob(Protocol):
-    """A sealed image in blob storage, as far as it is looked at."""
-
-    async def state(self) -> BlobState | None:
-        """Return the blob as it is, or None where there is none."""
-
-    async def head(self, length: int) -> bytes:
-        """Return the first bytes."""
-
-
-@dataclass(frozen=True)
-class World:
-    """Whom is asked.
-
-    Attributes:
-        kube: The cluster, with the rights of whoever asks; None where there is none.
-        derive: Measures the images and makes the policy, given the hash of the readers' token.
-        vault: Opens a vault by its host name.
-        blob: Opens the blob of a file system.
-    """
-
-    kube: KubernetesAPI | None
-    derive: Callable[[ConfidentialSummarizer, str | None], Awaitable[Derivation]]
-    vault: Callable[[str], AbstractAsyncContextManager[Vault]]
-    blob: Callable[[FileSystem], AbstractAsyncContextManager[Blob]]
+QUOTAS = ("ContainerGroups", "ConfidentialCores")
+"""Of a region; the second name is what Azure's messages call it, and is skipped where it is not listed."""
 
 
 async def ask(world: World, resource: ConfidentialSummarizer) -> tuple[list[Row], tuple[Need, ...]]:
@@ -84,6 +41,7 @@ async def ask(world: World, resource: ConfidentialSummarizer) -> tuple[list[Row]
         *(_guarded(f"Secret {one[0]}", _secret(world.kube, resource, *one)) for one in secrets(resource)),
         *(_guarded(key_of(f), _key(world, resource, f, host_data)) for f in resource.spec.file_systems),
         *(_guarded(f"blob of {f.name}", _blob(world, f)) for f in resource.spec.file_systems),
+        *(_guarded(f"room in {place.location}", _room(world, resource, place)) for place in places(resource)),
     ]
     grants, *others = await asyncio.gather(*questions)
     return [*_said(resource), *grants, policy, *(row for rows in others for row in rows)], tuple(missing)
@@ -238,3 +196,28 @@ def _obstacles(head: bytes, file_system: FileSystem) -> Sequence[str]:
         return (str(error).rstrip("."),)
     except (ValueError, KeyError, TypeError, AttributeError):  # whoever writes the blob writes its header
         return (f"the header of {file_system.blob_url} makes no sense",)
+
+
+def places(resource: ConfidentialSummarizer) -> list[ContainerGroup]:
+    """Return where container groups are made straight through Resource Manager: one place, or none."""
+    place = resource.spec.target.container_group
+    return [] if place is None else [place]
+
+
+async def _room(world: World, resource: ConfidentialSummarizer, place: ContainerGroup) -> list[Row]:
+    """Whether the resource group is there, and the quota has room for the groups that do not run yet."""
+    what = f"room in {place.location}"
+    async with world.groups(place.subscription_id) as groups:
+        await groups.list(place.resource_group)
+        usages = await groups.usages(place.location)
+    more = max(0, resource.spec.replicas - resource.status.replicas)
+    cores = float(parse_quantity(resource.spec.resources.cpu) + SIDECAR_CPU)
+    needed = {name: more * (cores if "Cores" in name else 1) for name in usages if name in QUOTAS}
+    short = [
+        f"{name}: {usages[name][0]:g} of {usages[name][1]:g} are used, and {wanted:g} more are needed"
+        for name, wanted in needed.items()
+        if usages[name][0] + wanted > usages[name][1]
+    ]
+    if short:
+        return [Row(what, Verdict.MISSING, f"{'; '.join(short)}: ask Azure for a larger quota, or take fewer replicas")]
+    return [Row(what, Verdict.OK, f"resource group {place.resource_group} is there, and its quota has room")]

@@ -1,0 +1,70 @@
+"""Whom `csum check` asks, and how an answer looks."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from confidential_summarizer.api.file_systems import FileSystem
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.azure.blobs import BlobState
+from confidential_summarizer.azure.keys import Vault
+from confidential_summarizer.kube import KubernetesAPI
+from confidential_summarizer.targets.target import Derivation
+
+
+class Verdict(StrEnum):
+    """What came of a question."""
+
+    OK = "ok"
+    MISSING = "missing"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the answer: what was looked at, whether it is as it has to be, and what to do."""
+
+    what: str
+    verdict: Verdict
+    detail: str
+
+
+class Blob(Protocol):
+    """A sealed image in blob storage, as far as it is looked at."""
+
+    async def state(self) -> BlobState | None:
+        """Return the blob as it is, or None where there is none."""
+
+    async def head(self, length: int) -> bytes:
+        """Return the first bytes."""
+
+
+class Groups(Protocol):
+    """The container groups of a subscription, as far as it is looked whether there is room for more."""
+
+    async def list(self, resource_group: str) -> Sequence[Mapping[str, Any]]:
+        """Return the groups of a resource group."""
+
+    async def usages(self, location: str) -> Mapping[str, tuple[float, float]]:
+        """Return what of each quota of the region is used, and its limit."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Whom is asked.
+
+    Attributes:
+        kube: The cluster, with the rights of whoever asks; None where there is none.
+        derive: Measures the images and makes the policy, given the hash of the readers' token.
+        vault: Opens a vault by its host name.
+        blob: Opens the blob of a file system.
+        groups: Opens the container groups of a subscription.
+    """
+
+    kube: KubernetesAPI | None
+    derive: Callable[[ConfidentialSummarizer, str | None], Awaitable[Derivation]]
+    vault: Callable[[str], AbstractAsyncContextManager[Vault]]
+    blob: Callable[[FileSystem], AbstractAsyncContextManager[Blob]]
+    groups: Callable[[str], AbstractAsyncContextManager[Groups]]

@@ -1,0 +1,153 @@
+"""`csum why`: where a resource stands, what to do next, and what the cluster says beside it."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import click
+from rich.table import Table
+
+from confidential_summarizer.api.names import INSTANCE_LABEL, KIND, MANAGED_BY, MANAGED_BY_LABEL
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import Condition, ConditionStatus, ConditionType
+from confidential_summarizer.cli.console import cell, emit, note, output_option
+from confidential_summarizer.cli.resources import cluster
+from confidential_summarizer.errors import NotFound
+from confidential_summarizer.kube import EVENT, POD, SUMMARIZER, KubernetesAPI, Object
+from confidential_summarizer.policy.denial import explanation, find_denial
+
+CHAIN = (
+    ConditionType.IMAGES_RESOLVED,
+    ConditionType.POLICY_GENERATED,
+    ConditionType.KEY_RELEASABLE,
+    ConditionType.DEPLOYED,
+    ConditionType.ATTESTED,
+)
+"""What Ready is made of, in the order in which it comes about."""
+NOT_READY = 1
+MOST_EVENTS = 10
+_COMMAND = re.compile(r"`([^`]+)`")
+STYLES = {ConditionStatus.TRUE: "green", ConditionStatus.FALSE: "red", ConditionStatus.UNKNOWN: "dim"}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """An event of the cluster about the resource or one of its pods; a denial in it is decoded."""
+
+    time: str
+    type: str
+    reason: str
+    object: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Why:
+    """Where a resource stands.
+
+    Attributes:
+        ready: Whether summaries are served.
+        summary: The condition that says so, for people.
+        chain: What Ready is made of, as far as the operator has said anything.
+        commands: What to run next, from the message of the first that is not done.
+        beside: The latest events, the newest last.
+    """
+
+    ready: bool
+    summary: str
+    chain: Sequence[Condition]
+    commands: Sequence[str]
+    beside: Sequence[Beside]
+
+
+def explain(resource: ConfidentialSummarizer, events: Sequence[Object]) -> Why:
+    """Work out where a resource stands, from its status and the events about it and its pods."""
+    status = resource.status
+    ready = status.condition(ConditionType.READY)
+    chain = [found for kind in CHAIN if (found := status.condition(kind)) is not None]
+    if ready is None:
+        summary = "the operator has not looked at it yet: is it running? `kubectl get pods -A | grep summarizer`"
+    elif status.observed_generation != resource.metadata.generation:
+        summary = f"the operator has not looked at the latest change yet; before it: {ready.reason}: {ready.message}"
+    else:
+        summary = f"{ready.reason} since {ready.last_transition_time}: {ready.message}"
+    holds_up = next((c for c in chain if c.status is not ConditionStatus.TRUE), ready)
+    done = ready is not None and ready.status is ConditionStatus.TRUE
+    text = summary if ready is None else holds_up.message if holds_up and not done else ""
+    latest = sorted(map(_beside, events), key=lambda event: event.time)[-MOST_EVENTS:]
+    return Why(done, summary, chain, _COMMAND.findall(text), latest)
+
+
+def _beside(event: Object) -> Beside:
+    message = str(event.get("message") or "")
+    denial = find_denial(message)
+    about = event.get("involvedObject") or {}
+    return Beside(
+        time=str(
+            event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
+        ),
+        type=str(event.get("type") or ""),
+        reason=str(event.get("reason") or ""),
+        object=f"{about.get('kind')}/{about.get('name')}",
+        message=explanation(denial) if denial is not None else message,
+    )
+
+
+async def look(kube: KubernetesAPI, namespace: str, name: str) -> Why:
+    """Read a resource, its pods and the events about them.
+
+    Raises:
+        NotFound: There is no such resource.
+    """
+    document = await kube.get(SUMMARIZER, namespace, name)
+    if document is None:
+        raise NotFound(f"{KIND} {namespace}/{name} is not in the cluster.")
+    pods = await kube.list(POD, namespace, labels={INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY})
+    names = {(KIND, name), *(("Pod", pod["metadata"]["name"]) for pod in pods)}
+    events = [e for e in await kube.list(EVENT, namespace) if _about(e) in names]
+    return explain(ConfidentialSummarizer.parse(document), events)
+
+
+def _about(event: Object) -> tuple[str, str]:
+    about = event.get("involvedObject") or {}
+    return str(about.get("kind")), str(about.get("name"))
+
+
+@click.command()
+@click.argument("name")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of the resource.")
+@output_option
+@click.pass_context
+def why(context: click.Context, name: str, namespace: str, output: str) -> None:
+    """Say where the resource NAME stands, what to do next, and what the cluster says beside it.
+
+    Ends with 0 if it is ready, with 1 if not.
+    """
+    if "/" in name:
+        namespace, _, name = name.partition("/")
+    found = asyncio.run(_ask(namespace, name))
+    document = asdict(found) | {"chain": [c.model_dump(by_alias=True, mode="json") for c in found.chain]}
+    emit(document, output, _chain(found.chain))
+    if output == "table":
+        note("")
+        note(f"{'Ready' if found.ready else 'Not ready'}: {found.summary}")
+        for command in found.commands:
+            note(f"  next: {command}")
+        for event in found.beside:
+            note(f"  {event.time} {event.type} {event.reason} {event.object}: {event.message}")
+    context.exit(0 if found.ready else NOT_READY)
+
+
+async def _ask(namespace: str, name: str) -> Why:
+    async with cluster() as kube:
+        return await look(kube, namespace, name)
+
+
+def _chain(conditions: Sequence[Condition]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("CONDITION", "STATUS", "REASON", "MESSAGE"):
+        table.add_column(column, no_wrap=column != "MESSAGE", overflow="fold")
+    for one in conditions:
+        table.add_row(cell(one.type), cell(one.status.value, STYLES[one.status]), cell(one.reason), cell(one.message))
+    return table
