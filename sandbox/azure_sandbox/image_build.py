@@ -70,11 +70,13 @@ class ImageBuilder:
     Args:
         state: The sandbox's files; its registry and proxy have to run.
         report: Told about each step.
+        network: Settings with which images are pushed; those of the sandbox's clients if None.
     """
 
-    def __init__(self, state: SandboxState, report: Report) -> None:
+    def __init__(self, state: SandboxState, report: Report, network: Mapping[str, str] | None = None) -> None:
         self.state = state
         self.report = report
+        self.network = state.client_environment() if network is None else network
 
     def publish(self, image: Image) -> str:
         """Build and push an image unless the registry has it already.
@@ -135,7 +137,7 @@ class ImageBuilder:
         with tempfile.NamedTemporaryFile("r", prefix="digest-") as digest:
             # The fastest compression: the bytes go from this machine to this machine.
             options = ["--quiet", "--compression-format=gzip", "--compression-level=1", "--digestfile", digest.name]
-            self._buildah("push", *options, name, f"docker://{reference}", environment=self.state.client_environment())
+            self._buildah("push", *options, name, f"docker://{reference}", environment=self.network)
             return digest.read().strip()
 
     def _buildah(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
