@@ -8,7 +8,7 @@ DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confid
 MANIFESTS := deploy/base/operator.yaml
 CRDS := crds charts/confidential-summarizer/files
 
-.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format crds manifests bench lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format crds manifests screenshots bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ crds: setup ## write the CRDs from the models
 manifests: setup ## write deploy/base from the chart, for kustomize; builds helm once
 	@$(BIN)/python -m azure_sandbox.built_programs helm template confidential-summarizer charts/confidential-summarizer \
 		--namespace confidential-summarizer --set image.repository=confidential-summarizer,crds.enabled=false > $(MANIFESTS)
+
+screenshots: setup ## take the pictures of the page in docs/
+	@$(BIN)/python -m tests.support.screenshots
 
 bench: setup ## speed and memory against the raw tools, as ratios measured in one run
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q

@@ -75,6 +75,8 @@ def facts(summary: Summary) -> str:
 def verdict(summary: Summary) -> str:
     """Return the guard's verdict in words."""
     text = _VERDICTS[summary.guard.verdict]
+    if summary.guard.verdict == "Reported" and summary.guard.longest_run <= summary.guard.limit:
+        text += " for more than its share of letters"
     if summary.guard.longest_run > summary.guard.limit:
         text += f" for {summary.guard.longest_run} words in a row (limit {summary.guard.limit})"
     return text

@@ -89,8 +89,14 @@ def evidence_panel(context: Context) -> None:
     if context.desk is None:
         st.markdown("No attestation service is configured, so there is no proof to show.")
         return
-    st.markdown("Check it from your own machine, with the resource's name or this address:")
-    st.code("csum open NAMESPACE/NAME\ncsum verify NAMESPACE/NAME", language=None)
+    st.markdown(
+        "Check it from your own machine; take ADDRESS and HASH from the data owner who approved them, not from here:"
+    )
+    st.code(
+        f"csum open https://ADDRESS --host-data HASH --attestation {context.settings.maa}\ncsum verify NAMESPACE/NAME",
+        language=None,
+        wrap_lines=True,
+    )
     if st.button("Show what a fresh proof says"):
         _claims(context)
 
