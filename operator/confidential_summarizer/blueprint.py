@@ -101,7 +101,7 @@ def blueprint(
                 cpu="1",
                 memory="2G",
                 command=("/encfs.sh",),
-                environment={"EncfsSideCarArgs": sidecar_arguments(spec.file_systems)},
+                environment={"EncfsSideCarArgs": sidecar_arguments(spec.file_systems, spec.identity.client_id)},
                 privileged=True,
             ),
             Container(
@@ -110,7 +110,7 @@ def blueprint(
                 cpu="500m",
                 memory="1G",
                 command=("/skr.sh",),
-                environment={"Port": str(SKR_PORT)},
+                environment={"Port": str(SKR_PORT), **_key_release_arguments(spec.identity.client_id)},
                 opens_remote=False,
             ),
         ),
@@ -161,12 +161,23 @@ def mount_point(file_system: FileSystem) -> str:
     return f"{REMOTE_PATH}/{file_system.name}"
 
 
-def sidecar_arguments(file_systems: list[FileSystem]) -> str:
+def sidecar_arguments(file_systems: list[FileSystem], client_id: str | None = None) -> str:
     """Return the value of `EncfsSideCarArgs`: base64 (standard alphabet, padded) of compact JSON, keys sorted.
 
     It holds neither a key nor a policy hash, so it can be pinned in the policy that the hash is made of.
     """
-    document = {"azure_filesystems": [_sidecar_file_system(file_system) for file_system in file_systems]}
+    document: dict[str, Any] = {"azure_filesystems": [_sidecar_file_system(one) for one in file_systems]}
+    if client_id is not None:
+        document["azure_info"] = {"identity": {"client_id": client_id}}
+    return _encoded(document)
+
+
+def _key_release_arguments(client_id: str | None) -> dict[str, str]:
+    """Tell the key-release sidecar, too, as which of the group's identities it asks."""
+    return {} if client_id is None else {"SkrSideCarArgs": _encoded({"identity": {"client_id": client_id}})}
+
+
+def _encoded(document: Mapping[str, Any]) -> str:
     return base64.b64encode(json.dumps(document, separators=(",", ":"), sort_keys=True).encode()).decode()
 
 

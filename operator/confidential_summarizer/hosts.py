@@ -20,6 +20,7 @@ class Service(StrEnum):
     MANAGED_HSM = "managedHSM"
     ATTESTATION = "attestation"
     BLOB = "blob"
+    REGISTRY = "registry"
 
 
 _LABELS = {
@@ -29,6 +30,8 @@ _LABELS = {
     Service.ATTESTATION: r"[a-z0-9][-a-z0-9]{0,62}(\.[a-z0-9]{1,32})?",
     # ACCOUNT, or ACCOUNT.zNN in a DNS zone of its own
     Service.BLOB: r"[a-z0-9]{3,24}(\.z[0-9]{1,3})?",
+    # NAME, or NAME-HASH where the name is reused in no other tenant
+    Service.REGISTRY: r"[a-z0-9]{5,50}(-[a-z0-9]{1,20})?",
 }
 """What stands before a service's suffix."""
 
@@ -71,6 +74,11 @@ def checked_attestation(host: str) -> str:
         SpecError: It is not the name of one of Azure's attestation services.
     """
     return _checked(host, ATTESTATION, "attestation service", "sharedeus2.eus2.attest.azure.net")
+
+
+def is_azure_registry(host: str) -> bool:
+    """Tell whether a registry is one of Azure's own, which alone may be sent a token of Azure AD."""
+    return re.fullmatch(pattern(Service.REGISTRY), host) is not None
 
 
 def _checked(host: str, expression: str, what: str, example: str) -> str:

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.azure.container_groups import Subscriptions
-from confidential_summarizer.azure.credentials import credential
+from confidential_summarizer.azure.credentials import credential, token
 from confidential_summarizer.azure.keys import KeyVault
 from confidential_summarizer.evidence import SigningKey, signing_keys
 from confidential_summarizer.kube.client import connect
@@ -17,6 +17,7 @@ from confidential_summarizer.measurement.cache import DiskCache, MemoryCache
 from confidential_summarizer.measurement.shared import SharedMeasurer
 from confidential_summarizer.pages import PageClient
 from confidential_summarizer.reconcile.context import Clients
+from confidential_summarizer.registry.azure import AUDIENCE, AzureIdentity
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.table import targets
 
@@ -32,7 +33,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
         subscriptions = await stack.enter_async_context(Subscriptions(identity, cloud=settings.cloud))
         yield Clients(
             kube=kube,
-            measurer=SharedMeasurer(cache).with_pull_secret,
+            measurer=SharedMeasurer(cache, AzureIdentity(lambda: token(identity, AUDIENCE))).with_pull_secret,
             vaults=lambda host: KeyVault(host, identity),
             targets=targets(kube, subscriptions, pages),
             pages=pages,

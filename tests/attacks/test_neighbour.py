@@ -17,7 +17,7 @@ from confidential_summarizer.release import build
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.attested import Attested
 from tests.support.fakes import FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeTarget, FakeVault, everywhere
-from tests.support.resources import ATTESTATION, IMAGE, VAULT, document, grant
+from tests.support.resources import ATTESTATION, IDENTITY, IMAGE, VAULT, document, grant
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ATTESTED = Attested(NOW)
@@ -312,7 +312,7 @@ def place(subscription: str = OTHERS[15:51], group: str = "rg", **changes: Any) 
 OURS = "00000000-0000-0000-0000-000000000001"
 REACHES: dict[str, tuple[dict[str, Any], str]] = {
     "another team's identity": ({"identity": {"resourceID": OTHERS_IDENTITY}}, f"identity {OTHERS_IDENTITY}"),
-    "another team's identity, to pull images with": ({"registryCredentials": {"identity": OTHERS_IDENTITY}}, f"identity {OTHERS_IDENTITY}"),
+    "another team's identity, to pull images with": ({"registryCredentials": {"identity": OTHERS_IDENTITY}, "target": place(OURS), "identity": {"resourceID": IDENTITY, "clientID": "0" * 36}}, f"identity {OTHERS_IDENTITY}"),
     "another team's subscription": ({"target": place()}, f"resource group {OTHERS[:51]}/resourceGroups/rg"),
     "another team's subnet": ({"target": place(OURS, subnetIDs=[OTHERS_SUBNET])}, f"subnet {OTHERS_SUBNET}"),
     "another team's subnet, from a virtual node": ({"target": {"virtualNode": {"subnetID": OTHERS_SUBNET}}}, f"subnet {OTHERS_SUBNET}"),

@@ -71,6 +71,16 @@ async def test_the_server_refuses_what_can_never_work_with_what_to_do(client: Ku
     assert case["message"] in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["contracts.v2", "n" * 64, "1st"])
+async def test_the_server_refuses_a_name_that_nothing_could_be_deployed_under(
+    client: KubernetesClient, name: str
+) -> None:
+    given = applied()
+    given["metadata"]["name"] = name
+    with pytest.raises(SpecError, match=r"metadata\.name must have at most 63"):
+        await client.apply(given)
+
+
 async def test_a_fresh_resource_is_not_current_and_the_target_cannot_change_kind(client: KubernetesClient) -> None:
     created = await client.apply(applied())
     assert created["status"] == {"observedGeneration": -1, "replicas": 0, "readyReplicas": 0}

@@ -26,8 +26,9 @@ class Identity(Ruled):
     )
     client_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$")] | None = Field(
         default=None,
-        description="Client id of the same identity, needed for spec.output where the group has a second one "
-        "(registryCredentials.identity): the metadata service then wants to know which.",
+        description="Client id of the same identity, needed where the group has a second one "
+        "(registryCredentials.identity): the metadata service then wants to know which. "
+        "`az identity show --ids ID --query clientId` prints it.",
     )
 
 
@@ -38,7 +39,9 @@ class RegistryCredentials(Ruled):
         default=None, description="Secret of type kubernetes.io/dockerconfigjson, in this resource's namespace."
     )
     identity: Annotated[str, StringConstraints(pattern=IDENTITY_ID, max_length=1024)] | None = Field(
-        default=None, description="ARM id of a user-assigned identity with the role AcrPull."
+        default=None,
+        description="ARM id of a user-assigned identity with the role AcrPull, for container groups. The operator "
+        "measures with its own identity, which needs that role as well.",
     )
 
     @classmethod

@@ -4,7 +4,7 @@ Run `python -m confidential_summarizer.api.crd FOLDER…` to write them by hand.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from confidential_summarizer.api.names import (
     SINGULAR,
     VERSION,
 )
-from confidential_summarizer.api.rules import Ruled, ruled_models
+from confidential_summarizer.api.resource import NAME_RULE
+from confidential_summarizer.api.rules import Rule, Ruled, ruled_models
 from confidential_summarizer.api.spec import Spec
 from confidential_summarizer.api.status import Status
 
@@ -86,7 +87,7 @@ def summarizer_definition() -> dict[str, Any]:
     names = {"kind": KIND, "plural": PLURAL, "singular": SINGULAR, "shortNames": [SHORT_NAME], "categories": ["all"]}
     description = "A summarizer of sealed text that runs in an attested confidential container group."
     parts = {"spec": structural_schema(Spec), "status": status}
-    return _definition("Namespaced", names, version, description, parts)
+    return _definition("Namespaced", names, version, description, parts, [NAME_RULE])
 
 
 def grant_definition() -> dict[str, Any]:
@@ -113,7 +114,12 @@ DEFINITIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
 
 
 def _definition(
-    scope: str, names: Mapping[str, Any], version: Mapping[str, Any], description: str, parts: Mapping[str, Any]
+    scope: str,
+    names: Mapping[str, Any],
+    version: Mapping[str, Any],
+    description: str,
+    parts: Mapping[str, Any],
+    rules: Sequence[Rule] = (),
 ) -> dict[str, Any]:
     kind = names["kind"]
     properties = {
@@ -122,7 +128,14 @@ def _definition(
         "metadata": {"type": "object"},
         **parts,
     }
-    schema = {"type": "object", "description": description, "required": ["spec"], "properties": properties}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "description": description,
+        "required": ["spec"],
+        "properties": properties,
+    }
+    if rules:
+        schema["x-kubernetes-validations"] = [rule.schema() for rule in rules]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

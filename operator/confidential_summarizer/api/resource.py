@@ -1,16 +1,24 @@
 """A ConfidentialSummarizer as a typed value, parsed from what the API server or a file holds."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from confidential_summarizer.api.names import API_VERSION, KIND
-from confidential_summarizer.api.rules import camel_case
+from confidential_summarizer.api.rules import Rule, camel_case
 from confidential_summarizer.api.spec import Spec
 from confidential_summarizer.api.status import Status
 from confidential_summarizer.api.target import Placement
 from confidential_summarizer.errors import SpecError
+
+NAME_RULE = Rule(
+    "metadata.name must have at most 63 lower-case letters, digits and hyphens and begin with a letter: it becomes a "
+    "label, the name of a Service and part of the names of container groups",
+    "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63",
+    lambda self: re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", self.metadata.name) is not None,
+)
 
 
 class Metadata(BaseModel):
@@ -50,10 +58,14 @@ class ConfidentialSummarizer(BaseModel):
         if identity != (API_VERSION, KIND):
             raise SpecError(f"expected a {KIND} of {API_VERSION}, found kind {identity[1]!r} of {identity[0]!r}")
         try:
-            return cls.model_validate(document)
+            resource = cls.model_validate(document)
         except ValidationError as error:
             name = document.get("metadata", {}).get("name", "(no name)")
             raise SpecError(f"{KIND} {name}: {problems(error)}") from None
+        assert NAME_RULE.holds is not None  # noqa: S101 - no transition rule
+        if not NAME_RULE.holds(resource):
+            raise SpecError(f"{KIND} {resource.metadata.name}: {NAME_RULE.message}")
+        return resource
 
     @property
     def key(self) -> str:

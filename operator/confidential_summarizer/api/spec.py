@@ -131,10 +131,23 @@ class Spec(Ruled):
                 lambda self: self.output is None or all(map(_is_pinned, self.file_systems_with(Role.DOCUMENTS))),
             ),
             Rule(
-                "output with registryCredentials.identity needs identity.clientID: the group then has two identities",
-                "!has(self.output) || has(self.identity.clientID) || !has(self.registryCredentials) || "
+                "a virtual node pulls with its own identity: give that one the role AcrPull and remove "
+                "registryCredentials.identity, or use registryCredentials.secretRef",
+                "!has(self.target.virtualNode) || !has(self.registryCredentials) || "
                 "!has(self.registryCredentials.identity)",
-                lambda self: self.output is None or self.identity.client_id is not None or not _pulls(self),
+                lambda self: (
+                    self.target.virtual_node is None
+                    or self.registry_credentials is None
+                    or self.registry_credentials.identity is None
+                ),
+            ),
+            Rule(
+                "with registryCredentials.identity the group has two identities: set identity.clientID, so that the "
+                "sidecars ask as the right one",
+                "has(self.identity.clientID) || !has(self.registryCredentials) || "
+                "!has(self.registryCredentials.identity) || "
+                "self.registryCredentials.identity == self.identity.resourceID",
+                lambda self: self.identity.client_id is not None or not _pulls(self),
             ),
             Rule(
                 "the names of file systems must differ",
@@ -153,4 +166,6 @@ def _is_pinned(file_system: FileSystem) -> bool:
 
 
 def _pulls(spec: Spec) -> bool:
-    return spec.registry_credentials is not None and spec.registry_credentials.identity is not None
+    """Tell whether the group has a second identity, to pull with."""
+    credentials = spec.registry_credentials
+    return credentials is not None and credentials.identity not in (None, spec.identity.resource_id)

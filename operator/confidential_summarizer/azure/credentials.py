@@ -6,8 +6,20 @@ from collections.abc import Mapping
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import DefaultAzureCredential, WorkloadIdentityCredential
 
+from confidential_summarizer.azure.conversion import converted
+
 _WORKLOAD_IDENTITY = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 """Set in a pod by the workload-identity webhook."""
+
+
+async def token(who: AsyncTokenCredential, scope: str) -> str:
+    """Return a token of Azure AD.
+
+    Raises:
+        AccessDenied: The environment has no credential, or Azure AD refuses it.
+    """
+    with converted(f"A token of Azure AD for {scope.removesuffix('/.default')}"):
+        return (await who.get_token(scope)).token
 
 
 def credential(environ: Mapping[str, str] | None = None) -> AsyncTokenCredential:

@@ -8,7 +8,14 @@ from typing import Any
 
 from confidential_summarizer.measurement.cache import LayerCache
 from confidential_summarizer.measurement.image import Measure, MeasuredImage, Measurer
-from confidential_summarizer.registry import ImageReference, RegistryClient, pull_secret
+from confidential_summarizer.registry import (
+    Anonymous,
+    ChainedCredentials,
+    CredentialSource,
+    ImageReference,
+    RegistryClient,
+    pull_secret,
+)
 
 _AT_ONCE = 2
 """Layers: each may take as much memory as measurement/limits.py says, and the operator's pod has room for two."""
@@ -23,19 +30,27 @@ class SharedMeasurer:
     request. Nothing measured with one pull secret is given to a resource with another.
     """
 
-    def __init__(self, cache: LayerCache) -> None:
+    def __init__(self, cache: LayerCache, default: CredentialSource | None = None) -> None:
+        """Prepare it.
+
+        Args:
+            cache: Keeps what was measured.
+            default: Knows the credential of a registry where there is no pull secret for it.
+        """
+        self._default = default or Anonymous()
         self._measurer = Measurer(cache, at_once=_AT_ONCE)
         self._known: OrderedDict[tuple[str, str], MeasuredImage] = OrderedDict()
 
     def with_pull_secret(self, secret: Mapping[str, Any] | None) -> Measure:
-        """Return what measures with a decoded `.dockerconfigjson`, or anonymously."""
+        """Return what measures with a decoded `.dockerconfigjson`, or with the default credentials."""
+        credentials = ChainedCredentials([pull_secret(secret)]) if secret else self._default
         identity = hashlib.sha256(json.dumps(secret, sort_keys=True).encode()).hexdigest()
 
         async def measure(reference: str) -> MeasuredImage:
             known = self._known.get((identity, reference))
             if known is not None:
                 return known
-            async with RegistryClient(pull_secret(secret) if secret else None) as client:
+            async with RegistryClient(credentials) as client:
                 measured = await self._measurer.measure(client, reference)
             if ImageReference.parse(reference).digest is not None:
                 self._remember(identity, reference, measured)

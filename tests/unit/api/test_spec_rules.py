@@ -40,3 +40,11 @@ def test_a_refusal_never_repeats_the_refused_value() -> None:
 def test_another_kind_is_refused_by_name() -> None:
     with pytest.raises(SpecError, match="found kind 'Pod'"):
         ConfidentialSummarizer.parse({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}})
+
+
+@pytest.mark.parametrize("name", ["a.b", "n" * 64, "1st", "-a", "a-", "Upper"])
+def test_a_name_that_nothing_could_be_deployed_under_is_refused(name: str) -> None:
+    given = document()
+    given["metadata"]["name"] = name
+    with pytest.raises(SpecError, match=r"metadata\.name must have at most 63"):
+        ConfidentialSummarizer.parse(given)

@@ -263,7 +263,8 @@ def test_a_pull_secret_goes_with_the_body_and_into_nothing_that_is_kept_or_shown
 
 
 def test_an_identity_pulls_from_the_private_registry_only() -> None:
-    wanted = desired(registryCredentials={"identity": OTHER_IDENTITY})
+    mine = {"resourceID": resource().spec.identity.resource_id, "clientID": "12345678-1234-1234-1234-123456789abc"}
+    wanted = desired(registryCredentials={"identity": OTHER_IDENTITY}, identity=mine)
     properties = wanted.derivation.manifest["properties"]
     assert properties["imageRegistryCredentials"] == [{"server": "party1.azurecr.io", "identity": OTHER_IDENTITY}]
     assert OTHER_IDENTITY in wanted.derivation.manifest["identity"]["userAssignedIdentities"]

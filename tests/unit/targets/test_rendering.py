@@ -168,6 +168,26 @@ def test_the_policy_is_the_same_under_every_hash_seed() -> None:
     assert len(found) == 1
 
 
+def test_with_two_identities_both_sidecars_are_told_which_one_they_are() -> None:
+    client = "12345678-1234-1234-1234-123456789abc"
+    pull = resource().spec.identity.resource_id + "-pull"
+    given = resource(
+        target=ARM,
+        identity={"resourceID": resource().spec.identity.resource_id, "clientID": client},
+        registryCredentials={"identity": pull},
+    )
+    group = derive(given, images()).manifest
+    assert len(group["identity"]["userAssignedIdentities"]) == 2
+    environments = {
+        container["name"]: {v["name"]: v["value"] for v in container["properties"]["environmentVariables"]}
+        for container in group["properties"]["containers"]
+    }
+    opening = json.loads(base64.b64decode(environments[ENCFS]["EncfsSideCarArgs"]))
+    assert opening["azure_info"] == {"identity": {"client_id": client}}
+    releasing = json.loads(base64.b64decode(environments[SKR]["SkrSideCarArgs"]))
+    assert releasing == {"identity": {"client_id": client}}
+
+
 def test_a_blueprint_knows_no_policy() -> None:
     plan = blueprint(resource(), {c: m.image.pinned for c, m in images().items()})
     assert "policy" not in str(plan).lower()
