@@ -34,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "render": "render",
     "check": "check",
     "why": "why",
+    "status": "report",
+    "report": "report",
     "verify": "verify",
     "open": "open",
     "results": "results",

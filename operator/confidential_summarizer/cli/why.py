@@ -76,7 +76,12 @@ def explain(resource: ConfidentialSummarizer, events: Sequence[Object]) -> Why:
     done = ready is not None and ready.status is ConditionStatus.TRUE
     text = summary if ready is None else holds_up.message if holds_up and not done else ""
     latest = sorted(map(_beside, events), key=lambda event: event.time)[-MOST_EVENTS:]
-    return Why(done, summary, chain, _COMMAND.findall(text), latest)
+    return Why(done, summary, chain, commands_in(text), latest)
+
+
+def commands_in(message: str) -> list[str]:
+    """Return the commands that a message tells people to run: what stands between backticks."""
+    return _COMMAND.findall(message)
 
 
 def _beside(event: Object) -> Beside:
@@ -105,11 +110,12 @@ async def look(kube: KubernetesAPI, namespace: str, name: str) -> Why:
         raise NotFound(f"{KIND} {namespace}/{name} is not in the cluster.")
     pods = await kube.list(POD, namespace, labels={INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY})
     names = {(KIND, name), *(("Pod", pod["metadata"]["name"]) for pod in pods)}
-    events = [e for e in await kube.list(EVENT, namespace) if _about(e) in names]
+    events = [e for e in await kube.list(EVENT, namespace) if about(e) in names]
     return explain(ConfidentialSummarizer.parse(document), events)
 
 
-def _about(event: Object) -> tuple[str, str]:
+def about(event: Object) -> tuple[str, str]:
+    """Return kind and name of what an event is about."""
     about = event.get("involvedObject") or {}
     return str(about.get("kind")), str(about.get("name"))
 
