@@ -3,6 +3,7 @@
 import asyncio
 import copy
 
+from azure_sandbox.azure.principals import OPERATOR
 from azure_sandbox.names import RESOURCE_GROUP, SUBSCRIPTION
 
 PROVIDER = "Microsoft.ContainerInstance/containerGroups"
@@ -29,7 +30,8 @@ class Azure:
 
     async def manage(self, method, path, version="2023-05-01", **options):
         url = f"{path}{'&' if '?' in path else '?'}api-version={version}"
-        return await self.call(method, "management.azure.com", url, token="any", **options)
+        token = self.token(OPERATOR, "https://management.azure.com")
+        return await self.call(method, "management.azure.com", url, token=token, **options)
 
     async def group(self, method, name, rest="", **options):
         return await self.manage(method, f"{GROUPS}/{name}{rest}", **options)

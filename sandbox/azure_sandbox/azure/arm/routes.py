@@ -26,7 +26,7 @@ from azure_sandbox.azure.arm.rendering import add_views, render
 from azure_sandbox.azure.arm.template import read_jsonc
 from azure_sandbox.azure.arm.validation import LOCATIONS
 from azure_sandbox.azure.errors import ServiceError, json_object
-from azure_sandbox.azure.tokens import bearer
+from azure_sandbox.azure.tokens import Caller, TokenRejected, bearer
 from azure_sandbox.names import LOGIN, TENANT
 
 CONTAINER_VERSIONS = frozenset(
@@ -51,6 +51,9 @@ PROVIDERS: Mapping[str, tuple[str, Mapping[str, Iterable[str]]]] = {
     RESOURCES: ("Microsoft.Resources", {"deployments": ("2024-07-01",)}),
 }
 """What `az provider show` finds: name, and versions by type."""
+
+AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
+"""What tokens for Resource Manager are made out to; the Azure CLI takes the second one."""
 
 POLL_MILLISECONDS = 250
 """How long a client waits between two polls of an operation; the service says 10 to 20 s."""
@@ -84,22 +87,49 @@ class ResourceManager:
             "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", str(uuid.uuid4())),
         }
         try:
-            if bearer(request.headers.get("Authorization")) is None:
-                text = "Authentication failed. The 'Authorization' header is missing or is no bearer token."
-                challenge = f'Bearer authorization_uri="https://{LOGIN}/{TENANT}"'
-                raise ServiceError(401, "AuthenticationFailed", text, headers={"WWW-Authenticate": challenge})
+            caller = self._authenticated(request)
             identifiers |= self.limits.admit(request.method)
             _check_version_form(request)
             if (listed := _directory(request)) is not None:
                 return web.json_response({"value": listed}, headers=identifiers)
             path = parse_path(request.path)
             _check_version(path, request)
+            self._check_role(caller, request)
             response = await self._dispatch(request, path)
         except ServiceError as error:
             error.headers = {**identifiers, **error.headers}
             raise
         response.headers.update(identifiers)
         return response
+
+    def _authenticated(self, request: web.Request) -> Caller:
+        """Return who calls; the token has to be one for Resource Manager."""
+        token = bearer(request.headers.get("Authorization"))
+        challenge = {"WWW-Authenticate": f'Bearer authorization_uri="https://{LOGIN}/{TENANT}"'}
+        if token is None:
+            text = "Authentication failed. The 'Authorization' header is missing or is no bearer token."
+            raise ServiceError(401, "AuthenticationFailed", text, headers=challenge)
+        try:
+            return self.groups.tokens.check(token, AUDIENCES)
+        except TokenRejected:
+            text = (
+                "The access token has been obtained for wrong audience or resource, or is no token of this tenant. It "
+                f"should exactly match one of the allowed audiences: {', '.join(AUDIENCES)}."
+            )
+            raise ServiceError(401, "InvalidAuthenticationTokenAudience", text, headers=challenge) from None
+
+    def _check_role(self, caller: Caller, request: web.Request) -> None:
+        """Let applications manage the resource group; identities of groups have no role in it."""
+        principal = self.groups.principals.by_client_id(caller.client_id)
+        if principal is not None and principal.resource_id is None:
+            return
+        verb = {"GET": "read", "DELETE": "delete", "POST": "action"}.get(request.method, "write")
+        text = (
+            f"The client '{caller.client_id}' with object id '{caller.object_id}' does not have authorization to "
+            f"perform action 'Microsoft.ContainerInstance/containerGroups/{verb}' over scope '{request.path}' or the scope is "
+            "invalid. If access was recently granted, please refresh your credentials."
+        )
+        raise ServiceError(403, "AuthorizationFailed", text)
 
     async def _dispatch(self, request: web.Request, path: ResourcePath) -> web.Response:
         match request.method, path.in_group, path.provider, path.segments:

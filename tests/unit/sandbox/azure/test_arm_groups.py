@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from azure_sandbox.azure.principals import identity_resource_id
+from azure_sandbox.azure.principals import OPERATOR, SUMMARIZER, identity_resource_id
 from tests.support.azure_client import GROUPS, body, code, put, settle, settle_deletion, show
 
 
@@ -215,7 +215,9 @@ async def test_a_groups_file_is_closed_to_others(azure, state):
 
 async def test_requests_without_version_token_or_group_are_refused_as_by_the_service(azure):
     path = f"{GROUPS}/one"
-    _, content = await azure.call("GET", "management.azure.com", path, token="any")
+    _, content = await azure.call(
+        "GET", "management.azure.com", path, token=azure.token(OPERATOR, "https://management.azure.com")
+    )
     assert code(content) == "MissingApiVersionParameter"
     _, content = await azure.manage("GET", path, "2001-01-01")
     assert code(content) == "NoRegisteredProviderFound"
@@ -266,3 +268,14 @@ async def test_a_group_can_be_looked_at_while_its_folder_is_removed_and_nothing_
 
     assert (answer.status, content["properties"]["provisioningState"]) == (200, "Deleting")
     assert not directory.exists()
+
+
+async def test_a_token_for_another_service_or_of_a_group_s_identity_is_refused_as_by_the_service(azure):
+    path = f"{GROUPS}/one?api-version=2023-05-01"
+    for token in ("any", azure.token(OPERATOR, "https://managedhsm.azure.net")):
+        answer, content = await azure.call("GET", "management.azure.com", path, token=token)
+        assert (answer.status, code(content)) == (401, "InvalidAuthenticationTokenAudience")
+    token = azure.token(SUMMARIZER, "https://management.azure.com")
+    answer, content = await azure.call("PUT", "management.azure.com", path, token=token, json=body())
+    assert (answer.status, code(content)) == (403, "AuthorizationFailed")
+    assert "does not have authorization to perform action" in content["error"]["message"]
