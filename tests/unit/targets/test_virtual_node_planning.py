@@ -241,10 +241,10 @@ async def test_pods_that_cannot_be_created_are_told_in_the_words_of_the_deployme
     assert message in (await observed(cluster(children))).blocked
 
 
-async def test_the_service_s_address_is_the_one_of_all_pages() -> None:
-    children = sent()
-    children["Service"]["spec"]["clusterIP"] = "10.96.0.7"
-    assert (await observed(cluster(children))).endpoint == "10.96.0.7:8501"
+async def test_the_oldest_pod_comes_first_so_that_its_address_outlives_scaling() -> None:
+    young = pod("a-young", creationTimestamp="2026-11-28T12:05:00Z")
+    old = pod("b-old", creationTimestamp="2026-11-28T12:00:00Z")
+    assert [group.name for group in (await observed(cluster(sent(), young, old))).groups] == ["b-old", "a-young"]
 
 
 async def test_removal_waits_for_the_pods_and_says_where_they_hang() -> None:

@@ -50,7 +50,10 @@ def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
 
 
 def service(metadata: Metadata) -> dict[str, Any]:
-    """Return the one address of a resource's pages, however many there are and whatever becomes of each."""
+    """Return the one name of a resource's pages inside the cluster, however many there are.
+
+    Readers in the virtual network are outside of the cluster and reach a group by its own address.
+    """
     return _signed(
         _child("v1", "Service", metadata)
         | {

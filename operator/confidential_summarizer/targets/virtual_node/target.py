@@ -7,7 +7,7 @@ from datetime import datetime
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
 from confidential_summarizer.api.target import Placement
-from confidential_summarizer.blueprint import PAGE_PORT, Blueprint
+from confidential_summarizer.blueprint import Blueprint
 from confidential_summarizer.kube import (
     DEPLOYMENT,
     EVENT,
@@ -98,7 +98,6 @@ class VirtualNodeTarget:
             wanted=resource.spec.replicas,
             groups=groups,
             host_data=host_data,
-            endpoint=_endpoint(live.children.get("Service")),
             blocked=state.blocked(deployment) if deployment else "",
             remarks=[f"{len(over)} pods are over and left to the cluster's garbage collection"] if over else [],
         )
@@ -125,7 +124,9 @@ class VirtualNodeTarget:
 
     async def _pods(self, metadata: Metadata) -> list[Object]:
         pods = await self.kube.list(POD, metadata.namespace, labels=labels_of(metadata))
-        return [pod for pod in pods if state.of_replica_set(pod)]
+        ours = [pod for pod in pods if state.of_replica_set(pod)]
+        # The oldest first: it stays when others come and go with scaling, and so does the address that people know.
+        return sorted(ours, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"]))
 
     async def _messages(self, pod: Object) -> list[str]:
         meta = pod["metadata"]
@@ -152,11 +153,6 @@ class VirtualNodeTarget:
             else:
                 self._unchanged[key] = known
         return normalised
-
-
-def _endpoint(service: Object | None) -> str | None:
-    address = (service or {}).get("spec", {}).get("clusterIP")
-    return f"{address}:{PAGE_PORT}" if address else None
 
 
 def _terminating(pod: Object) -> str:

@@ -126,8 +126,8 @@ class ResourceManager:
         verb = {"GET": "read", "DELETE": "delete", "POST": "action"}.get(request.method, "write")
         text = (
             f"The client '{caller.client_id}' with object id '{caller.object_id}' does not have authorization to "
-            f"perform action 'Microsoft.ContainerInstance/containerGroups/{verb}' over scope '{request.path}' or the scope is "
-            "invalid. If access was recently granted, please refresh your credentials."
+            f"perform action 'Microsoft.ContainerInstance/containerGroups/{verb}' over scope '{request.path}' or the "
+            "scope is invalid. If access was recently granted, please refresh your credentials."
         )
         raise ServiceError(403, "AuthorizationFailed", text)
 
