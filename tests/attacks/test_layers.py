@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import sys
 import tarfile
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -102,6 +104,24 @@ async def test_a_process_that_measures_ends_within_its_bounds_and_says_so(
     monkeypatch.setattr(measurement, "_INLINE", 0)
     with pytest.raises(ImageError, match=message):
         await measured(registry, tar(*(f"{n}/" + "a/" * 150_000 + "file" for n in range(4))))
+
+
+async def test_a_machine_with_limits_of_its_own_keeps_them(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "_INLINE", 0)
+    monkeypatch.setattr(measurement.sys, "executable", _limited())
+    (detail,) = await measured(registry, tar("a"))
+    assert detail.root_hash == measure_layer([tar("a")]).root_hash
+
+
+def _limited() -> str:
+    """Return a Python that starts with less address space, and less time, than the worker would take."""
+    folder = Path(tempfile.mkdtemp())
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nulimit -v {600 * 1024}; ulimit -t 60\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
 
 
 async def test_an_absurd_manifest_is_not_even_read(registry: FakeRegistry) -> None:

@@ -1,6 +1,7 @@
 """How much one layer may cost. Whoever makes a layer is not trusted with the memory and the time of who measures it."""
 
 import resource
+import sys
 from dataclasses import dataclass
 
 from confidential_summarizer.errors import ImageError
@@ -53,10 +54,19 @@ IN_THREAD = Limits(size=256 * MIB, entries=20_000)
 
 def bound_this_process() -> None:
     """Bound memory and CPU time of the process that calls; more of either is a MemoryError or its end by SIGXCPU."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY + _LAST_WORDS))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+    if sys.platform == "linux":  # elsewhere programs map far more than they use
+        _bound(resource.RLIMIT_AS, MEMORY, MEMORY + _LAST_WORDS)
+    _bound(resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 5)
 
 
 def allow_last_words() -> None:
     """Give a process that ran out of memory enough to say so."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY + _LAST_WORDS, MEMORY + _LAST_WORDS))
+    _bound(resource.RLIMIT_AS, MEMORY + _LAST_WORDS, MEMORY + _LAST_WORDS)
+
+
+def _bound(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, or keep the lower one that the process was started with."""
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(kind, (soft, hard))
