@@ -1,4 +1,4 @@
-"""The images: the summarizer, stand-ins for Microsoft's two sidecars, and the operator."""
+"""The images: the summarizer, a stand-in for Microsoft's encfs sidecar, and the operator."""
 
 import shutil
 import tempfile
@@ -11,7 +11,6 @@ from azure_sandbox.names import REGISTRY
 from azure_sandbox.progress import Report, SideBySide
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.spec import Sidecars
-from confidential_summarizer.blueprint import SKR_IMAGE
 from demo.wheels import requirements_of, wheels_for
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +29,7 @@ PACKAGES = (
     "python3-cffi-backend",  # python3-cryptography asks for it by a virtual name, which debootstrap does not know
     "python3-cryptography",
 )
-"""For all three images."""
+"""For all images."""
 
 
 def download(state: SandboxState, report: Report) -> None:
@@ -46,7 +45,7 @@ def download(state: SandboxState, report: Report) -> None:
 
 
 def build_images(state: SandboxState, report: Report) -> str:
-    """Build and push the sidecars' stand-ins and the summarizer; what did not change is skipped.
+    """Build and push the sidecar's stand-in and the summarizer; what did not change is skipped.
 
     Args:
         state: The sandbox's files; its registry and proxy have to run.
@@ -59,29 +58,24 @@ def build_images(state: SandboxState, report: Report) -> str:
         SpecError: A program is missing.
         TransientError: A download, a build or a push failed.
     """
-    publish_sidecars(state, report)
+    publish_sidecar(state, report)
     return publish_summarizer(state, report)
 
 
-def publish_sidecars(state: SandboxState, report: Report) -> tuple[str, str]:
-    """Build and push the stand-ins for encfs and skr under the real images' names; return their digests."""
-    builder = ImageBuilder(state, report)
+def publish_sidecar(state: SandboxState, report: Report) -> str:
+    """Build and push the stand-in for encfs under the real image's name; return its digest."""
     root = _base(state, report)
     with tempfile.TemporaryDirectory() as authority:
         shutil.copy(state.ca / "ca.pem", authority)
-        encfs, skr = (
-            Image(
-                reference=reference,
-                containerfile=SIDECARS / "Containerfile",
-                context=SIDECARS,
-                base=root,
-                target=target,
-                contexts={"authority": Path(authority)},
-                files=("attested_release", target, f"{target}.sh"),
-            )
-            for target, reference in (("encfs", Sidecars().encfs), ("skr", SKR_IMAGE))
+        image = Image(
+            reference=Sidecars().encfs,
+            containerfile=SIDECARS / "Containerfile",
+            context=SIDECARS,
+            base=root,
+            contexts={"authority": Path(authority)},
+            files=("attested_release", "encfs", "encfs.sh"),
         )
-        return builder.publish(encfs), builder.publish(skr)
+        return ImageBuilder(state, report).publish(image)
 
 
 def publish_summarizer(state: SandboxState, report: Report) -> str:

@@ -9,11 +9,9 @@ import json
 import os
 import shlex
 import shutil
-import ssl
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -32,6 +30,7 @@ from confidential_summarizer.errors import SummarizerError, TransientError
 from confidential_summarizer.sealing import read_manifest
 from demo import operator_process
 from demo.images import SUMMARIZER_IMAGE, TAG, build_images, download
+from demo.look_alike import look_alike
 from demo.model import prepare_model
 
 ROOT = Path(__file__).parents[1]
@@ -130,20 +129,22 @@ class Demo:
         )
         self.say(f"Ready after {time.monotonic() - self.started:.0f} s")
         self.admin("kubectl", "-n", NAMESPACE, "get", "csum", "-o", "wide")
-        return self.show()
+        return self.show(host_data)
 
-    def show(self) -> bool:
-        """Print the conditions, the summaries as the page's own API returns them, and the page's URL."""
+    def show(self, host_data: str) -> bool:
+        """Print the conditions, the summaries that a reader gets, and what a look-alike page gets of a reader."""
         resource = json.loads(self.admin_output("kubectl", "-n", NAMESPACE, "get", "csum", NAME, "-o", "json"))
         for condition in resource["status"]["conditions"]:
             print(f"  {condition['type']:16} {condition['status']:8} {condition['reason']:16} {condition['message']}")
         url = resource["status"]["endpoint"]
-        answer = get_json(f"{url}/api/summaries")
-        summaries = answer.get("summaries", [])
-        self.say(f"{len(summaries)} summaries from {url}/api/summaries")
+        self.say("A reader opens a channel that ends in the group, which proves itself first")
+        summaries = self.read(url, host_data)
         for summary in summaries:
             print(f"\n  {summary['document']}\n    {summary['summary']}")
-        self.say(f"The page: {url}")
+        self.say("An attacker's page passes on the group's evidence; the reader's answer to it")
+        with look_alike(url) as forged:
+            print(f"  {self.reader(forged, host_data).stderr.strip()}")
+        self.say(f"The page, in a browser:\n  csum open {url} --host-data {host_data} --attestation {ATTESTATION}")
         expected = sum(1 for file in (EXAMPLES / "documents").iterdir() if file.suffix == ".txt")
         return len(summaries) == expected and all(s["summary"].strip() for s in summaries)
 
@@ -162,6 +163,23 @@ class Demo:
             "AZURE_AUTHORITY_HOST": f"https://{LOGIN}",
         }
         return self._run(command, environment, quiet=capture)
+
+    def reader(self, url: str, host_data: str) -> subprocess.CompletedProcess[str]:
+        """Ask a page for its summaries as somebody who knows nothing but what the data owner approved."""
+        command = ("csum", "open", url, "--host-data", host_data, "--attestation", ATTESTATION)
+        return self._run((*command, "--get", "/api/summaries"), {}, allow_failure=True, quiet=True)
+
+    def read(self, url: str, host_data: str) -> list[dict[str, Any]]:
+        """Return the summaries that a reader gets from a page.
+
+        Raises:
+            TransientError: The page did not prove itself, or does not answer.
+        """
+        answer = self.reader(url, host_data)
+        if answer.returncode:
+            raise TransientError(f"{url} shows a reader nothing: {answer.stderr}")
+        found: list[dict[str, Any]] = json.loads(answer.stdout)["summaries"]
+        return found
 
     def admin(self, *command: object, allow_failure: bool = False, quiet: bool = False) -> None:
         """Run a command as the cluster admin, with a kubeconfig and no rights in Azure."""
@@ -193,7 +211,7 @@ class Demo:
         quiet: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         words = _words(command)
-        shown = [_relative(Path(word)) if word.startswith("/") else word for word in words]
+        shown = [_relative(Path(word)) if Path(word).is_absolute() and Path(word).exists() else word for word in words]
         print(f"  $ {shlex.join(shown)}", flush=True)
         result = subprocess.run(words, env=self._environment(environment), text=True, check=False, capture_output=quiet)
         if result.returncode and not allow_failure:
@@ -228,14 +246,6 @@ def _relative(path: Path) -> str:
 
 def _newest(folder: Path) -> float:
     return max(file.stat().st_mtime for file in folder.rglob("*") if file.is_file())
-
-
-def get_json(url: str) -> Any:
-    """Read an answer of the page of a group that this machine runs itself, whoever vouches for its certificate."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with urllib.request.urlopen(url, timeout=30, context=context) as response:  # noqa: S310 - the resource's endpoint
-        return json.load(response)
 
 
 def main() -> int:

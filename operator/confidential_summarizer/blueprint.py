@@ -1,7 +1,7 @@
 """The container group that a ConfidentialSummarizer asks for, as a value. Pure; the targets render it.
 
-Three containers share the group: the summarizer, the encrypted-file-system sidecar (key release and mounts) and the
-key-release sidecar (evidence). Nothing here knows a policy hash: the group is measured, not the other way round.
+Two containers share the group: the summarizer, which makes its own evidence, and the encrypted-file-system sidecar (key
+release and mounts). Nothing here knows a policy hash: the group is measured, not the other way round.
 
 Sources: `EncfsSideCarArgs` and the sidecars' behaviour from microsoft/confidential-sidecar-containers, v2.12.
 """
@@ -16,18 +16,14 @@ from confidential_summarizer.api.file_systems import BlobAccess, FileSystem, Key
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
 
-SKR_IMAGE = "mcr.microsoft.com/aci/skr:2.12"
-
 SUMMARIZER = "summarizer"
 ENCFS = "encrypted-file-systems"
-SKR = "key-release"
 
 REMOTE_VOLUME = "remote"
 REMOTE_PATH = "/mnt/remote"
 """The parent of every mount point: the sidecar makes each one a symbolic link, so the parent has to be the volume."""
 
 PAGE_PORT = 8501
-SKR_PORT = 8080
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,6 @@ class Container:
         image: Reference pinned by digest.
         cpu: Cores, as a Kubernetes quantity.
         memory: Bytes, as a Kubernetes quantity.
-        opens_remote: Whether the container sees the opened file systems.
         readiness_path: HTTPS path on the first port that answers 200 once the container is ready.
     """
 
@@ -50,7 +45,6 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
     privileged: bool = False
-    opens_remote: bool = True
     readiness_path: str | None = None
 
 
@@ -67,7 +61,7 @@ class Blueprint:
 
 def image_references(resource: ConfidentialSummarizer) -> dict[str, str]:
     """Return the reference of every container's image, by container name: the resource alone decides them."""
-    return {SUMMARIZER: resource.spec.image, ENCFS: resource.spec.sidecars.encfs, SKR: SKR_IMAGE}
+    return {SUMMARIZER: resource.spec.image, ENCFS: resource.spec.sidecars.encfs}
 
 
 def blueprint(
@@ -104,15 +98,6 @@ def blueprint(
                 environment={"EncfsSideCarArgs": sidecar_arguments(spec.file_systems, spec.identity.client_id)},
                 privileged=True,
             ),
-            Container(
-                name=SKR,
-                image=images[SKR],
-                cpu="500m",
-                memory="1G",
-                command=("/skr.sh",),
-                environment={"Port": str(SKR_PORT), **_key_release_arguments(spec.identity.client_id)},
-                opens_remote=False,
-            ),
         ),
         identity=spec.identity.resource_id,
     )
@@ -136,7 +121,6 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         "SUMMARIZER_SHOW_NAMES": str(spec.summarizer.show_names).lower(),
         "SUMMARIZER_PORT": str(PAGE_PORT),
         "SUMMARIZER_PROFILE": spec.policy.profile.value,
-        "SUMMARIZER_SKR": f"http://127.0.0.1:{SKR_PORT}",
         "SUMMARIZER_MAA": documents.key.attestation,
     }
     if spec.output is not None:
@@ -169,15 +153,6 @@ def sidecar_arguments(file_systems: list[FileSystem], client_id: str | None = No
     document: dict[str, Any] = {"azure_filesystems": [_sidecar_file_system(one) for one in file_systems]}
     if client_id is not None:
         document["azure_info"] = {"identity": {"client_id": client_id}}
-    return _encoded(document)
-
-
-def _key_release_arguments(client_id: str | None) -> dict[str, str]:
-    """Tell the key-release sidecar, too, as which of the group's identities it asks."""
-    return {} if client_id is None else {"SkrSideCarArgs": _encoded({"identity": {"client_id": client_id}})}
-
-
-def _encoded(document: Mapping[str, Any]) -> str:
     return base64.b64encode(json.dumps(document, separators=(",", ":"), sort_keys=True).encode()).decode()
 
 

@@ -8,7 +8,6 @@ are told.
 import asyncio
 import hashlib
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -40,15 +39,6 @@ class Answer:
     peer: str
 
 
-def unverified_tls() -> ssl.SSLContext:
-    """Return TLS settings for who proves itself otherwise than by a certificate authority."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def peer_of(transport: asyncio.BaseTransport | None) -> str:
     """Return the SHA-256 of the SubjectPublicKeyInfo that the other end of a connection has proved to hold.
 
@@ -61,6 +51,21 @@ def peer_of(transport: asyncio.BaseTransport | None) -> str:
         raise ValueError("the connection has no certificate")
     key = load_der_x509_certificate(certificate).public_key()
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+class PeerRecorder(aiohttp.Fingerprint):
+    """Takes down who is at the other end of a new connection: aiohttp's hook for pinned certificates.
+
+    A short answer may be over, and its connection closed, before anybody can look at the response's own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(bytes(32))
+        self.peer = ""
+
+    def check(self, transport: asyncio.Transport) -> None:
+        """Keep the other end's key; no certificate is refused."""
+        self.peer = peer_of(transport)
 
 
 class PageClient:
@@ -77,7 +82,7 @@ class PageClient:
 
     async def __aenter__(self) -> Self:
         # One connection for each question: an answer is over before the next one can be asked of somebody else.
-        connector = aiohttp.TCPConnector(ssl=unverified_tls(), force_close=True)
+        connector = aiohttp.TCPConnector(force_close=True)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=TIMEOUT, trust_env=self._proxy, headers=PLAIN, auto_decompress=False
         )
@@ -111,9 +116,9 @@ class PageClient:
         return await self._get(f"{url}/api/evidence", {"nonce": nonce})
 
     async def _get(self, url: str, query: Mapping[str, str]) -> Answer:
+        recorder = PeerRecorder()
         try:
-            async with self._session.get(url, params=query, allow_redirects=False) as response:
-                peer = peer_of(response.connection.transport if response.connection else None)
+            async with self._session.get(url, params=query, ssl=recorder, allow_redirects=False) as response:
                 if response.status != 200:
                     raise TransientError(f"{url}: the page answered {response.status}. Is the group still starting?")
                 body = await read_limited(response, MAX_BYTES)
@@ -127,4 +132,4 @@ class PageClient:
             document = None
         if not isinstance(document, dict):
             raise TransientError(f"{url}: the page's answer is no JSON object. Is it a summarizer's page?")
-        return Answer(document, peer)
+        return Answer(document, recorder.peer)

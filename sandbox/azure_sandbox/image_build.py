@@ -38,7 +38,6 @@ class Image:
         containerfile: Its recipe; the build argument BASE names the base image.
         context: The folder that COPY reads.
         base: Tar of the root file system that it starts from.
-        target: The stage of the recipe, if it is not the last.
         contexts: More folders, by the name that `COPY --from` uses; a build argument in capitals holds a hash of each.
         files: What of the folders goes into the image, relative to the context; everything if empty.
         reusable: Whether steps whose input did not change are taken from earlier builds.
@@ -48,7 +47,6 @@ class Image:
     containerfile: Path
     context: Path
     base: Path
-    target: str = ""
     contexts: Mapping[str, Path] = field(default_factory=dict)
     files: Sequence[str] = ()
     reusable: bool = False
@@ -56,7 +54,7 @@ class Image:
     @property
     def key(self) -> str:
         """A hash over everything that goes into the image."""
-        digest = hashlib.sha256(f"{RECIPE}\0{self.reference}\0{self.base.name}\0{self.target}\0".encode())
+        digest = hashlib.sha256(f"{RECIPE}\0{self.reference}\0{self.base.name}\0".encode())
         digest.update(self.containerfile.read_bytes())
         for folder in (self.contexts[name] for name in sorted(self.contexts)):
             digest.update(_digest(folder).encode())
@@ -109,8 +107,6 @@ class ImageBuilder:
         command += [f"--layers={str(image.reusable).lower()}", "--file", str(image.containerfile), "--tag", name]
         for key, folder in image.contexts.items():
             command += [f"--build-context={key}={folder}", f"--build-arg={key.upper()}={_digest(folder)}"]
-        if image.target:
-            command += ["--target", image.target]
         with tempfile.NamedTemporaryFile("w", prefix="ignore-") as ignore:
             ignore.write("\n".join(f"**/{pattern}" for pattern in IGNORED))
             ignore.flush()

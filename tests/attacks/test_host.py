@@ -20,7 +20,7 @@ from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.cli import verify
 from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.measurement.image import MeasuredImage
-from confidential_summarizer.pages import MAX_BYTES, PageClient, unverified_tls
+from confidential_summarizer.pages import MAX_BYTES, PageClient
 from confidential_summarizer.sealing import create_key_file
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.derive import derive, measure_images
@@ -30,7 +30,7 @@ from tests.support.attested import Attested
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import measured
 from tests.support.resources import ATTESTATION, VAULT, resource, spec
-from tests.support.tls import Handler, serving
+from tests.support.tls import Handler, serving, unverified_tls
 
 HOST_DATA = "ab" * 32
 SEGMENT = 1400
@@ -177,7 +177,7 @@ def derived(**changes: Any) -> Derivation:
 
 
 def test_the_operators_settings_cannot_put_a_sidecar_into_a_group_that_the_owner_does_not_derive() -> None:
-    mirrored = Settings.from_environment({"CSUM_ENCFS_IMAGE": MIRROR, "CSUM_SKR_IMAGE": MIRROR})
+    mirrored = Settings.from_environment({"CSUM_ENCFS_IMAGE": MIRROR})
 
     assert mirrored == Settings()
 

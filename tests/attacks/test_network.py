@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,9 @@ from confidential_summarizer.pages import Answer, PageClient
 from tests.support.attested import Attested
 from tests.support.data_owner import Result, csum
 from tests.support.resources import ATTESTATION
-from tests.support.tls import Handler, Served, serving
+from tests.support.tls import Handler, Served, serving, unverified_tls
 
 HOST_DATA = "ab" * 32
-UNVERIFIED = ssl.create_default_context()
-UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 
 
 class Group:
@@ -56,7 +53,7 @@ def look_alike(genuine: Served, asked: list[str]) -> Iterator[Served]:
             if not self.path.startswith("/api/evidence"):
                 self.reply(200, b"forged summaries")
                 return
-            with urllib.request.urlopen(genuine.url + self.path, context=UNVERIFIED) as answer:
+            with urllib.request.urlopen(genuine.url + self.path, context=unverified_tls()) as answer:
                 self.reply(200, json.load(answer))
 
     with serving(Page) as served:
@@ -133,3 +130,25 @@ def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: 
     assert (result.code, result.out) == (1, "")
     assert "got nothing. Channel: TLS ends at key" in result.err
     assert [line for line in asked if "/api/evidence?nonce=" not in line or "token" in line] == []
+
+
+def test_who_answers_is_known_even_when_the_answer_is_over_at_once(group: Group) -> None:
+    """The connection of an answer that came in one piece is closed before anybody can look at it."""
+
+    class Page(Handler):
+        protocol_version = "HTTP/1.1"
+
+        def get(self) -> None:
+            body = b'{"state": "Ready"}'
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            self.wfile.write(head + body)
+
+    async def asked(address: str) -> list[Answer | None]:
+        async with PageClient() as pages:
+            return [await pages.evidence(address, "n" * 43) for _ in range(20)]
+
+    with serving(Page) as served:
+        answers = asyncio.run(asked(served.url.removeprefix("https://")))
+
+    assert {answer.peer for answer in answers if answer} == {served.peer}
+    assert None not in answers

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER
+from confidential_summarizer.blueprint import ENCFS, SUMMARIZER
 from confidential_summarizer.cli.console import emit, fail, note
 from confidential_summarizer.cli.key.review import description
 from confidential_summarizer.cli.verify import checks_table
@@ -95,7 +95,7 @@ ERASE = "\x1b[40A\x1b[J"
 
 def test_an_image_cannot_erase_what_its_approval_is_about(capsys: pytest.CaptureFixture[str]) -> None:
     image = measured_image(IMAGE, "1" * 64, cmd=("/app",), env=(f"ZZ={ERASE}nothing to see\nhost-data 0000",))
-    sidecars = {name: measured_image(f"mcr.io/{name}:1", "2" * 64) for name in (ENCFS, SKR)}
+    sidecars = {name: measured_image(f"mcr.io/{name}:1", "2" * 64) for name in (ENCFS,)}
     derivation = derive(resource(), {SUMMARIZER: image, **sidecars})
     for line in description(derivation):
         note(f"  {line}")

@@ -9,7 +9,6 @@ import yaml
 
 from azure_sandbox.azure.principals import OPERATOR
 from azure_sandbox.names import LOCATION, RESOURCE_GROUP, SUBSCRIPTION, TENANT
-from confidential_summarizer import blueprint
 from tests.support.azure_cli import AzureCli
 from tests.support.azure_client import body
 from tests.support.data_owner import SmallAzure, csum
@@ -59,8 +58,7 @@ def test_who_is_signed_in_and_what_there_is(az):
     assert az.json("group", "show", "-n", RESOURCE_GROUP)["location"] == LOCATION
 
 
-def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path, monkeypatch):
-    monkeypatch.setattr(blueprint, "SKR_IMAGE", image)
+def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path):
     subnet = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/x/virtualNetworks/v/subnets/s"
     target = {
         "subscriptionID": SUBSCRIPTION,

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import copy
-import hashlib
 import os
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -435,33 +434,6 @@ async def test_an_image_that_is_not_there_fails_with_an_event(image: str, host: 
 
 
 # What its containers know of it
-
-
-async def test_a_report_from_inside_carries_the_hash_of_the_policy(image: str, tmp_path: Path) -> None:
-    group = await with_policy(group_of(shell(image, "sleep 60")))
-    report = await report_of(group, tmp_path)
-    policy = base64.b64decode(group["properties"]["confidentialComputeProperties"]["ccePolicy"])
-    assert report[192:224] == hashlib.sha256(policy).digest()
-    assert report[80:144] == b"\1" * 64
-    assert not report[10] & 8  # bit 19 of the guest policy: debug
-
-
-async def test_a_debuggable_machine_says_so_in_its_report(image: str, tmp_path: Path) -> None:
-    group = await with_policy(group_of(shell(image, "sleep 60")))
-    report = await report_of({**group, "tags": {"sandbox.debuggable": "true"}}, tmp_path)
-    assert report[10] & 8
-
-
-async def report_of(group: Group, folder: Path) -> bytes:
-    async with guest_of(group, folder) as guest:
-        await guest.start()
-        device = Path(f"/proc/{first_process(guest)}/root/dev/sev-guest")
-        await until(device.is_socket)  # it appears once the container has its own root
-        reader, writer = await asyncio.open_unix_connection(device)
-        writer.write(b"\1" * 64)
-        report = await reader.readexactly(1184)
-        writer.close()
-        return report
 
 
 def first_process(guest: Guest, name: str = "page") -> int:

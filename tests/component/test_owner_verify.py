@@ -16,12 +16,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from azure_sandbox.attester import Attester
 from azure_sandbox.azure.tokens import SigningKey
 from azure_sandbox.names import ATTESTATION
 from summarizer.channel import new_channel_key
-from summarizer.evidence import runtime_data
+from summarizer.evidence import Attester as GuestAttester
+from summarizer.evidence import EvidenceDesk, runtime_data
 from tests.support.approving import derived_with
-from tests.support.data_owner import Group, SmallAzure, csum
+from tests.support.data_owner import SmallAzure, csum
 from tests.support.resources import resource
 from tests.support.tls import Handler, serving
 
@@ -43,7 +45,7 @@ def environment(azure, monkeypatch):
 
 
 class Page:
-    """A group's page: asks for a token over the caller's nonce, as the summarizer's does."""
+    """A group's page: the summarizer's own evidence, of the sandbox's processor and attestation service."""
 
     def __init__(self, azure, *, host_data=HOST_DATA, debug=False):
         self.azure = azure
@@ -52,13 +54,17 @@ class Page:
         self.key = new_channel_key()
 
     def answer(self, nonce):
-        return asyncio.run(self.attested(nonce))
+        attester = Attester(self.azure.state.home / "azure" / "attester")
 
-    async def attested(self, nonce):
-        group = Group(self.azure, self.host_data, debug=self.debug)
-        group.runtime_data = runtime_data(nonce, self.key.spki_sha256)
-        async with aiohttp.ClientSession(trust_env=True) as session:
-            return document(await group.token(session), group.runtime_data)
+        def report(data):
+            return attester.report(hashlib.sha256(data).digest().ljust(64, b"\0"), self.host_data, debug=self.debug)
+
+        context = {
+            "UVM_HOST_AMD_CERTIFICATE": attester.host_amd_cert_base64,
+            "UVM_REFERENCE_INFO": attester.reference_info_base64,
+        }
+        attest = GuestAttester(report, ATTESTATION, context)
+        return EvidenceDesk(attest, self.key.spki_sha256).evidence(nonce).document()
 
 
 class OldPage(Page):

@@ -15,7 +15,7 @@ from confidential_summarizer.cli.open.door import Door
 from confidential_summarizer.cli.open.peers import Peers
 from confidential_summarizer.cli.open.proxy import Channel, local_end
 from confidential_summarizer.evidence import Token, Verdict
-from confidential_summarizer.pages import peer_of, unverified_tls
+from confidential_summarizer.pages import peer_of
 from summarizer.text import paragraphs, sentences
 from tests.support.page import (
     DOCUMENTS,
@@ -24,6 +24,7 @@ from tests.support.page import (
     Page,
     serving,
 )
+from tests.support.tls import unverified_tls
 
 
 @pytest.fixture(scope="module")

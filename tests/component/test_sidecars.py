@@ -40,8 +40,6 @@ from confidential_summarizer.sealing import seal
 from encfs import mounting
 from encfs.arguments import parse_arguments
 from encfs.mounting import open_all
-from skr.service import HELP, Sidecar, create_server
-from tests.support.report_device import report_device
 
 pytestmark = pytest.mark.slow
 
@@ -198,15 +196,13 @@ def wait_for(port, process):
 @pytest.fixture
 def launch(sandbox, tmp_path):
     """Launch a guest with a policy, and perhaps in debug mode."""
-    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory(prefix="csum-") as short:
 
-        def launch(policy=POLICY, *, debug=False):
-            digest = hashlib.sha256(policy).digest()
-            device = Path(short) / "sev-guest"
-            stack.enter_context(report_device(device, sandbox.attester, digest, debug=debug))
-            return Guest(SecurityContext.load(sandbox.context_directory(tmp_path / "context")), device)
+    def launch(policy=POLICY, *, debug=False):
+        digest = hashlib.sha256(policy).digest()
+        context = SecurityContext.load(sandbox.context_directory(tmp_path / "context"))
+        return Guest(context, lambda data: sandbox.attester.report(data, digest, debug=debug))
 
-        yield launch
+    return launch
 
 
 @pytest.fixture(scope="module")
@@ -381,120 +377,6 @@ def test_a_blob_that_is_no_sealed_image_is_refused(sandbox, launch, tmp_path):
 
     with pytest.raises(ReleaseError, match="no sealed image"):
         open_all(arguments(tmp_path / "remote" / "x", blob="plain.img"), launch(), sandbox.identity(), print)
-
-
-@pytest.fixture
-def skr(sandbox, launch):
-    """The key-release sidecar of a guest with the admitted policy, on a port of its own."""
-    server = create_server(0, Sidecar(launch(), sandbox.identity()))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def post(url, document):
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-NONCE = base64.b64encode(b'{"nonce":"abc"}').decode()
-
-
-def test_the_key_release_sidecar_says_that_it_is_up(skr):
-    with urllib.request.urlopen(f"{skr}/status", timeout=60) as answer:
-        assert json.load(answer) == {"message": "Status OK"}
-
-
-def test_a_raw_report_holds_the_hash_of_the_runtime_data(skr):
-    status, body = post(f"{skr}/attest/raw", {"runtime_data": NONCE})
-
-    report = bytes.fromhex(json.loads(body)["report"])
-    assert (status, len(report)) == (200, 1184)
-    assert report[80:112] == hashlib.sha256(b'{"nonce":"abc"}').digest()
-    assert report[192:224] == HOST_DATA
-
-
-def test_the_combined_evidence_holds_all_that_a_verifier_needs(skr):
-    status, body = post(f"{skr}/attest/combined", {"runtime_data": NONCE})
-
-    assert status == 200
-    evidence = json.loads(body)
-    assert set(evidence) == {"endorsed_tcb", "endorsements", "evidence", "uvm_endorsements"}
-    assert base64.b64decode(evidence["endorsements"]).count(b"BEGIN CERTIFICATE") == 3
-
-
-def test_a_token_says_the_policy_hash_and_the_runtime_data(skr):
-    status, body = post(f"{skr}/attest/maa", {"maa_endpoint": ATTESTATION, "runtime_data": NONCE})
-
-    claims = json.loads(base64.urlsafe_b64decode(json.loads(body)["token"].split(".")[1] + "=="))
-    assert status == 200
-    assert claims["x-ms-sevsnpvm-hostdata"] == HOST_DATA.hex()
-    assert claims["x-ms-runtime"] == {"nonce": "abc"}
-
-
-def test_a_released_key_is_a_json_web_key_in_a_text(skr):
-    wanted = {"maa_endpoint": ATTESTATION, "akv_endpoint": VAULT, "kid": "contracts-key"}
-
-    status, body = post(f"{skr}/key/release", wanted)
-
-    assert status == 200
-    assert json.loads(json.loads(body)["key"])["k"] == to_base64url(KEY)
-
-
-def test_a_failed_attestation_answers_two_objects_as_the_real_sidecar_does(skr):
-    runtime_data = base64.b64encode(b"no JSON").decode()
-
-    status, body = post(f"{skr}/attest/maa", {"maa_endpoint": ATTESTATION, "runtime_data": runtime_data})
-
-    error, end = json.JSONDecoder().raw_decode(body.decode())
-    assert status == 403
-    assert error["error"].startswith(f"attestation failed\n{HELP}: ")
-    assert ATTESTATION in error["error"]
-    assert json.loads(body.decode()[end:]) == {"token": ""}
-
-
-@pytest.mark.parametrize(
-    ("path", "document", "expected"),
-    [
-        (
-            "/attest/maa",
-            {"maa_endpoint": ATTESTATION},
-            f"invalid request format\n{HELP}: Key: 'MAAAttestData.RuntimeData' Error:Field validation for "
-            "'RuntimeData' failed on the 'required' tag",
-        ),
-        (
-            "/attest/raw",
-            {"runtime_data": "_-"},
-            f"decoding base64-encoded runtime data of request failed\n{HELP}: illegal base64 data at input byte 0",
-        ),
-        ("/attest/combined", b"no JSON", f"invalid request format\n{HELP}: the body is no JSON object"),
-        ("/key/release", {"kid": "contracts-key"}, {}),
-    ],
-)
-def test_a_request_that_cannot_be_used_is_refused(skr, path, document, expected):
-    status, body = post(f"{skr}{path}", document)
-
-    assert (status, json.loads(body)) == (400, {"error": expected})
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_unknown_path_is_not_found_as_plain_text(skr, method):
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(urllib.request.Request(f"{skr}/nothing", method=method), timeout=60)
-    with caught.value as answer:
-        assert (answer.code, answer.headers["Content-Type"], answer.read()) == (
-            404,
-            "text/plain",
-            b"404 page not found",
-        )
 
 
 def test_the_whole_sidecar_fails_with_one_line_and_stays_until_it_is_told_to_end(sandbox, tmp_path):

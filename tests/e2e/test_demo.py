@@ -17,7 +17,7 @@ from azure_sandbox.names import ATTESTATION, LOCATION, MODELS_KEY, RESOURCE_GROU
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from demo import operator_process
 from demo.images import publish_operator
-from demo.run import get_json
+from demo.look_alike import look_alike
 from tests.e2e.conftest import GRANT, Cluster
 
 pytestmark = pytest.mark.e2e
@@ -26,9 +26,8 @@ DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 
 
 def summaries(cluster: Cluster, name: str = "contracts") -> list[dict[str, Any]]:
-    endpoint = cluster.get("csum", name)["status"]["endpoint"]
-    found: list[dict[str, Any]] = get_json(f"{endpoint}/api/summaries")["summaries"]
-    return found
+    status = cluster.get("csum", name)["status"]
+    return cluster.demo.read(status["endpoint"], status["trust"]["hostData"])
 
 
 def test_every_document_has_a_summary_made_from_sealed_text(cluster: Cluster) -> None:
@@ -61,6 +60,14 @@ def test_the_data_owner_verifies_the_group_without_the_cluster(cluster: Cluster)
     endpoint = cluster.get("csum", "contracts")["status"]["endpoint"]
     result = cluster.demo.owner("csum", "verify", endpoint, "--resource", cluster.home / "demo" / "contracts.yaml")
     assert result.returncode == 0
+
+
+def test_a_page_that_passes_on_the_group_s_evidence_gets_nothing_of_a_reader(cluster: Cluster) -> None:
+    status = cluster.get("csum", "contracts")["status"]
+    with look_alike(status["endpoint"]) as forged:
+        refused = cluster.demo.reader(forged, status["trust"]["hostData"])
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "somebody stands between" in refused.stderr
 
 
 def test_neither_text_nor_keys_are_anywhere_outside(cluster: Cluster) -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.tls import unverified_tls
+
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = REPOSITORY / "examples" / "documents"
 MODELS = REPOSITORY / "examples" / "models"
@@ -25,9 +26,9 @@ TOKEN_SHA256 = hashlib.sha256(TOKEN.encode()).hexdigest()
 # Starting streamlit takes about two seconds on an idle core; a busy machine gets many times that.
 PATIENCE_SECONDS = 90.0
 # As a kubelet asks: the certificate is the process's own, and evidence alone says whose it is.
-UNVERIFIED = ssl.create_default_context()
-UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=UNVERIFIED))
+OPENER = urllib.request.build_opener(
+    urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unverified_tls())
+)
 
 
 @dataclass

@@ -31,6 +31,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.get()
 
+    def do_POST(self) -> None:
+        self.get()
+
     def get(self) -> None:
         raise NotImplementedError
 
@@ -41,6 +44,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         pass
+
+
+def unverified_tls() -> ssl.SSLContext:
+    """TLS settings of a client for whom any certificate will do."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @contextmanager

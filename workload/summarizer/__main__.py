@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Final
 
+from summarizer.attestation.custody import take_custody
 from summarizer.errors import ConfigurationError
 from summarizer.logs import set_up_logs
 from summarizer.settings import Settings
@@ -18,13 +19,15 @@ def main() -> int:
     set_up_logs()
     try:
         settings = Settings.from_environment(os.environ)
+        # Before anything else is loaded: from here on this process has no right but to what it reads and serves.
+        keeper = take_custody()
     except ConfigurationError as error:
         logging.getLogger("summarizer").error("configuration refused", extra={"reason": str(error)})
         return _CANNOT_WORK
     # After the configuration: a wrong one is told at once, not after seconds of loading.
     from summarizer.server import serve
 
-    serve(settings)
+    serve(settings, keeper)
     return 0
 
 

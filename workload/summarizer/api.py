@@ -109,7 +109,7 @@ def operations(context: Context) -> list[Operation]:
         if not nonce_is_valid(nonce):
             return _error(400, "nonce must be 16 to 64 random bytes in base64url without padding")
         if desk is None:
-            return _error(404, "this group has no attestation service: set SUMMARIZER_MAA")
+            return _error(404, "there is no evidence: no confidential guest, or SUMMARIZER_MAA is not set")
         try:
             given = await anyio.to_thread.run_sync(desk.evidence, nonce)
         except Busy as error:

@@ -4,22 +4,17 @@ import base64
 import hashlib
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from summarizer.errors import Busy, EvidenceError
+from summarizer.attestation.service import Endorsements, token
+from summarizer.errors import Busy
 
 # 16 random bytes at least, so that nobody can ask ahead; 64 at most, so that the document stays small.
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,86}")
-# One report by the processor and one call to the attestation service: seconds, and a minute under load.
-_TIMEOUT_SECONDS: Final = 60
-# The service cuts its own answers there.
-_MAX_ANSWER: Final = 1024 * 1024
 # A report blocks the processor's one mailbox: requests queue instead of piling up.
 _WAITING: Final = 8
 
@@ -44,6 +39,12 @@ class Evidence:
 def nonce_is_valid(nonce: str) -> bool:
     """Tell whether `nonce` is base64url (no padding) of 16 to 64 bytes."""
     return _NONCE.fullmatch(nonce) is not None
+
+
+def is_runtime_data(data: bytes, tls_spki: str) -> bool:
+    """Tell whether `data` are what `runtime_data` makes of some nonce and this key, to the byte."""
+    nonce = data.decode("ascii", errors="replace").removeprefix('{"nonce":"')[: -len(f'","tlsSPKI":"{tls_spki}"}}')]
+    return nonce_is_valid(nonce) and data == runtime_data(nonce, tls_spki)
 
 
 def runtime_data(nonce: str, tls_spki: str) -> bytes:
@@ -87,41 +88,27 @@ class EvidenceDesk:
                 self._waiting -= 1
 
 
-def token_of_sidecar(sidecar: str, authority: str, data: bytes) -> str:
-    """Return a token of `authority` over runtime data.
+@dataclass(frozen=True)
+class Attester:
+    """Has tokens of this guest made.
 
-    The sidecar is Microsoft's `skr`, `POST /attest/maa`: `maa_endpoint`, and `runtime_data` in base64.
-
-    Args:
-        sidecar: URL of the sidecar on this group's loopback.
+    Attributes:
+        report: Makes a report over runtime data.
         authority: Host name of the attestation service.
-        data: The runtime data.
-
-    Raises:
-        EvidenceError: The sidecar cannot be reached, refused, or answered something else.
+        environment: Names the guest's security context.
     """
-    request = urllib.request.Request(  # noqa: S310  the settings admit http on the loopback only
-        f"{sidecar}/attest/maa",
-        data=json.dumps({"maa_endpoint": authority, "runtime_data": base64.b64encode(data).decode()}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    # No proxy: the sidecar listens on the loopback.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            answer = json.loads(response.read(_MAX_ANSWER))
-    except urllib.error.HTTPError as error:
-        raise EvidenceError(
-            f"the attestation sidecar answered {error.code} for {authority}: its log says what the service refused"
-        ) from None
-    except OSError:
-        raise EvidenceError(f"no attestation sidecar answers at {sidecar}: add one to the container group") from None
-    except ValueError:
-        raise EvidenceError(f"the attestation sidecar at {sidecar} answered no JSON: check its version") from None
-    token = answer.get("token") if isinstance(answer, dict) else None
-    if not isinstance(token, str) or not token:
-        raise EvidenceError(f"the attestation sidecar at {sidecar} gave no token for {authority}: see its log")
-    return token
+
+    report: Callable[[bytes], bytes]
+    authority: str
+    environment: Mapping[str, str]
+
+    def __call__(self, data: bytes) -> str:
+        """Return a token over runtime data.
+
+        Raises:
+            EvidenceError: There is none to be had.
+        """
+        return token(self.authority, self.report(data), Endorsements.load(self.environment), data)
 
 
 def policy_hash(environment: Mapping[str, str]) -> str:

@@ -87,7 +87,7 @@ def evidence_panel(context: Context) -> None:
     else:
         st.markdown("This process sees no policy: it does not run in a confidential container group.")
     if context.desk is None:
-        st.markdown("No attestation service is configured, so there is no proof to show.")
+        st.markdown("There is no secure processor or no attestation service here, so there is no proof to show.")
         return
     st.markdown(
         "Check it from your own machine; take ADDRESS and HASH from the data owner who approved them, not from here:"

@@ -1,7 +1,6 @@
 """One process, one port, TLS only: the streamlit page at `/`, its API below `/api/`, and the probes."""
 
 import os
-from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -11,9 +10,10 @@ from starlette.middleware import Middleware
 
 from summarizer import api, page
 from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, TokenAccess
+from summarizer.attestation.custody import Keeper
 from summarizer.channel import memory_file, new_channel_key
 from summarizer.context import Context, set_context
-from summarizer.evidence import EvidenceDesk, policy_hash, token_of_sidecar
+from summarizer.evidence import Attester, EvidenceDesk, policy_hash
 from summarizer.jobs import Jobs
 from summarizer.output import SealedResults
 from summarizer.progress import Progress
@@ -53,12 +53,18 @@ def create_app(context: Context) -> streamlit.App:
     return streamlit.App(Path(page.__file__), routes=api.routes(context), middleware=middleware)
 
 
-def serve(settings: Settings) -> None:
-    """Start the work in the background and serve until a signal ends the process."""
+def serve(settings: Settings, keeper: Keeper | None) -> None:
+    """Start the work in the background and serve until a signal ends the process.
+
+    Args:
+        settings: The configuration.
+        keeper: Has reports made; None outside of a confidential guest.
+    """
     key = new_channel_key()
     desk = None
-    if settings.maa is not None:
-        desk = EvidenceDesk(partial(token_of_sidecar, settings.skr, settings.maa), key.spki_sha256)
+    if keeper is not None and settings.maa is not None:
+        keeper.evidence_of(key.spki_sha256)
+        desk = EvidenceDesk(Attester(keeper.report, settings.maa, os.environ), key.spki_sha256)
     context = Context(settings, Progress(), Jobs(), policy_hash(os.environ), desk)
     app = create_app(context)
     results = None

@@ -71,7 +71,6 @@ class Settings(BaseModel):
         address: IP address to listen on.
         port: TCP port to listen on.
         token_sha256: SHA-256 of the token that page and API ask for, or None where access is controlled elsewhere.
-        skr: URL of the attestation sidecar.
         maa: Host name of the attestation service, or None where there is no evidence to give.
         profile: Profile of the policy; Debug puts a red banner on the page.
         deadline: Seconds after which a directory that has not appeared is reported as a failure.
@@ -99,7 +98,6 @@ class Settings(BaseModel):
     address: str = "0.0.0.0"  # noqa: S104  the group's own network name space; what is reachable is the policy's matter
     port: Annotated[int, Field(ge=1, le=65535)] = 8501
     token_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
-    skr: Annotated[str, Field(pattern=r"^http://(localhost|127\.0\.0\.1)(:\d{1,5})?$")] = "http://localhost:8080"
     maa: Annotated[str, AfterValidator(_host)] | None = None
     profile: Literal["Restricted", "Debug"] = "Restricted"
     deadline: Annotated[int, Field(ge=1, le=86400)] = 600

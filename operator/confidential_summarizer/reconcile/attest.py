@@ -13,7 +13,7 @@ from confidential_summarizer.release import HOST_DATA
 VALIDITY = timedelta(hours=1)
 """How long evidence counts: a new group always gets a new host-data check, and a kept one is asked again hourly."""
 RETRY_SECONDS = 2.0
-"""While the key-release sidecar is not up yet."""
+"""While the page is not up yet."""
 
 
 async def attest(context: Context) -> Outcome:

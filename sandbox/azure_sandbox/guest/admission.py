@@ -15,6 +15,7 @@ from azure_sandbox.guest.machine import Machine
 from azure_sandbox.guest.plan import ContainerPlan, GroupPlan
 from azure_sandbox.guest.process import Process
 from azure_sandbox.guest.root_file_system import Recipe
+from azure_sandbox.guest.secure_processor import SecureProcessor
 from azure_sandbox.guest.users import User, resolve_user
 from azure_sandbox.guest.volumes import Volumes
 from confidential_summarizer.registry import ImageConfig
@@ -43,13 +44,17 @@ class Admission:
         machine: The machine, booted.
         volumes: What the machine offers for mounting.
         engine: The group's judge.
+        processor: What attests the group.
     """
 
-    def __init__(self, plan: GroupPlan, machine: Machine, volumes: Volumes, engine: Engine) -> None:
+    def __init__(
+        self, plan: GroupPlan, machine: Machine, volumes: Volumes, engine: Engine, processor: SecureProcessor
+    ) -> None:
         self._plan = plan
         self._machine = machine
         self._volumes = volumes
         self._engine = engine
+        self._processor = processor
         self._devices: dict[str, str] = {}
 
     async def admit(self, container: ContainerPlan, image: PulledImage, output: Path) -> Admitted:
@@ -93,6 +98,7 @@ class Admission:
             binds=recipe.binds,
             stop_signal=stop_signal if (await self._engine.ask("signal_container_process", stop)).allowed else None,
             output=output if decision.allow_stdio else None,
+            processor=self._processor,
         )
         return Admitted(process, recipe, root)
 

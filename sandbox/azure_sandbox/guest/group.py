@@ -21,10 +21,10 @@ from azure_sandbox.guest.containers import Admitted, Container
 from azure_sandbox.guest.engine import Engine
 from azure_sandbox.guest.ingress import Ingress
 from azure_sandbox.guest.layers import Images, PulledImage
-from azure_sandbox.guest.machine import MEMORY, Machine
+from azure_sandbox.guest.machine import Machine
 from azure_sandbox.guest.plan import ContainerPlan, GroupPlan, RestartPolicy, group_plan
 from azure_sandbox.guest.secure_processor import SecureProcessor, write_security_context
-from azure_sandbox.guest.volumes import REPORT_SOCKET, Volumes
+from azure_sandbox.guest.volumes import Volumes
 
 NO_OUTPUT = "The policy of this container group does not allow access to the container's output.\n"
 
@@ -137,12 +137,10 @@ class GroupGuest:
     async def _admission(self, plan: GroupPlan) -> Admission:
         host_data = hashlib.sha256(plan.policy).digest()
         self._processor = SecureProcessor(self._source, host_data, debuggable=plan.debuggable)
-        socket = MEMORY / REPORT_SOCKET
-        await self._processor.up(self._machine.outside(socket))
         context = write_security_context(self._machine, self._source, plan.policy)
-        volumes = Volumes(plan, self._machine, self._network.address, context, socket)
+        volumes = Volumes(plan, self._machine, self._network.address, context)
         self._engine = await Engine.open(plan.policy)
-        return Admission(plan, self._machine, volumes, self._engine)
+        return Admission(plan, self._machine, volumes, self._engine, self._processor)
 
     async def _pull(self, plan: GroupPlan) -> dict[str, PulledImage]:
         keepers = {**self._init, **self._containers}
@@ -179,7 +177,7 @@ class GroupGuest:
             await self._engine.close()
             self._engine = None
         if self._processor is not None:
-            await self._processor.down()
+            self._processor.down()
             self._processor = None
         await self._machine.halt()
 

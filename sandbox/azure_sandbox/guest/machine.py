@@ -101,9 +101,10 @@ class Machine:
         self.outside(path).chmod(mode)
         return path
 
-    def file(self, path: Path, content: bytes) -> Path:
+    def file(self, path: Path, content: bytes, mode: int = 0o644) -> Path:
         """Write a file in the memory, given its path inside, and return that path."""
         self.outside(path).write_bytes(content)
+        self.outside(path).chmod(mode)
         return path
 
     async def run(self, module: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,15 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from azure_sandbox.guest.machine import Machine
 from azure_sandbox.guest.root_file_system import Bind, RootFileSystem
+from azure_sandbox.guest.secure_processor import SecureProcessor
 from confidential_summarizer.policy.capabilities import UNPRIVILEGED
 
 
@@ -26,6 +29,7 @@ class Process:
         capabilities: Effective capabilities by the policy, as CAP_… names.
         stop_signal: What asks it to end; None where the policy lets nobody ask.
         output: Where standard output and error go; None: nowhere.
+        processor: Answers it when it asks the device for a report.
     """
 
     hostname: str
@@ -38,6 +42,7 @@ class Process:
     binds: tuple[Bind, ...]
     stop_signal: int | None
     output: Path | None
+    processor: SecureProcessor = field(repr=False)
 
     def command_line(self, arguments: int, information: int) -> list[str]:
         """Return the command line, to be run in the group's namespaces.
@@ -86,24 +91,29 @@ class Started:
 
 async def start(process: Process, root: RootFileSystem, machine: Machine) -> Started:
     """Start a process on a root file system."""
-    with _memory_file(process.arguments(root)) as arguments, _pipe() as (reading, writing):
+    near, far = socket.socketpair()
+    with near, far, _memory_file(process.arguments(root)) as arguments, _pipe() as (reading, writing):
         output = os.open(process.output or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             bubblewrap = await asyncio.create_subprocess_exec(
                 *machine.enter,
+                *(sys.executable, "-m", "azure_sandbox.guest.trap", str(far.fileno())),
                 *process.command_line(arguments, writing),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=(arguments, writing),
+                pass_fds=(arguments, writing, far.fileno()),
                 umask=0o022,
                 env={"PATH": os.environ.get("PATH", os.defpath)},
             )
         finally:
             os.close(output)
             os.close(writing)
+            far.close()
         try:
+            for trap in await asyncio.to_thread(_received, near):
+                process.processor.watch(trap)
             information = await asyncio.to_thread(_read_all, reading)
         except asyncio.CancelledError:
             bubblewrap.kill()
@@ -132,6 +142,11 @@ def _pipe() -> Iterator[tuple[int, int]]:
         yield reading, writing
     finally:
         os.close(reading)
+
+
+def _received(channel: socket.socket) -> list[int]:
+    """The descriptors that the other side sends; none if it ended before."""
+    return socket.recv_fds(channel, 16, 1)[1]
 
 
 def _read_all(descriptor: int) -> bytes:

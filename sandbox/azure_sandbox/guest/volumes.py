@@ -7,8 +7,6 @@ from azure_sandbox.guest.plan import ContainerPlan, GroupPlan, VolumeMount
 from azure_sandbox.guest.root_file_system import Bind
 from azure_sandbox.guest.secure_processor import REPORT_DEVICE
 
-REPORT_SOCKET = "report.sock"
-
 FUSE = "/dev/fuse"
 """A device of the machine that only privileged containers see; here it shows who is privileged, and does nothing."""
 
@@ -21,16 +19,12 @@ class Volumes:
         machine: The machine, booted.
         address: The group's address.
         context: Folder of the security context, and where containers find it.
-        report_socket: The secure processor's socket.
     """
 
-    def __init__(
-        self, plan: GroupPlan, machine: Machine, address: str, context: tuple[Path, str], report_socket: Path
-    ) -> None:
+    def __init__(self, plan: GroupPlan, machine: Machine, address: str, context: tuple[Path, str]) -> None:
         self._plan = plan
         self._machine = machine
         self._context, self.security_context = context
-        self._report_socket = report_socket
         self._contents = {
             "/etc/resolv.conf": "nameserver 127.0.0.1\n",
             "/etc/hosts": f"127.0.0.1 localhost\n{address} {plan.hostname}\n",
@@ -55,7 +49,7 @@ class Volumes:
             *(Bind(self._source(mount), mount.path, mount.read_only) for mount in container.mounts),
             *platform,
             Bind(self._context, self.security_context, read_only=True),
-            Bind(self._report_socket, REPORT_DEVICE, is_file=True),
+            Bind(self._machine.file(files / "sev-guest", b"", mode=0o666), REPORT_DEVICE, is_file=True),
         )
 
     def _source(self, mount: VolumeMount) -> Path:

@@ -15,8 +15,9 @@ from confidential_summarizer.cli.open.door import Door
 from confidential_summarizer.cli.open.peers import TRUST_SECONDS, Peers, Refused
 from confidential_summarizer.cli.open.proxy import Channel, local_end
 from confidential_summarizer.evidence import Check, Token, Verdict
-from confidential_summarizer.pages import peer_of, unverified_tls
+from confidential_summarizer.pages import peer_of
 from summarizer.channel import ChannelKey, memory_file, new_channel_key
+from tests.support.tls import unverified_tls
 
 NOW = datetime.now(UTC)
 

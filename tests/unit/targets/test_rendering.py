@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import ENCFS, SKR, SUMMARIZER, blueprint, image_references
+from confidential_summarizer.blueprint import ENCFS, SUMMARIZER, blueprint, image_references
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets.derive import derive
@@ -42,13 +42,13 @@ def pod_spec(**changes: object) -> dict:
     return derive(resource(**changes), images()).manifest["spec"]["template"]["spec"]
 
 
-def test_three_containers_share_the_group() -> None:
-    assert [c["name"] for c in pod_spec()["containers"]] == [SUMMARIZER, ENCFS, SKR]
+def test_two_containers_share_the_group() -> None:
+    assert [c["name"] for c in pod_spec()["containers"]] == [SUMMARIZER, ENCFS]
 
 
 def test_only_the_sidecar_that_mounts_is_privileged() -> None:
     privileged = {c["name"]: c.get("securityContext", {}).get("privileged", False) for c in pod_spec()["containers"]}
-    assert privileged == {SUMMARIZER: False, ENCFS: True, SKR: False}
+    assert privileged == {SUMMARIZER: False, ENCFS: True}
 
 
 def test_no_cluster_token_and_no_service_links_enter_the_group() -> None:
@@ -128,7 +128,7 @@ def test_the_token_s_hash_is_pinned_and_the_token_nowhere() -> None:
 def test_a_group_through_resource_manager_carries_the_same_containers() -> None:
     group = derive(resource(target=ARM), images()).manifest
     assert group["properties"]["sku"] == "Confidential"
-    assert [c["name"] for c in group["properties"]["containers"]] == [SUMMARIZER, ENCFS, SKR]
+    assert [c["name"] for c in group["properties"]["containers"]] == [SUMMARIZER, ENCFS]
     assert group["properties"]["confidentialComputeProperties"]["ccePolicy"]
     assert group["properties"]["ipAddress"]["type"] == "Private"
 
@@ -184,8 +184,6 @@ def test_with_two_identities_both_sidecars_are_told_which_one_they_are() -> None
     }
     opening = json.loads(base64.b64decode(environments[ENCFS]["EncfsSideCarArgs"]))
     assert opening["azure_info"] == {"identity": {"client_id": client}}
-    releasing = json.loads(base64.b64decode(environments[SKR]["SkrSideCarArgs"]))
-    assert releasing == {"identity": {"client_id": client}}
 
 
 def test_a_blueprint_knows_no_policy() -> None:

@@ -40,7 +40,6 @@ def test_every_field_is_read_from_its_variable() -> None:
         ("SUMMARIZER_MODELS", "../elsewhere"),
         ("SUMMARIZER_MODELS", "bart,,t5"),
         ("SUMMARIZER_MODELS_DIRECTORY", "relative/path"),
-        ("SUMMARIZER_SKR", "http://elsewhere.example:8080"),
         ("SUMMARIZER_MAA", "https://sharedeus2.eus2.attest.azure.net/"),
         ("SUMMARIZER_GUARD", "off"),
         ("SUMMARIZER_COLOUR", "blue"),

@@ -124,9 +124,8 @@ def _container(container: Container) -> dict[str, Any]:
         "image": container.image,
         "environmentVariables": [{"name": n, "value": v} for n, v in sorted(container.environment.items())],
         "resources": {"requests": size},
+        "volumeMounts": [{"name": REMOTE_VOLUME, "mountPath": REMOTE_PATH, "readOnly": False}],
     }
-    if container.opens_remote:
-        properties["volumeMounts"] = [{"name": REMOTE_VOLUME, "mountPath": REMOTE_PATH, "readOnly": False}]
     if container.command:
         properties["command"] = list(container.command)
     if container.ports:

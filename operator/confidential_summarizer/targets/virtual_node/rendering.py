@@ -132,9 +132,8 @@ def _container(container: Container) -> dict[str, Any]:
         "image": container.image,
         "env": [{"name": name, "value": value} for name, value in sorted(container.environment.items())],
         "resources": {"requests": size, "limits": size},
+        "volumeMounts": [_remote_mount(container)],
     }
-    if container.opens_remote:
-        rendered["volumeMounts"] = [_remote_mount(container)]
     if container.command:
         rendered["command"] = list(container.command)
     if container.ports:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from azure_sandbox.attester import Attester
 from azure_sandbox.guest.process import Process
 from azure_sandbox.guest.root_file_system import Bind, RootFileSystem
+from azure_sandbox.guest.secure_processor import SecureProcessor
 from confidential_summarizer.policy.capabilities import PRIVILEGED, UNPRIVILEGED
 
+PROCESSOR = SecureProcessor(Attester(Path("/nowhere")), bytes(32), debuggable=False)
 ROOT = RootFileSystem(
     Path("/media/containers/page/1"),
     Path("/media/containers/page/1/root"),
@@ -27,6 +30,7 @@ def process(uid: int = 0, capabilities: tuple[str, ...] = UNPRIVILEGED) -> Proce
         binds=(Bind(Path("/media/volumes/data"), "/data"), Bind(Path("/media/context"), "/context", read_only=True)),
         stop_signal=15,
         output=None,
+        processor=PROCESSOR,
     )
 
 

@@ -1,15 +1,11 @@
 import base64
 import json
 import logging
-import socket
-import tempfile
-import threading
-from pathlib import Path
 
 import pytest
 
 from attested_release.errors import ReleaseError
-from attested_release.guest import Guest, SecurityContext
+from attested_release.guest import Guest, SecurityContext, device_report
 from attested_release.identity import vault_audience
 from attested_release.logs import LevelError, set_up_logs
 from encfs.__main__ import run
@@ -30,28 +26,6 @@ def files(tmp_path):
     (directory / "reference-info-base64").write_text(encoded(b"COSE"))
     (directory / "security-policy-base64").write_text(encoded(b"package policy"))
     return directory
-
-
-@pytest.fixture
-def device():
-    """A device that answers one report with these firmware versions."""
-    with tempfile.TemporaryDirectory(prefix="csum-") as home, socket.socket(socket.AF_UNIX) as listener:
-        path = Path(home) / "sev-guest"
-        listener.bind(str(path))
-        listener.listen()
-        asked = []
-
-        def serve(report):
-            connection, _ = listener.accept()
-            with connection:
-                asked.append(connection.recv(64))
-                connection.sendall(report)
-
-        def answering(report):
-            threading.Thread(target=serve, args=(report,), daemon=True).start()
-            return path, asked
-
-        yield answering
 
 
 def report(tcb):
@@ -93,31 +67,27 @@ def test_a_damaged_certificate_document_is_an_error(files):
         SecurityContext.load({"UVM_SECURITY_CONTEXT_DIR": str(files)})
 
 
-def test_the_report_is_asked_for_with_the_hash_of_the_runtime_data_and_32_zeros(device):
-    path, asked = device(report(TCB))
-
-    Guest(SecurityContext(b"", TCB, b"", b""), path).report(b"")
+def test_the_report_is_asked_for_with_the_hash_of_the_runtime_data_and_32_zeros():
+    asked = []
+    Guest(SecurityContext(b"", TCB, b"", b""), lambda data: asked.append(data) or report(TCB)).report(b"")
 
     assert asked[0].hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" + "00" * 32
 
 
-def test_a_report_for_other_firmware_than_the_certificates_is_refused(device):
-    path, _ = device(report(TCB - 1))
-
+def test_a_report_for_other_firmware_than_the_certificates_is_refused():
     with pytest.raises(ReleaseError, match="firmware versions"):
-        Guest(SecurityContext(b"", TCB, b"", b""), path).report(b"data")
-
-
-def test_an_answer_that_is_too_short_is_no_report(device):
-    path, _ = device(b"short")
-
-    with pytest.raises(ReleaseError, match="5 bytes instead of a report"):
-        Guest(SecurityContext(b"", TCB, b"", b""), path).report(b"data")
+        Guest(SecurityContext(b"", TCB, b"", b""), lambda _: report(TCB - 1)).report(b"data")
 
 
 def test_without_a_secure_processor_there_is_no_report(tmp_path):
     with pytest.raises(ReleaseError, match="no secure processor"):
-        Guest(SecurityContext(b"", TCB, b"", b""), tmp_path / "sev-guest").report(b"data")
+        device_report(bytes(64), tmp_path / "sev-guest")
+
+
+def test_a_device_of_another_kind_gives_no_report(tmp_path):
+    (tmp_path / "sev-guest").touch()
+    with pytest.raises(ReleaseError, match="no secure processor"):
+        device_report(bytes(64), tmp_path / "sev-guest")
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,0 @@
-"""Stand-in for Microsoft's skr sidecar: attestation and key release over HTTP on the group's loopback."""

@@ -1,0 +1,101 @@
+"""The whole workload as it starts in a group, and its readers: root for a moment, evidence of its own, `csum open`."""
+
+import asyncio
+import hashlib
+import json
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from azure_sandbox.attester import Attester
+from azure_sandbox.guest.secure_processor import SecureProcessor
+from azure_sandbox.names import ATTESTATION
+from demo.look_alike import look_alike
+from tests.support.confined import PYTHON_PREFIX, confined, python_path
+from tests.support.data_owner import Result, SmallAzure, csum
+from tests.support.tls import unverified_tls
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers start as root")
+
+REPOSITORY = Path(__file__).parents[2]
+HOST_DATA = hashlib.sha256(b"package policy\n").hexdigest()
+TOKEN = "t" * 64
+PATIENCE_SECONDS = 90
+
+
+@pytest.fixture
+async def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """The page's URL, once it serves."""
+    with socket.socket() as free, tempfile.TemporaryDirectory(prefix="csum-") as home:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        with SmallAzure(Path(home)).running() as azure:
+            for name, value in azure.state.client_environment().items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", ssl.create_default_context())
+            attester = Attester(azure.state.home / "azure" / "attester")
+            environment = {
+                **os.environ,
+                "HOME": "/tmp",
+                "PYTHONPATH": python_path(REPOSITORY / "workload"),
+                "UVM_HOST_AMD_CERTIFICATE": attester.host_amd_cert_base64,
+                "UVM_REFERENCE_INFO": attester.reference_info_base64,
+                "SUMMARIZER_DOCUMENTS": str(REPOSITORY / "examples" / "documents"),
+                "SUMMARIZER_MODELS": "bart-demo",
+                "SUMMARIZER_MODELS_DIRECTORY": str(REPOSITORY / "examples" / "models"),
+                "SUMMARIZER_MAA": ATTESTATION,
+                "SUMMARIZER_ADDRESS": "127.0.0.1",
+                "SUMMARIZER_PORT": str(port),
+                "SUMMARIZER_TOKEN_SHA256": hashlib.sha256(TOKEN.encode()).hexdigest(),
+            }
+            processor = SecureProcessor(attester, bytes.fromhex(HOST_DATA), debuggable=False)
+            async with confined(
+                processor, tmp_path, (str(PYTHON_PREFIX / "bin" / "python3"), "-m", "summarizer"), environment
+            ) as process:
+                url = f"https://127.0.0.1:{port}"
+                await ready(url, process)
+                yield url
+
+
+async def ready(url: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as session:
+        while True:
+            assert process.returncode is None, await process.communicate()
+            try:
+                async with session.get(f"{url}/readyz", ssl=unverified_tls()) as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.2)
+
+
+async def ask(command: str, url: str, *options: object) -> Result:
+    expected = ("--host-data", HOST_DATA, "--attestation", ATTESTATION)
+    return await asyncio.to_thread(csum, command, url, *expected, *options)
+
+
+async def test_a_reader_gets_the_summaries_over_a_channel_that_ends_in_the_group(page: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    verified = await ask("verify", page, "-o", "json")
+    assert verified.code == 0, verified.err
+
+    answer = await ask("open", page, "--token-file", tmp_path / "token", "--get", "/api/summaries")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["state"] == "Ready"
+
+    refused = await ask("open", page, "--get", "/api/summaries")
+    assert (refused.code, refused.out) == (4, ""), refused.err
+    assert "--token-file" in refused.err
+
+    with look_alike(page) as forged:
+        answer = await ask("open", forged, "--token-file", tmp_path / "token", "--get", "/api/summaries")
+    assert (answer.code, answer.out) == (1, "")
+    assert "somebody stands between" in answer.err
