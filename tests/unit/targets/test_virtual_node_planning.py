@@ -166,12 +166,23 @@ def test_labels_and_owners_that_others_have_added_stay() -> None:
     assert step.manifest["metadata"]["uid"] == meta["uid"]
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "Service", "PodDisruptionBudget"])
-def test_an_object_of_somebody_else_is_not_taken_over(kind: str) -> None:
+def test_a_deployment_of_somebody_else_is_not_taken_over() -> None:
+    children = sent()
+    children["Deployment"]["metadata"]["ownerReferences"] = []
+    with pytest.raises(NameTaken, match="Deployment legal/contracts exists and is not of"):
+        plan(WANTED, Live(children))
+
+
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget"])
+async def test_an_admin_s_own_service_or_budget_of_that_name_stays_as_it_is(kind: str) -> None:
     children = sent()
     children[kind]["metadata"]["ownerReferences"] = []
-    with pytest.raises(NameTaken, match=f"{kind} legal/contracts exists and is not of"):
-        plan(WANTED, Live(children))
+    children[kind]["spec"] = {"theirs": True}
+    kube = cluster(children)
+    target = VirtualNodeTarget(kube)
+    assert target.plan(WANTED, await target.read(WANTED.resource, WANTED.derivation), NOW) == Plan()
+    await target.remove(WANTED.resource.metadata, HERE, orphan=False)
+    assert list(children_in(kube)) == [kind]
 
 
 def test_the_rollout_goes_on_until_every_pod_is_of_the_newest_template() -> None:
@@ -181,6 +192,9 @@ def test_the_rollout_goes_on_until_every_pod_is_of_the_newest_template() -> None
     assert "has not seen its last change" in plan(WANTED, Live(children)).waits
     children["Deployment"]["status"] = {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 2}
     assert "1 of 1 pods are of the newest template, 2 exist" in plan(WANTED, Live(children)).waits
+    late = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    children["Deployment"]["status"]["conditions"] = late
+    assert "takes longer than it should" in plan(WANTED, Live(children)).waits
     children["Deployment"]["status"]["replicas"] = 1
     assert plan(WANTED, Live(children)).waits == ""
 

@@ -82,6 +82,8 @@ def plan(desired: Desired, live: Live) -> Plan:
         if found is None:
             steps.append(Apply(manifest))
         elif not is_ours(found, metadata):
+            if kind != "Deployment":
+                continue  # an admin's own Service or budget of that name serves as well, and stays theirs
             raise NameTaken(
                 f"{kind} {metadata.key} exists and is not of {metadata.key}: rename or delete it, or give the resource "
                 "another name"

@@ -58,14 +58,6 @@ def blocked(deployment: Object) -> str:
     return ""
 
 
-def stuck(deployment: Object) -> str:
-    """Return that the Deployment has given up, for whatever reason its pods tell; empty where it has not."""
-    for condition in deployment.get("status", {}).get("conditions") or ():
-        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return str(condition.get("message", "")) or "the rollout makes no progress"
-    return ""
-
-
 def rolling_out(deployment: Object) -> str:
     """Return how far the pods are from the Deployment's newest template; empty when all are of it."""
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
@@ -76,7 +68,9 @@ def rolling_out(deployment: Object) -> str:
     updated, all_pods = status.get("updatedReplicas", 0), status.get("replicas", 0)
     if updated == wanted == all_pods:
         return ""
-    return f"{updated} of {wanted} pods are of the newest template, {all_pods} exist"
+    slow = any(c.get("reason") == "ProgressDeadlineExceeded" for c in status.get("conditions") or ())
+    said = f"{updated} of {wanted} pods are of the newest template, {all_pods} exist"
+    return f"{said}, and it takes longer than it should" if slow else said
 
 
 def ready(pod: Mapping[str, Any]) -> bool:
