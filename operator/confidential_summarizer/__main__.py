@@ -6,17 +6,18 @@ import os
 import sys
 
 from confidential_summarizer.errors import SummarizerError
-from confidential_summarizer.handlers import run
+from confidential_summarizer.logs import configure
 from confidential_summarizer.settings import Settings
+from confidential_summarizer.wiring import run
 
 
 def main() -> int:
     """Run the operator; return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("azure").setLevel(logging.WARNING)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    configure(Settings.log_format, Settings.log_level)
     try:
-        asyncio.run(run(Settings.from_environment(os.environ)))
+        settings = Settings.from_environment(os.environ)
+        configure(settings.log_format, settings.log_level)
+        asyncio.run(run(settings))
     except KeyboardInterrupt:
         return 0
     except SummarizerError as error:

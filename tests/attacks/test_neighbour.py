@@ -11,8 +11,9 @@ import pyrage
 import pytest
 import yaml
 
-from confidential_summarizer.reconcile.context import Clients
-from confidential_summarizer.reconcile.run import Reconciler
+from confidential_summarizer.api.names import FINALIZER
+from confidential_summarizer.reconcile.clients import Clients
+from confidential_summarizer.reconcile.run import Reconciler, Result
 from confidential_summarizer.release import build
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.attested import Attested
@@ -76,20 +77,26 @@ class Cluster:
             pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, groups.deployed.derivation.policy.host_data)
         keys = FakeSigningKeys(ATTESTED.keys)
         clients = Clients(self.kube, self.registry.with_pull_secret, self.open, everywhere(groups), pages, keys)
-        return Reconciler(clients, lambda *_, **__: None, lambda: NOW)
+
+        async def unheard(*_: Any, **__: Any) -> None:
+            pass
+
+        return Reconciler(clients, unheard, lambda: NOW)
 
     def open(self, host: str) -> AbstractAsyncContextManager[FakeVault]:
         self.opened.append(host)
         return self.vault.opened(host)
 
     async def reconcile(self, namespace: str) -> str:
-        for _ in range(2):  # what was deployed is seen at the next look
-            await self.reconciler(namespace).reconcile(namespace, "contracts")
+        for _ in range(2):  # groups that are deployed at the first look are there at the second
+            await self.reconciler(namespace).visit(namespace, "contracts")
         return str(self.ready(namespace)["reason"])
 
     async def remove(self, namespace: str) -> None:
+        resource = self.kube.objects["ConfidentialSummarizer", namespace, "contracts"]
+        resource["metadata"] |= {"deletionTimestamp": "2026-11-24T12:00:00Z", "finalizers": [FINALIZER]}
         for _ in range(3):
-            if await self.reconciler(namespace).remove(namespace, "contracts"):
+            if (await self.reconciler(namespace).visit(namespace, "contracts")).result is Result.GONE:
                 return
         raise AssertionError("it is never gone")
 
@@ -247,7 +254,9 @@ async def test_a_key_that_cannot_come_out_is_not_touched_and_nothing_is_deployed
 async def test_removing_twice_deletes_the_key_once() -> None:
     cluster = await victim()
     cluster.vault.calls.clear()
+    resource = cluster.kube.objects["ConfidentialSummarizer", "legal", "contracts"]
     await cluster.remove("legal")
+    cluster.kube.put(resource)  # the finalizer was released, but a crash came before anybody heard of it
     await cluster.remove("legal")
     assert cluster.vault.calls == ["delete shared-key"]
 

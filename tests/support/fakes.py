@@ -1,5 +1,6 @@
 """Hand-written stand-ins for the operator's edges: they keep what they are told and answer from it."""
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadat
 from confidential_summarizer.api.spec import DriftPolicy
 from confidential_summarizer.api.target import Placement, TargetKind
 from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.errors import Conflict
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import Kind, Object
 from confidential_summarizer.measurement.image import Measure, MeasuredImage
@@ -42,9 +44,15 @@ class FakeKube:
         return copy.deepcopy(self.objects.get((kind.kind, namespace, name)))
 
     async def list(
-        self, kind: Kind, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str | None = None
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str | None = None,
+        limit: int | None = None,
     ) -> list[Object]:
-        found = [o for (k, ns, _), o in self.objects.items() if (k, ns) == (kind.kind, namespace)]
+        found = [o for (k, ns, _), o in self.objects.items() if k == kind.kind and namespace in ("", ns)]
         wanted = (labels or {}).items()
         return [copy.deepcopy(o) for o in found if wanted <= (o["metadata"].get("labels") or {}).items()]
 
@@ -58,6 +66,27 @@ class FakeKube:
             self.writes.append(f"replace {document['kind']}")
             self.put(document)
         return copy.deepcopy(document)
+
+    async def create(self, manifest: Object) -> Object:
+        meta = manifest["metadata"]
+        if (manifest["kind"], meta["namespace"], meta["name"]) in self.objects:
+            raise Conflict(f"{manifest['kind']} {meta['name']} exists")
+        self.writes.append(f"create {manifest['kind']}")
+        self.put(manifest)
+        return manifest
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object | None:
+        known = self.objects.get((kind.kind, namespace, name))
+        if known is None:
+            return None
+        self.writes.append(f"merge {kind.kind}")
+        metadata = {**known["metadata"], **patch.get("metadata", {})}
+        merged = {**known, **patch, "metadata": metadata}
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            del self.objects[kind.kind, namespace, name]
+        else:
+            self.objects[kind.kind, namespace, name] = merged
+        return copy.deepcopy(merged)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         self.writes.append(f"delete {kind.kind}")
@@ -79,6 +108,7 @@ class FakeVault:
     keys: dict[str, VaultKey] = field(default_factory=dict)
     material: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    error: Exception | None = None
 
     def add(self, name: str, policy: ReleasePolicy | None, **changes: Any) -> None:
         key = VaultKey(f"https://{self.host}/keys/{name}/1", name, "oct-HSM", exportable=True, release_policy=policy)
@@ -125,6 +155,8 @@ class FakeVault:
 
     @asynccontextmanager
     async def opened(self, host: str) -> AsyncIterator["FakeVault"]:
+        if self.error is not None:
+            raise self.error
         assert host == self.host
         yield self
 
@@ -162,15 +194,19 @@ class FakeRegistry:
     layer: str = "1"
     asked: list[str] = field(default_factory=list)
     error: Exception | None = None
+    slow: bool = False
 
     def with_pull_secret(self, secret: Mapping[str, Any] | None) -> Measure:
         return self.measure
 
     async def measure(self, reference: str) -> MeasuredImage:
         self.asked.append(reference)
+        if self.slow:
+            await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        return measured(reference, layer=self.layer)
+        pinned = ImageReference.parse(reference).digest
+        return measured(reference, layer=pinned[-1] if pinned else self.layer)
 
 
 @dataclass(frozen=True)
@@ -191,6 +227,8 @@ class FakeTarget:
         calls: Every write, in order.
         error: What every call raises, where the target cannot be asked.
         removal: What `remove` answers; None: the groups are gone at the second look.
+        refusal: What every step raises.
+        starts: Counts how often the groups were made anew under the same names.
     """
 
     phase: GroupPhase = GroupPhase.READY
@@ -200,6 +238,7 @@ class FakeTarget:
     calls: list[str] = field(default_factory=list)
     error: Exception | None = None
     removal: Removal | None = None
+    refusal: Exception | None = None
     starts: int = 0
 
     async def read(self, resource: ConfidentialSummarizer, derivation: Derivation | None = None) -> list[Group]:
@@ -225,6 +264,8 @@ class FakeTarget:
     async def execute(self, plan: Plan) -> None:
         for step in plan.steps:
             assert isinstance(step, Deploy)
+            if self.refusal is not None:
+                raise self.refusal
             self.calls.append(str(step))
             self.deployed, self.changed = step.desired, ()
 
@@ -254,13 +295,17 @@ class FakePages:
 
     answers: dict[str, Any] = field(default_factory=dict)
     evidence_for: Any = None
+    evidence_of: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     peer: str = PEER
 
     async def status(self, address: str) -> Mapping[str, Any] | None:
         return self.answers.get(address)
 
     async def evidence(self, address: str, nonce: str) -> Answer | None:
-        return Answer(self.evidence_for(nonce), self.peer) if self.evidence_for else None
+        self.asked.append(address)
+        evidence = self.evidence_of.get(address, self.evidence_for)
+        return Answer(evidence(nonce), self.peer) if evidence else None
 
 
 @dataclass
@@ -268,6 +313,11 @@ class FakeSigningKeys:
     """The attestation service's keys."""
 
     keys: tuple[SigningKey, ...] = ()
+    asked: list[str] = field(default_factory=list)
+    error: Exception | None = None
 
     async def __call__(self, authority: str) -> tuple[SigningKey, ...]:
+        self.asked.append(authority)
+        if self.error is not None:
+            raise self.error
         return self.keys

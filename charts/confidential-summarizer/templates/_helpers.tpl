@@ -42,10 +42,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-# targets/virtual_node/target.py reads the events of pods that do not start; handlers.py posts ours
+# targets/virtual_node/target.py reads the events of pods that do not start; kube/events.py posts ours, and counts them
 - apiGroups: [""]
   resources: [events]
-  verbs: [list, create]
+  verbs: [get, list, create, patch]
 # reconcile/policy.py: the policy's text for people
 - apiGroups: [""]
   resources: [configmaps]

@@ -38,3 +38,15 @@ USE_LABEL = f"{GROUP}/use"
 
 ADOPT_KEY_ANNOTATION = f"{GROUP}/adopt-key"
 """On the resource: `<vault>/<name>` of a key that it did not import and wants to manage from now on."""
+
+PAUSE_ANNOTATION = f"{GROUP}/pause"
+"""On the resource: `true` lets the operator look and say, but change nothing."""
+
+RECONCILE_ANNOTATION = f"{GROUP}/reconcile"
+"""On the resource: any new value, best the time, asks for a reconcile now; status.lastHandledReconcileAt answers."""
+
+RESOLVE_ANNOTATION = f"{GROUP}/resolve"
+"""On the resource: any new value asks to resolve the images' tags anew; status.lastHandledResolveAt answers."""
+
+ABANDON_ANNOTATION = f"{GROUP}/abandon"
+"""On a resource that is being deleted: `true` lets it go at once, whatever is left behind in Azure."""

@@ -17,10 +17,13 @@ class Reason(StrEnum):
     # What goes on
     PENDING = "Pending"
     PROGRESSING = "Progressing"
+    MEASURING = "Measuring"
     ROLLING_OUT = "RollingOut"
     OPENING_FILE_SYSTEMS = "OpeningFileSystems"
     SUMMARIZING = "Summarizing"
     SCALED_TO_ZERO = "ScaledToZero"
+    PAUSED = "Paused"
+    DELETING = "Deleting"
 
     # What somebody has to do
     KEY_NOT_FOUND = "KeyNotFound"
@@ -36,6 +39,7 @@ class Reason(StrEnum):
 
     # What cannot work
     INVALID_SPEC = "InvalidSpec"
+    INVALID_ANNOTATION = "InvalidAnnotation"
     NAME_TAKEN = "NameTaken"
     NOT_GRANTED = "NotGranted"
     IMAGE_UNUSABLE = "ImageUnusable"
@@ -49,6 +53,10 @@ class Reason(StrEnum):
     SERVICE_UNAVAILABLE = "ServiceUnavailable"
     GROUP_FAILED = "GroupFailed"
     INTERNAL_ERROR = "InternalError"
+
+    # What is left behind
+    ABANDONED = "Abandoned"
+    KEY_LEFT = "KeyLeft"
 
     # What somebody changed
     MODIFIED_OUTSIDE = "ModifiedOutside"

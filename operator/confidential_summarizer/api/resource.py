@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from confidential_summarizer.api.names import API_VERSION, KIND
 from confidential_summarizer.api.rules import Rule, camel_case
@@ -30,6 +30,7 @@ class Metadata(BaseModel):
     namespace: str = "default"
     uid: str = ""
     generation: int = 0
+    deletion_timestamp: str | None = None
     annotations: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -46,6 +47,12 @@ class ConfidentialSummarizer(BaseModel):
     metadata: Metadata
     spec: Spec
     status: Status = Field(default_factory=Status)
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _read_status(cls, value: Any) -> Any:
+        # What is wanted does not depend on what was written: a status that cannot be read is no fault of the spec.
+        return read_status(value) if isinstance(value, Mapping) else value
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -75,18 +82,20 @@ class ConfidentialSummarizer(BaseModel):
     @property
     def placements(self) -> list[Placement]:
         """Return where its groups are, were or are about to be: what status remembers, and the spec's own place."""
-        return self._placements_with(self.spec.replicas)
-
-    @property
-    def remaining_placements(self) -> list[Placement]:
-        """Return where deletion has to look; the spec's place has no groups unless status knows of some."""
-        return self._placements_with(self.status.replicas)
-
-    def _placements_with(self, groups: int) -> list[Placement]:
-        here = self.spec.target.placement(groups)
+        here = self.spec.target.placement(self.spec.replicas)
         before = next((p for p in self.status.placements if p.same_place(here)), here)
         widest = here.model_copy(update={"groups": max(here.groups, before.groups)})
         return [*(p for p in self.status.placements if not p.same_place(here)), widest]
+
+
+def read_status(document: Mapping[str, Any]) -> Status:
+    """Return a status as far as it can be read: what another version wrote in its own way is left out."""
+    try:
+        return Status.model_validate(document)
+    except ValidationError as error:
+        unreadable = {str(problem["loc"][0]) for problem in error.errors()}
+        readable = {name: value for name, value in document.items() if name not in unreadable}
+        return read_status(readable) if len(readable) < len(document) else Status()
 
 
 def problems(error: ValidationError) -> str:

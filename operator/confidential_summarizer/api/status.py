@@ -5,8 +5,9 @@ only while they are True, and every condition carries the generation it was comp
 """
 
 from enum import StrEnum
+from typing import ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from confidential_summarizer.api.rules import Ruled
 from confidential_summarizer.api.target import Attempt, Placement
@@ -26,6 +27,15 @@ class ConditionType(StrEnum):
     DRIFTED = "Drifted"
 
 
+ASPECTS = (
+    ConditionType.IMAGES_RESOLVED,
+    ConditionType.POLICY_GENERATED,
+    ConditionType.KEY_RELEASABLE,
+    ConditionType.DEPLOYED,
+    ConditionType.ATTESTED,
+)
+"""What Ready is made of: the first that is not True is why it is not Ready."""
+
 PRESENT_ONLY_WHILE_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.DRIFTED})
 """kstatus reads any other value of these as noise; Flux removes them, and so do we."""
 
@@ -38,7 +48,13 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Condition(Ruled):
+class Written(Ruled):
+    """Part of a status. A field that another version of the operator wrote is left alone and does no harm."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
+
+
+class Condition(Written):
     """One aspect of the current state."""
 
     type: str = Field(description="What the condition is about.", max_length=316)
@@ -56,7 +72,7 @@ class Condition(Ruled):
     observed_generation: int = Field(description="metadata.generation that the condition was computed for.", ge=0)
 
 
-class ImageTrust(Ruled):
+class ImageTrust(Written):
     """An image as it was measured."""
 
     container: str = Field(description="Name of the container in the group.")
@@ -65,7 +81,7 @@ class ImageTrust(Ruled):
     layers: list[str] = Field(description="dm-verity root hash of each layer, base first (64 hexadecimal digits).")
 
 
-class KeyTrust(Ruled):
+class KeyTrust(Written):
     """A key and the measurements it is let out to."""
 
     file_system: str = Field(description="Name of the file system that the key opens.")
@@ -73,8 +89,19 @@ class KeyTrust(Ruled):
     admits: list[str] = Field(description="Every host-data that the key's release policy admits.")
 
 
-class AttestationTrust(Ruled):
-    """The last evidence that was checked."""
+class GroupTrust(Written):
+    """A container group whose evidence was checked."""
+
+    name: str = Field(description="Name of the pod or of the container group.")
+    identity: str = Field(description="What tells this group from a later one of the same name.")
+    host_data: str = Field(description="The policy that the evidence was checked for.")
+    verified_time: str = Field(
+        description="When its evidence was last checked (RFC 3339).", json_schema_extra={"format": "date-time"}
+    )
+
+
+class AttestationTrust(Written):
+    """The evidence that was checked."""
 
     authority: str = Field(description="Attestation service that signed the evidence.")
     verified_time: str = Field(
@@ -83,9 +110,12 @@ class AttestationTrust(Ruled):
     claims: dict[str, str] = Field(
         default_factory=dict, description="The claims that were checked, as text.", max_length=16
     )
+    groups: list[GroupTrust] = Field(
+        default_factory=list, description="The groups that were checked, each by its own evidence.", max_length=100
+    )
 
 
-class Trust(Ruled):
+class Trust(Written):
     """What the trust in the running group rests on; `csum verify` derives all of it again."""
 
     host_data: str | None = Field(
@@ -98,7 +128,7 @@ class Trust(Ruled):
     attestation: AttestationTrust | None = Field(default=None, description="The last evidence that was checked.")
 
 
-class Status(Ruled):
+class Status(Written):
     """Where the summarizer stands."""
 
     observed_generation: int = Field(
@@ -116,6 +146,18 @@ class Status(Ruled):
     endpoint: str | None = Field(default=None, description="URL of the page.")
     policy: str | None = Field(default=None, description="First 12 digits of trust.hostData.")
     target: str | None = Field(default=None, description="Kind of the target: VirtualNode or ContainerGroup.")
+    unconfirmed_since: str | None = Field(
+        default=None,
+        description="Since when something that is said here could not be looked at again, because a service did not "
+        "answer (RFC 3339); Ready falls after a grace period.",
+        json_schema_extra={"format": "date-time"},
+    )
+    last_handled_reconcile_at: str | None = Field(
+        default=None, description="Value of the annotation confidential.summarizer.dev/reconcile that was last obeyed."
+    )
+    last_handled_resolve_at: str | None = Field(
+        default=None, description="Value of the annotation confidential.summarizer.dev/resolve that was last obeyed."
+    )
     trust: Trust | None = Field(default=None, description="What the trust in the running group rests on.")
     placements: list[Placement] = Field(
         default_factory=list,

@@ -4,17 +4,65 @@ Proxy: aiohttp with `trust_env` reads HTTPS_PROXY and NO_PROXY. Certificates: ai
 SSL_CERT_FILE. Both are the libraries' defaults; they are stated here because the product depends on them.
 """
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from confidential_summarizer.replies import PLAIN
 
+Observer = Callable[[str, int | None], None]
+"""Told each answer: the service, and its HTTP status (None: it could not be reached)."""
+
+_observers: list[Observer] = []
+
+SERVICES = {
+    "vault": "key vault",
+    "managedhsm": "managed hsm",
+    "management": "resource manager",
+    "blob": "blob storage",
+    "login": "entra",
+}
+"""What a host name says about the service behind it, in any cloud: a part of it, and a label without names."""
+
+
+def observe(observer: Observer) -> None:
+    """Let somebody count every answer of a service of Azure."""
+    _observers.append(observer)
+
+
+def service_of(host: str) -> str:
+    """Return the service behind a host name."""
+    parts = host.split(".")
+    return next((name for part, name in SERVICES.items() if part in parts or host.startswith(part)), "other")
+
+
+class ObservedTransport(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it by name, untyped
+    """The SDK's transport, which tells the observers of each answer."""
+
+    async def send(self, request: Any, **config: Any) -> Any:
+        """Send a request and return the answer."""
+        service = service_of(urlsplit(request.url).hostname or "")
+        try:
+            response = await super().send(request, **config)
+        except AzureError:
+            self._tell(service, None)
+            raise
+        self._tell(service, response.status_code)
+        return response
+
+    @staticmethod
+    def _tell(service: str, status: int | None) -> None:
+        for observer in _observers:
+            observer(service, status)
+
 
 def new_transport() -> AioHttpTransport:
     """Return the transport of one SDK client, which closes it."""
-    return AioHttpTransport(use_env_settings=True)
+    return ObservedTransport(use_env_settings=True)
 
 
 def retry_options(retries: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the operator asks of the Kubernetes API: seven calls over plain JSON objects."""
+"""What the operator asks of the Kubernetes API: nine calls over plain JSON objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ CONFIG_MAP = Kind("v1", "ConfigMap")
 DEPLOYMENT = Kind("apps/v1", "Deployment")
 EVENT = Kind("v1", "Event")
 GRANT = Kind(API_VERSION, GRANT_KIND)
+LEASE = Kind("coordination.k8s.io/v1", "Lease")
 NAMESPACE = Kind("v1", "Namespace")
 POD = Kind("v1", "Pod")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget")
@@ -40,9 +41,18 @@ class KubernetesAPI(Protocol):
         """Return an object, or None where there is none."""
 
     async def list(
-        self, kind: Kind, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str | None = None
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str | None = None,
+        limit: int | None = None,
     ) -> list[Object]:
-        """Return the objects that carry all of the labels and match the field selector."""
+        """Return the objects that carry all of the labels and match the field selector; `limit` of them at most.
+
+        An empty namespace stands for all.
+        """
 
     async def apply(self, manifest: Object) -> Object:
         """Create or update an object by server-side apply, as our field manager; conflicts are ours to win."""
@@ -53,6 +63,15 @@ class KubernetesAPI(Protocol):
         With `dry_run` nothing is stored: what comes back is what the server would have made of it, its defaults and
         what its admission adds included. Another object of that name, or one that has no longer the resourceVersion
         that is named, is a TransientError.
+        """
+
+    async def create(self, manifest: Object) -> Object:
+        """Create an object; one of that name already there is a Conflict."""
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object | None:
+        """Merge into an object; None removes a field. Return the object as it is then, or None where there is none.
+
+        With metadata.resourceVersion in the patch, an object that somebody else has changed since is a Conflict.
         """
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:

@@ -14,7 +14,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import ResourceNotFoundError
 
 from confidential_summarizer.api.names import FIELD_MANAGER
-from confidential_summarizer.errors import AccessDenied, SpecError, SummarizerError, TransientError
+from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError
 from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
 
 REQUEST_TIMEOUT = 60
@@ -44,14 +44,21 @@ class KubernetesClient(KubernetesAPI):
         return found
 
     async def list(
-        self, kind: Kind, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str | None = None
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str | None = None,
+        limit: int | None = None,
     ) -> list[Object]:
         """See `KubernetesAPI.list`."""
-        selectors = {
+        selectors: dict[str, Any] = {
             "label_selector": ",".join(f"{k}={v}" for k, v in (labels or {}).items()),
             "field_selector": fields,
+            "limit": limit,
         }
-        found = await self._call("get", kind, namespace=namespace, **{k: v for k, v in selectors.items() if v})
+        found = await self._call("get", kind, namespace=namespace or None, **{k: v for k, v in selectors.items() if v})
         return list(found["items"]) if found else []
 
     async def apply(self, manifest: Object) -> Object:
@@ -83,6 +90,30 @@ class KubernetesClient(KubernetesAPI):
             raise TransientError(f"{_label(document)}: somebody deleted it meanwhile; it is looked at again")
         return replaced
 
+    async def create(self, manifest: Object) -> Object:
+        """See `KubernetesAPI.create`."""
+        namespace = manifest["metadata"]["namespace"]
+        kind = Kind(manifest["apiVersion"], manifest["kind"])
+        created: Object | None = await self._call(
+            "create", kind, body=dict(manifest), namespace=namespace, field_manager=FIELD_MANAGER
+        )
+        if created is None:
+            raise TransientError(f"{_label(manifest)}: its namespace does not exist; nothing was created")
+        return created
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object | None:
+        """See `KubernetesAPI.merge`."""
+        merged: Object | None = await self._call(
+            "patch",
+            kind,
+            name=name,
+            namespace=namespace,
+            body=dict(patch),
+            content_type="application/merge-patch+json",
+            field_manager=FIELD_MANAGER,
+        )
+        return merged
+
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `KubernetesAPI.delete`."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
@@ -99,6 +130,7 @@ class KubernetesClient(KubernetesAPI):
             namespace=namespace,
             body={"status": dict(status)},
             content_type="application/merge-patch+json",
+            field_manager=FIELD_MANAGER,
             subresource="status",
         )
 
@@ -138,4 +170,6 @@ def _converted(error: ApiException, what: str) -> SummarizerError:
         return AccessDenied(f"{what}: the operator's service account may not: {message}")
     if error.status in (400, 422):
         return SpecError(f"{what}: the API server refuses it: {message}")
+    if error.status == 409:
+        return Conflict(f"{what}: somebody else was there first: {message}")
     return TransientError(f"{what}: the API server answered {error.status}: {message}")

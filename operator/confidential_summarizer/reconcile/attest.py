@@ -1,67 +1,121 @@
-"""Phase: ask a running group for evidence and check it, as the data owner would."""
+"""Phase: ask every running group for evidence and check it, as the data owner would.
 
+A verdict is about one group with one policy. It is kept by the group's identity, so that a group made anew is asked
+at once, and a group that stays every hour.
+"""
+
+import asyncio
 from datetime import datetime, timedelta
 
+from confidential_summarizer.api.file_systems import Role
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.status import AttestationTrust, ConditionType
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import AttestationTrust, GroupTrust
 from confidential_summarizer.blueprint import is_debug
-from confidential_summarizer.evidence import Evidence, Expectation, check, new_nonce
-from confidential_summarizer.reconcile.context import Context, Finding, Outcome
-from confidential_summarizer.reconcile.summary import timestamp
-from confidential_summarizer.release import HOST_DATA
+from confidential_summarizer.errors import IntegrityError, TransientError, WaitingError
+from confidential_summarizer.evidence import Evidence, Expectation, Verdict, check, new_nonce
+from confidential_summarizer.reconcile.clients import Clients
+from confidential_summarizer.reconcile.conditions import timestamp
+from confidential_summarizer.targets.observation import Group, Observation
 
 VALIDITY = timedelta(hours=1)
-"""How long evidence counts: a new group always gets a new host-data check, and a kept one is asked again hourly."""
+"""How long the evidence of a group counts: its policy cannot change while it runs, but its page can be stolen."""
 RETRY_SECONDS = 2.0
 """While the page is not up yet."""
 
 
-async def attest(context: Context) -> Outcome:
-    """Check fresh evidence of one current group; evidence of the same policy counts for an hour."""
-    observation = context.observation
-    assert observation is not None  # noqa: S101 - the order of the phases
-    previous = _still_valid(context)
-    if previous is not None:
-        return _verified(context, previous)
-    addresses = [group.address for group in observation.ready if group.address]
-    if not addresses:
-        finding = Finding.true(
-            ConditionType.ATTESTED, Reason.SCALED_TO_ZERO, "no group runs, so there is nothing to ask"
-        )
-        return Outcome(context, [finding])
+async def attest(
+    clients: Clients,
+    resource: ConfidentialSummarizer,
+    observation: Observation,
+    known: AttestationTrust | None,
+    now: datetime,
+) -> AttestationTrust | None:
+    """Check fresh evidence of each current group that has none that still counts.
+
+    Args:
+        clients: The edges.
+        resource: Whose groups.
+        observation: The groups as they are.
+        known: The verdicts up to now.
+        now: The present.
+
+    Returns:
+        The verdicts on all current groups; None if there is none to ask.
+
+    Raises:
+        IntegrityError: The evidence of a group is not what it has to be; the message names the group and the claim.
+        TransientError: A group that was checked before does not answer, or the attestation service does not.
+        WaitingError: A new group has no evidence yet.
+    """
+    (documents,) = resource.spec.file_systems_with(Role.DOCUMENTS)
+    authority = documents.key.attestation
+    groups = [group for group in observation.ready if group.address]
+    kept = {g: trust for g in groups if (trust := _kept(known, authority, g, now)) is not None}
+    missing = [group for group in groups if group not in kept]
+    verdicts = await asyncio.gather(*(_verdict(clients, resource, authority, g, known, now) for g in missing))
+    if not groups:
+        return None
+    if not missing:
+        return known
+    checked = {group: _trust(group, now) for group in missing}
+    return AttestationTrust(
+        authority=authority,
+        verified_time=timestamp(now),
+        claims=verdicts[0].claims(),
+        groups=[kept.get(group) or checked[group] for group in groups],
+    )
+
+
+def identity(group: Group) -> str:
+    """Return what tells a group from a later one of the same name; its name, where the target knows nothing better."""
+    return group.identity or group.name
+
+
+def _kept(known: AttestationTrust | None, authority: str, group: Group, now: datetime) -> GroupTrust | None:
+    trust = _known(known, authority, group)
+    fresh = trust is not None and timedelta(0) <= now - datetime.fromisoformat(trust.verified_time) < VALIDITY
+    return trust if fresh else None
+
+
+def _known(known: AttestationTrust | None, authority: str, group: Group) -> GroupTrust | None:
+    verdicts = known.groups if known is not None and known.authority == authority else []
+    same = (v for v in verdicts if (v.identity, v.host_data) == (identity(group), group.host_data))
+    return next(same, None)
+
+
+def _trust(group: Group, now: datetime) -> GroupTrust:
+    return GroupTrust(
+        name=group.name, identity=identity(group), host_data=group.host_data, verified_time=timestamp(now)
+    )
+
+
+async def _verdict(
+    clients: Clients,
+    resource: ConfidentialSummarizer,
+    authority: str,
+    group: Group,
+    known: AttestationTrust | None,
+    now: datetime,
+) -> Verdict:
     nonce = new_nonce()
-    answer = await context.clients.pages.evidence(addresses[0], nonce)
+    answer = await clients.pages.evidence(group.address or "", nonce)
+    if answer is None and _known(known, authority, group) is not None:
+        raise TransientError(f"group {group.name} does not answer for its evidence", retry_after=RETRY_SECONDS * 10)
     if answer is None:
-        message = f"the group at {addresses[0]} has no evidence yet"
-        finding = Finding.false(ConditionType.ATTESTED, Reason.PROGRESSING, message)
-        return Outcome(context, [finding], waits=True, requeue=RETRY_SECONDS)
-    authority = context.resource.spec.file_systems[0].key.attestation
+        raise WaitingError(
+            f"group {group.name} has no evidence yet", reason=Reason.PROGRESSING, retry_after=RETRY_SECONDS
+        )
     expectation = Expectation(
         authority=authority,
-        host_data=[context.host_data],
+        host_data=[group.host_data],
         nonce=nonce,
         peer=answer.peer,
-        now=context.now,
-        debuggable=is_debug(context.resource),
+        now=now,
+        debuggable=is_debug(resource),
     )
-    verdict = check(Evidence.parse(answer.document), await context.clients.signing_keys(authority), expectation)
+    verdict = check(Evidence.parse(answer.document), await clients.signing_keys(authority), expectation)
     if not verdict.passed:
         refused = "; ".join(f"{failure.name}: {failure.detail}" for failure in verdict.failures)
-        return Outcome(context, [Finding.false(ConditionType.ATTESTED, Reason.EVIDENCE_REFUSED, refused)], waits=True)
-    trust = AttestationTrust(authority=authority, verified_time=timestamp(context.now), claims=verdict.claims())
-    return _verified(context, trust)
-
-
-def _still_valid(context: Context) -> AttestationTrust | None:
-    trust = context.resource.status.trust
-    attestation = trust.attestation if trust else None
-    if attestation is None or attestation.claims.get(HOST_DATA) != context.host_data:
-        return None
-    age = context.now - datetime.fromisoformat(attestation.verified_time)
-    return attestation if timedelta(0) <= age < VALIDITY else None
-
-
-def _verified(context: Context, trust: AttestationTrust) -> Outcome:
-    message = f"{trust.authority} vouches for host-data {trust.claims.get(HOST_DATA)}"
-    finding = Finding.true(ConditionType.ATTESTED, Reason.VERIFIED, message)
-    return Outcome(context.with_(attestation=trust), [finding])
+        raise IntegrityError(f"group {group.name}: {refused}")
+    return verdict

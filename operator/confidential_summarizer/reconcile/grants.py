@@ -6,30 +6,31 @@ from typing import Any
 
 from confidential_summarizer.api.names import GRANT_KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import Status
 from confidential_summarizer.errors import NotGranted
 from confidential_summarizer.kube import GRANT
 from confidential_summarizer.reconcile.authorization import Need, additions
-from confidential_summarizer.reconcile.context import Context, Outcome
+from confidential_summarizer.reconcile.clients import Clients
 
 
-async def check_grants(context: Context) -> Outcome:
+async def check_grants(clients: Clients, resource: ConfidentialSummarizer) -> None:
     """Stop before anything outside of the namespace is touched, unless all of it is granted.
 
     Raises:
         NotGranted: The message names what is missing, and what a cluster admin has to add.
     """
-    missing = await context.clients.grants.missing(context.resource)
+    missing = await clients.grants.missing(resource)
     if missing:
-        raise NotGranted(not_granted(context.resource.metadata.namespace, missing))
-    return Outcome(context)
+        raise NotGranted(not_granted(resource.metadata.namespace, missing))
 
 
-def was_granted(resource: ConfidentialSummarizer) -> bool:
-    """Tell whether something may have been made for the resource, although it is not granted now.
+def was_granted(status: Status) -> bool:
+    """Tell whether something may have been made for a resource of this status, although it is not granted now.
 
     Only the operator writes status, and it gets as far as a policy only after the grants were checked.
     """
-    return resource.status.trust is not None and resource.status.trust.host_data is not None
+    derived = status.trust is not None and status.trust.host_data is not None
+    return derived or bool(status.placements or status.replicas)
 
 
 def not_granted(namespace: str, missing: Sequence[Need]) -> str:

@@ -1,15 +1,16 @@
-"""Phase: resolve and measure the images. A tag is resolved once for each generation, then pinned in status."""
+"""Phase: resolve and measure the images. What a tag meant is kept until the reference changes or somebody asks."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.names import RESOLVE_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.api.status import ConditionStatus, ConditionType, ImageTrust
+from confidential_summarizer.api.status import ImageTrust
 from confidential_summarizer.blueprint import image_references
-from confidential_summarizer.errors import SecretNotFound
-from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.errors import SecretNotFound, SpecError
+from confidential_summarizer.measurement.image import MeasuredImage
+from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
 from confidential_summarizer.registry import ImageReference
 from confidential_summarizer.targets.derive import measure_images
@@ -17,14 +18,20 @@ from confidential_summarizer.targets.derive import measure_images
 DOCKER_CONFIG = ".dockerconfigjson"
 """Key of a Secret of type kubernetes.io/dockerconfigjson."""
 
+Images = Mapping[str, MeasuredImage]
+"""The measured image of each container."""
 
-async def resolve_images(context: Context) -> Outcome:
+
+async def resolve_images(clients: Clients, resource: ConfidentialSummarizer) -> Images:
     """Pin each container's image by digest and measure its layers."""
-    pull_secret = await _pull_secret(context)
-    measure = context.clients.measurer(pull_secret)
-    images = await measure_images(context.resource, measure, pinned(context.resource))
-    references = image_references(context.resource)
-    trust = [
+    measure = clients.measurer(await pull_secret(clients, resource))
+    return await measure_images(resource, measure, pinned(resource))
+
+
+def image_trust(resource: ConfidentialSummarizer, images: Images) -> list[ImageTrust]:
+    """Return what the status says about the images."""
+    references = image_references(resource)
+    return [
         ImageTrust(
             container=container,
             reference=references[container],
@@ -33,39 +40,45 @@ async def resolve_images(context: Context) -> Outcome:
         )
         for container, measured in images.items()
     ]
-    message = "; ".join(f"{i.container}: {i.digest}" for i in trust)
-    return Outcome(
-        context.with_(images=images, image_trust=trust, pull_secret=pull_secret),
-        [Finding.true(ConditionType.IMAGES_RESOLVED, Reason.RESOLVED, message)],
-    )
 
 
 def pinned(resource: ConfidentialSummarizer) -> dict[str, str]:
-    """Return the references that this generation has been pinned to, by container; empty at first sight."""
-    condition = resource.status.condition(ConditionType.IMAGES_RESOLVED)
-    if (
-        condition is None
-        or condition.status is not ConditionStatus.TRUE
-        or condition.observed_generation != resource.metadata.generation
-        or resource.status.trust is None
-    ):
+    """Return the references by digest that containers have been pinned to.
+
+    Neither another number of replicas nor an outage of the registry takes a new image: only another reference in the
+    spec does, or a new value of the annotation.
+    """
+    asked = resource.metadata.annotations.get(RESOLVE_ANNOTATION)
+    trust = resource.status.trust
+    if trust is None or (asked is not None and asked != resource.status.last_handled_resolve_at):
         return {}
+    references = image_references(resource)
     return {
         image.container: str(ImageReference.parse(image.reference).at(image.digest))
-        for image in resource.status.trust.images
+        for image in trust.images
+        if references.get(image.container) == image.reference
     }
 
 
-async def _pull_secret(context: Context) -> Mapping[str, Any] | None:
-    credentials = context.resource.spec.registry_credentials
+async def pull_secret(clients: Clients, resource: ConfidentialSummarizer) -> Mapping[str, Any] | None:
+    """Return the decoded `.dockerconfigjson` that the resource pulls its images with; None for anonymous pulls.
+
+    Raises:
+        SecretNotFound: The Secret is missing.
+        SpecError: It holds no such configuration.
+    """
+    credentials = resource.spec.registry_credentials
     if credentials is None or credentials.secret_ref is None:
         return None
     name = credentials.secret_ref.name
-    content = await secret_value(context, name, DOCKER_CONFIG, SecretUse.PULL)
+    subject = f"Secret {resource.metadata.namespace}/{name} of type kubernetes.io/dockerconfigjson"
+    content = await secret_value(clients.kube, resource, name, DOCKER_CONFIG, SecretUse.PULL)
     if content is None:
-        raise SecretNotFound(
-            f"Secret {context.resource.metadata.namespace}/{name} of type kubernetes.io/dockerconfigjson is missing: "
-            "create it with `kubectl create secret docker-registry`"
-        )
-    config: Mapping[str, Any] = json.loads(content)
+        raise SecretNotFound(f"{subject} is missing: create it with `kubectl create secret docker-registry`")
+    try:
+        config = json.loads(content)
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise SpecError(f"{subject} holds no JSON object: create it anew with `kubectl create secret docker-registry`")
     return config

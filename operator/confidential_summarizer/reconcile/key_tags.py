@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
-from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
 from confidential_summarizer.azure.keys import VaultKey
 
 OWNER_TAG = "csum-owner-"
@@ -30,22 +30,22 @@ class Owner:
     """A resource as the owner of keys.
 
     Attributes:
-        resource: The resource.
+        metadata: The resource's.
         namespace_uid: The UID of its namespace; empty where it cannot be read, and then there are no predecessors.
     """
 
-    resource: ConfidentialSummarizer
+    metadata: Metadata
     namespace_uid: str
 
     @property
     def uid(self) -> str:
         """The resource's own UID."""
-        return self.resource.metadata.uid
+        return self.metadata.uid
 
     @property
     def name(self) -> str:
         """What stands in the owner's tag."""
-        return f"{self.resource.key} {self.namespace_uid}".rstrip()
+        return f"{self.metadata.key} {self.namespace_uid}".rstrip()
 
     def uids(self, key: VaultKey) -> set[str]:
         """The UIDs under which the key knows this resource: its own, and those of its predecessors."""

@@ -1,21 +1,19 @@
 """Phases: see to it that every key admits the group's policy before the rollout, and only that one after it."""
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from confidential_summarizer.api.file_systems import FileSystem, KeyDeletionPolicy, KeyManagement, KeyType
-from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION, USE_LABEL
-from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.api.status import ConditionType, KeyTrust, Trust
+from confidential_summarizer.api.file_systems import FileSystem, Key, KeyDeletionPolicy, KeyManagement, KeyType
+from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
+from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.api.status import KeyTrust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
-from confidential_summarizer.blueprint import is_debug
-from confidential_summarizer.errors import AccessDenied, KeyNotOwned, SpecError
+from confidential_summarizer.errors import AccessDenied, KeyNotOwned, SpecError, WaitingError
 from confidential_summarizer.kube import NAMESPACE
-from confidential_summarizer.reconcile.context import Context, Finding, Outcome
+from confidential_summarizer.reconcile.clients import Clients
+from confidential_summarizer.reconcile.key_checks import KeyFacts, objection
 from confidential_summarizer.reconcile.key_tags import (
     CONSENT_TAG,
     Owner,
@@ -28,77 +26,83 @@ from confidential_summarizer.reconcile.key_tags import (
     without,
 )
 from confidential_summarizer.reconcile.secrets import SecretUse, secret_value
-from confidential_summarizer.release import ReleasePolicy, add_host_data, admits, build, remove_host_data
+from confidential_summarizer.release import ReleasePolicy, add_host_data, build, remove_host_data
 
 KEY_BYTES = 32
 """Length of an oct-HSM key that the sidecar takes as it is."""
 
 
-async def release_keys(context: Context) -> Outcome:
-    """Import or update the keys that the operator manages; wait for the data owner where they do."""
-    trust: list[KeyTrust] = []
-    for file_system in context.resource.spec.file_systems:
-        async with context.clients.vaults(file_system.key.vault) as vault:
-            key = await _managed(context, vault, file_system)
-            refusal = _refusal(context, file_system, key)
-        if refusal is not None:
-            return Outcome(context.with_(keys=trust), [refusal], waits=True)
-        assert key is not None  # noqa: S101 - a missing key is a refusal
+async def release_keys(clients: Clients, resource: ConfidentialSummarizer, host_data: str) -> list[KeyTrust]:
+    """Import or update the keys that the operator manages, and return them once all of them admit the policy.
+
+    Raises:
+        WaitingError: Somebody has to act before a key comes out, usually the data owner.
+        KeyNotOwned: A key has to be amended, and is not this resource's.
+    """
+    trust = []
+    for file_system in resource.spec.file_systems:
+        async with clients.vaults(file_system.key.vault) as vault:
+            key = await _managed(clients, resource, vault, file_system, host_data)
+        objected = objection(KeyFacts(resource, file_system, key, host_data))
+        if objected is not None:
+            reason, message = objected
+            raise WaitingError(message, reason=reason)
         trust.append(_trust(file_system, key))
-    message = "; ".join(f"{f.key.name} in {f.key.vault}" for f in context.resource.spec.file_systems)
-    return Outcome(
-        context.with_(keys=trust),
-        [Finding.true(ConditionType.KEY_RELEASABLE, Reason.ADMITTED, f"the policy is admitted by {message}")],
-    )
+    return trust
 
 
-async def retire_policies(context: Context) -> Outcome:
-    """After the rollout, take the older policies that were added for this resource out of its keys again."""
-    trust = list(context.keys)
-    owner = await _owner(context)
-    for index, file_system in enumerate(context.resource.spec.file_systems):
-        if file_system.key.management is not KeyManagement.IMPORT:
-            continue
-        async with context.clients.vaults(file_system.key.vault) as vault:
-            key = await vault.get(file_system.key.name)
-            if key is None or not owned(key, owner):
-                continue
-            ours = added(key, owner)
-            if all(hash_ == context.host_data for hash_ in ours):
-                continue
-            tags = with_added(key, owner, [h for h in ours if h == context.host_data])
-            await _retire(vault, key, [h for h in ours if h != context.host_data], tags)
-            key = await vault.get(file_system.key.name)
-        if key is not None:
-            trust[index] = _trust(file_system, key)
-    return Outcome(context.with_(keys=trust))
-
-
-async def dispose_of_keys(context: Context, *, granted: bool) -> None:
-    """Do with this resource's imported keys what their deletion policy says; no other key is touched.
+async def retire_policies(
+    clients: Clients, resource: ConfidentialSummarizer, host_data: str, trust: Sequence[KeyTrust]
+) -> list[KeyTrust]:
+    """After the rollout, take the older policies that were added for this resource out of its keys again.
 
     Args:
-        context: The resource and the edges.
-        granted: Whether it may use what its spec names; if not, only vaults that status knows a key in are asked.
+        clients: The edges.
+        resource: Whose keys.
+        host_data: The policy that stays.
+        trust: The keys as they were before the rollout, in the order of the file systems.
+
+    Returns:
+        The keys as they are now.
     """
-    owner = await _owner(context)
-    known = {urlsplit(key.id).hostname for key in (context.resource.status.trust or Trust()).keys}
-    for file_system in context.resource.spec.file_systems:
-        key = file_system.key
-        if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
-            continue
-        if not granted and key.vault.lower() not in known:
-            continue
-        async with context.clients.vaults(key.vault) as vault:
-            found = await vault.get(key.name)
-            if found is None or found.deleted or not owned(found, owner):
-                continue
-            if shared(found, owner):
-                await _retire(vault, found, added(found, owner), without(found, owner))
-            elif key.deletion_policy is KeyDeletionPolicy.DELETE:
-                await vault.delete(key.name)
-            elif found.enabled:
-                await vault.disable(key.name)
+    owner = await _owner(clients, resource.metadata)
+    return [
+        await _retired(clients, file_system, owner, host_data) or before
+        for file_system, before in zip(resource.spec.file_systems, trust, strict=True)
+    ]
+
+
+async def _retired(clients: Clients, file_system: FileSystem, owner: Owner, host_data: str) -> KeyTrust | None:
+    """Take older policies out of one key; None where there was nothing to take out."""
+    if file_system.key.management is not KeyManagement.IMPORT:
+        return None
+    async with clients.vaults(file_system.key.vault) as vault:
+        key = await vault.get(file_system.key.name)
+        if key is None or not owned(key, owner):
+            return None
+        ours = added(key, owner)
+        if all(hash_ == host_data for hash_ in ours):
+            return None
+        tags = with_added(key, owner, [h for h in ours if h == host_data])
+        await _retire(vault, key, [h for h in ours if h != host_data], tags)
+        return _trust(file_system, await vault.get(file_system.key.name))
+
+
+async def dispose_of_key(clients: Clients, metadata: Metadata, key: Key) -> None:
+    """Do with an imported key of a resource that goes what its deletion policy says; no other key is touched."""
+    if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
+        return
+    owner = await _owner(clients, metadata)
+    async with clients.vaults(key.vault) as vault:
+        found = await vault.get(key.name)
+        if found is None or found.deleted or not owned(found, owner):
+            return
+        if shared(found, owner):
+            await _retire(vault, found, added(found, owner), without(found, owner))
+        elif key.deletion_policy is KeyDeletionPolicy.DELETE:
+            await vault.delete(key.name)
+        elif found.enabled:
+            await vault.disable(key.name)
 
 
 async def _retire(vault: Vault, key: VaultKey, hashes: Sequence[str], tags: Mapping[str, str]) -> None:
@@ -110,42 +114,38 @@ async def _retire(vault: Vault, key: VaultKey, hashes: Sequence[str], tags: Mapp
     await amend_release_policy(vault, key.name, change, tags=tags)
 
 
-async def _owner(context: Context) -> Owner:
-    metadata = context.resource.metadata
+async def _owner(clients: Clients, metadata: Metadata) -> Owner:
     try:
-        namespace = await context.clients.kube.get(NAMESPACE, metadata.namespace, metadata.namespace)
+        namespace = await clients.kube.get(NAMESPACE, metadata.namespace, metadata.namespace)
     except AccessDenied:
         namespace = None
-    return Owner(context.resource, str(namespace["metadata"]["uid"]) if namespace else "")
+    return Owner(metadata, str(namespace["metadata"]["uid"]) if namespace else "")
 
 
-async def _managed(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
+async def _managed(
+    clients: Clients, resource: ConfidentialSummarizer, vault: Vault, file_system: FileSystem, host_data: str
+) -> VaultKey | None:
     """Return the key as it is after the operator has done its part.
 
     Raises:
         KeyNotOwned: The key has to be amended, and is not this resource's.
     """
-    resource, name = context.resource, file_system.key.name
+    name = file_system.key.name
     key = await vault.get(name)
     if file_system.key.management is KeyManagement.EXTERNAL:
         return key
     if key is None:
-        return await _imported(context, vault, file_system)
-    if (
-        key.deleted
-        or not key.enabled
-        or key.release_policy is None
-        or context.host_data in key.release_policy.host_data
-    ):
+        return await _imported(clients, resource, vault, file_system, host_data)
+    if key.deleted or not key.enabled or key.release_policy is None or host_data in key.release_policy.host_data:
         return key
-    owner = await _owner(context)
+    owner = await _owner(clients, resource.metadata)
     if not owned(key, owner) and not adoptable(key, resource, file_system.key.vault):
         raise KeyNotOwned(_not_owned(resource, file_system))
-    tags = with_added(key, owner, [*added(key, owner), context.host_data])
+    tags = with_added(key, owner, [*added(key, owner), host_data])
     await amend_release_policy(
         vault,
         name,
-        lambda policy: add_host_data(policy, context.host_data, [file_system.key.attestation]),
+        lambda policy: add_host_data(policy, host_data, [file_system.key.attestation]),
         tags=tags,
     )
     return await vault.get(name)
@@ -161,16 +161,18 @@ def _not_owned(resource: ConfidentialSummarizer, file_system: FileSystem) -> str
     )
 
 
-async def _imported(context: Context, vault: Vault, file_system: FileSystem) -> VaultKey | None:
+async def _imported(
+    clients: Clients, resource: ConfidentialSummarizer, vault: Vault, file_system: FileSystem, host_data: str
+) -> VaultKey | None:
     reference = file_system.key.secret_ref
     assert reference is not None  # noqa: S101 - a rule of the spec
-    content = await secret_value(context, reference.name, reference.key, SecretUse.KEY)
+    content = await secret_value(clients.kube, resource, reference.name, reference.key, SecretUse.KEY)
     if content is None:
         return None
-    subject = f"Secret {context.resource.metadata.namespace}/{reference.name}, key {reference.key}"
+    subject = f"Secret {resource.metadata.namespace}/{reference.name}, key {reference.key}"
     material = _material(file_system.key.type, content, subject)
-    policy = build([context.host_data], [file_system.key.attestation])
-    tags = first_tags(await _owner(context), [context.host_data])
+    policy = build([host_data], [file_system.key.attestation])
+    tags = first_tags(await _owner(clients, resource.metadata), [host_data])
     return await vault.import_key(file_system.key.name, material, policy, tags=tags)
 
 
@@ -192,68 +194,6 @@ def _material(kind: KeyType, content: bytes, subject: str) -> KeyMaterial:
     return private
 
 
-def _refusal(context: Context, file_system: FileSystem, key: VaultKey | None) -> Finding | None:
-    """Say who has to do what before the key can come out; None if it can."""
-    name, vault = file_system.key.name, file_system.key.vault
-    if key is None and file_system.key.management is KeyManagement.IMPORT:
-        reference = file_system.key.secret_ref
-        secret = f"{context.resource.metadata.namespace}/{reference.name if reference else ''}"
-        return _no(
-            Reason.SECRET_NOT_FOUND,
-            f"key {name} is not in {vault}, and Secret {secret} to import it from is missing: create it with "
-            f"`kubectl create secret generic … --from-file`, and label it {USE_LABEL}={SecretUse.KEY}",
-        )
-    if key is None or key.deleted:
-        state = "is deleted" if key else "does not exist"
-        return _no(
-            Reason.KEY_NOT_FOUND,
-            f"key {name} in {vault} {state}: the data owner has to run `csum key import {name} --vault {vault} …`, "
-            "or recover it",
-        )
-    if not key.enabled:
-        return _no(Reason.KEY_NOT_FOUND, f"key {name} in {vault} is disabled: its owner has to enable it")
-    if key.release_policy is None:
-        return _no(
-            Reason.KEY_NOT_FOUND,
-            f"key {name} in {vault} has no release policy and can never leave the vault: import it again with "
-            "`csum key import`",
-        )
-    reason = _admission(context, file_system, key.release_policy)
-    if reason is None:
-        return None
-    if is_debug(context.resource) and _would_admit(context, file_system, key.release_policy):
-        return _no(
-            Reason.DEBUG_PROFILE_REFUSED,
-            f"key {name} in {vault} is only for groups that cannot be debugged, and policy.profile is Debug: use "
-            "profile Restricted, or another key for test data",
-        )
-    return _no(
-        Reason.AWAITING_APPROVAL,
-        f"key {name} in {vault} does not admit this policy yet ({reason}): the data owner has to run "
-        f"`csum key approve {context.resource.key} --expect-host-data {context.host_data}`",
-    )
-
-
-def _admission(context: Context, file_system: FileSystem, policy: ReleasePolicy) -> str | None:
-    """Return why the key would not come out, or None if it would."""
-    admission = admits(
-        policy,
-        context.host_data,
-        authority=file_system.key.attestation,
-        # A group that the host may look into counts as debuggable, whatever the processor says of it.
-        debuggable=is_debug(context.resource),
-    )
-    return None if admission.admitted else admission.reason
-
-
-def _would_admit(context: Context, file_system: FileSystem, policy: ReleasePolicy) -> bool:
-    return admits(policy, context.host_data, authority=file_system.key.attestation).admitted
-
-
-def _trust(file_system: FileSystem, key: VaultKey) -> KeyTrust:
-    admitted = list(key.release_policy.host_data) if key.release_policy else []
-    return KeyTrust(file_system=file_system.name, id=key.id, admits=admitted)
-
-
-def _no(reason: Reason, message: str) -> Finding:
-    return Finding.false(ConditionType.KEY_RELEASABLE, reason, message)
+def _trust(file_system: FileSystem, key: VaultKey | None) -> KeyTrust:
+    admitted = list(key.release_policy.host_data) if key and key.release_policy else []
+    return KeyTrust(file_system=file_system.name, id=key.id if key else "", admits=admitted)

@@ -1,75 +1,160 @@
-"""One idempotent reconcile for create, update, resume and resync: run the phases in order, then write status once."""
+"""One idempotent reconcile for create, update, resume, resync and deletion: a straight line, and one status at its end.
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+The life of a change of the policy, for a key that the operator manages:
+
+```
+  spec or image changes ──▶ policy P2 is derived
+        │
+        ▼
+  the key admits P1 and P2         admit the new one first: a group of P2 can open its files from its first second,
+        │                          and one of P1 that restarts meanwhile still can
+        ▼
+  groups of P1 ──▶ groups of P2    replica by replica, as the target plans it; a failure ends it here, and P1 stays
+        │
+        ▼
+  every group proves P2            by evidence of its own
+        │
+        ▼
+  the key admits P2                retire what this resource added and no longer needs
+```
+
+A phase takes what it needs and returns what it found. Not done is an error: its type says whether somebody has to act
+(WaitingError), to change the resource (SpecError), or a service to come back (TransientError); see errors.py.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from confidential_summarizer.api.names import POLICY_CONFIG_MAP_SUFFIX
+from confidential_summarizer.api.names import FINALIZER
 from confidential_summarizer.api.reasons import Reason
-from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
-from confidential_summarizer.api.spec import DeletionPolicy
-from confidential_summarizer.api.status import ConditionStatus, ConditionType
-from confidential_summarizer.errors import (
-    AccessDenied,
-    ImageError,
-    IntegrityError,
-    KeyNotOwned,
-    NameTaken,
-    NotFound,
-    NotGranted,
-    PolicyError,
-    QuotaExceeded,
-    ReleasePolicyError,
-    SecretNotAllowed,
-    SecretNotFound,
-    SpecError,
-    SummarizerError,
-    TransientError,
-    WaitingError,
-)
-from confidential_summarizer.kube import CONFIG_MAP, SUMMARIZER
+from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata, read_status
+from confidential_summarizer.api.status import Condition, ConditionType, Status
+from confidential_summarizer.errors import SpecError, SummarizerError, TransientError, WaitingError
+from confidential_summarizer.kube import SUMMARIZER
+from confidential_summarizer.reconcile.annotations import Wishes
 from confidential_summarizer.reconcile.attest import attest
-from confidential_summarizer.reconcile.context import Clients, Context, Finding, Outcome
-from confidential_summarizer.reconcile.deploy import deploy, observe
-from confidential_summarizer.reconcile.grants import check_grants, was_granted
-from confidential_summarizer.reconcile.images import resolve_images
-from confidential_summarizer.reconcile.keys import dispose_of_keys, release_keys, retire_policies
-from confidential_summarizer.reconcile.policy import generate_policy
-from confidential_summarizer.reconcile.summary import status_patch, summarise, timestamp, transitions
-from confidential_summarizer.targets.ownership import delete_ours
-from confidential_summarizer.targets.target import remove_everywhere
-
-logger = logging.getLogger(__name__)
-
-Phase = Callable[[Context], Awaitable[Outcome]]
-
-PHASES: tuple[tuple[ConditionType, Phase], ...] = (
-    (ConditionType.IMAGES_RESOLVED, check_grants),
-    (ConditionType.IMAGES_RESOLVED, resolve_images),
-    (ConditionType.POLICY_GENERATED, generate_policy),
-    (ConditionType.KEY_RELEASABLE, release_keys),
-    (ConditionType.DEPLOYED, deploy),
-    (ConditionType.DEPLOYED, observe),
-    (ConditionType.ATTESTED, attest),
-    (ConditionType.KEY_RELEASABLE, retire_policies),
-)
-"""Each phase with the condition that an error in it is about. A new phase is one more line here."""
-
-RESYNC_SECONDS = 300.0
-"""A settled resource is looked at again this often, to find drift and keys that somebody changed."""
-WAITING_SECONDS = 10.0
-"""Somebody else has to act, and their services do not call us: ask again this often."""
-STALLED_SECONDS = 120.0
-"""Nothing will change without a new spec, except what we cannot see: a role, a pushed image."""
+from confidential_summarizer.reconcile.clients import Clients
+from confidential_summarizer.reconcile.findings import Finding
+from confidential_summarizer.reconcile.grants import check_grants
+from confidential_summarizer.reconcile.images import image_trust, pull_secret, resolve_images
+from confidential_summarizer.reconcile.keys import release_keys, retire_policies
+from confidential_summarizer.reconcile.patience import DELETING_SECONDS, RETRY_SECONDS, growing, pause
+from confidential_summarizer.reconcile.policy import generate_policy, publish_policy
+from confidential_summarizer.reconcile.publishing import Publisher, Recorder
+from confidential_summarizer.reconcile.removal import remove
+from confidential_summarizer.reconcile.report import GRACE, Report
+from confidential_summarizer.reconcile.rollout import deployed_message, look, roll_out
+from confidential_summarizer.targets.observation import Observation
+from confidential_summarizer.targets.ownership import labels_of
+from confidential_summarizer.targets.target import Derivation
 
 
-class Recorder(Protocol):
-    """Posts Kubernetes events about a resource."""
+async def bring_closer(clients: Clients, resource: ConfidentialSummarizer, report: Report) -> None:
+    """Bring the world closer to what the resource asks for.
 
-    def __call__(self, resource: Mapping[str, Any], *, normal: bool, reason: str, message: str) -> None:
-        """Post one event."""
+    Raises:
+        SummarizerError: It is not done; the type says what a retry is worth.
+    """
+    try:
+        derivation = await prepare(clients, resource, report)
+    except SummarizerError:
+        # What runs is looked at, whatever holds up the way to it.
+        with contextlib.suppress(SummarizerError):
+            await look_after(clients, resource, report)
+        raise
+    with report.about(ConditionType.DEPLOYED):
+        groups = await roll_out(clients, resource, derivation, await pull_secret(clients, resource), report)
+        report.true(ConditionType.DEPLOYED, *deployed_message(groups))
+    await verify(clients, resource, groups, report)
+    if not report.unconfirmed:
+        with report.about(ConditionType.KEY_RELEASABLE):
+            report.keys = await retire_policies(clients, resource, report.host_data, report.keys)
+
+
+async def prepare(clients: Clients, resource: ConfidentialSummarizer, report: Report) -> Derivation:
+    """Find out what the groups have to be, and see to it that they will get their keys."""
+    with report.about(ConditionType.IMAGES_RESOLVED):
+        await check_grants(clients, resource)
+        await report.begins(ConditionType.IMAGES_RESOLVED, Reason.MEASURING, "images are resolved and measured")
+        images = await report.unless_changed(resolve_images(clients, resource))
+        report.images = image_trust(resource, images)
+        report.handled_resolve = Wishes.of(resource.metadata).resolve
+        digests = "; ".join(f"{image.container}: {image.digest}" for image in report.images)
+        report.true(ConditionType.IMAGES_RESOLVED, Reason.RESOLVED, digests)
+    with report.about(ConditionType.POLICY_GENERATED):
+        derivation = await generate_policy(clients, resource, images)
+        host_data, before = derivation.policy.host_data, report.host_data
+        await publish_policy(clients, resource, derivation)
+        report.host_data = host_data
+        report.true(ConditionType.POLICY_GENERATED, Reason.GENERATED, f"host-data {host_data}")
+    try:
+        with report.about(ConditionType.KEY_RELEASABLE, unchanged=host_data == before):
+            report.keys = await release_keys(clients, resource, host_data)
+            names = "; ".join(f"{f.key.name} in {f.key.vault}" for f in resource.spec.file_systems)
+            report.true(ConditionType.KEY_RELEASABLE, Reason.ADMITTED, f"the policy is admitted by {names}")
+    except TransientError:
+        # A key that admitted this very policy still does while its vault is away: scaling and repairs go on.
+        if not report.holds(ConditionType.KEY_RELEASABLE):
+            raise
+    return derivation
+
+
+async def look_after(clients: Clients, resource: ConfidentialSummarizer, report: Report) -> None:
+    """Look at the groups that run, without changing anything."""
+    with report.about(ConditionType.DEPLOYED):
+        groups = await look(clients, resource, report)
+        if groups is None:
+            return
+        report.true(ConditionType.DEPLOYED, *deployed_message(groups))
+    await verify(clients, resource, groups, report)
+
+
+async def verify(clients: Clients, resource: ConfidentialSummarizer, groups: Observation, report: Report) -> None:
+    """Let every group prove what it is."""
+    with report.about(ConditionType.ATTESTED):
+        report.attestation = await attest(clients, resource, groups, report.attestation, report.now)
+        report.true(ConditionType.ATTESTED, *_attested(groups, report))
+
+
+def _attested(groups: Observation, report: Report) -> tuple[Reason, str]:
+    trust = report.attestation
+    if trust is None or groups.wanted == 0:
+        return Reason.SCALED_TO_ZERO, "no group runs, so there is nothing to ask"
+    return Reason.VERIFIED, f"{trust.authority} vouches for host-data {report.host_data} of all {len(trust.groups)}"
+
+
+class Result(StrEnum):
+    """What came of one look at a resource; the label of a metric."""
+
+    DONE = "done"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    STALLED = "stalled"
+    RETRY = "retry"
+    FAILED = "failed"
+    REMOVING = "removing"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One look at a resource.
+
+    Attributes:
+        wait: Seconds until the next; None if there is nothing more to look at.
+        status: What is written about it now; None if it is gone.
+        deleting_since: Since when it has been going.
+    """
+
+    result: Result
+    wait: float | None = None
+    status: Status | None = None
+    deleting_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -79,134 +164,109 @@ class Reconciler:
     clients: Clients
     record: Recorder
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    grace: timedelta = GRACE
 
-    async def reconcile(self, namespace: str, name: str) -> float | None:
-        """Reconcile one resource.
+    async def visit(self, namespace: str, name: str, changed: asyncio.Event | None = None) -> Visit:
+        """Reconcile one resource, or remove what is left of it.
 
-        Returns:
-            Seconds until it should be looked at again; None if it is gone or going.
+        Args:
+            namespace: The resource's namespace.
+            name: Its name.
+            changed: Set when people change it meanwhile; then nothing slow goes on for what they wanted before.
+
+        Raises:
+            SummarizerError: Not even its status could be written.
         """
         document = await self.clients.kube.get(SUMMARIZER, namespace, name)
-        if document is None or document["metadata"].get("deletionTimestamp"):
-            return None
-        try:
-            resource = ConfidentialSummarizer.parse(document)
-        except SpecError as error:
-            await self._refuse(document, error)
-            return STALLED_SECONDS
-        context, findings, last = await self._run(Context(resource, self.clients, self.now()))
-        stalled = last is not None and last.stalled
-        status = summarise(context, findings, stalled=stalled)
-        patch = status_patch(document.get("status") or {}, status)
-        if patch:
-            await self.clients.kube.patch_status(SUMMARIZER, namespace, name, patch)
-        for condition in transitions(resource.status, status):
-            bad = condition.status is ConditionStatus.FALSE or condition.type == ConditionType.DRIFTED
-            normal = not bad or condition.reason in _ORDINARY
-            self.record(document, normal=normal, reason=condition.reason, message=condition.message)
-        ready = status.condition(ConditionType.READY)
-        settled = last is None and ready is not None and ready.status is ConditionStatus.TRUE
-        return _requeue(last, settled=settled, stalled=stalled)
-
-    async def remove(self, namespace: str, name: str) -> bool:
-        """Remove everything outside the resource; True once nothing is left and the finalizer may go."""
-        document = await self.clients.kube.get(SUMMARIZER, namespace, name)
         if document is None:
-            return True
-        try:
-            resource = ConfidentialSummarizer.parse(document)
-        except SpecError:
-            return True  # nothing was ever deployed for a spec that never parsed; owner references cover the rest
-        granted = await self.clients.grants.allow(resource)
-        if granted or was_granted(resource):
-            orphan = resource.spec.deletion_policy is DeletionPolicy.RETAIN
-            where = resource.remaining_placements
-            removal = await remove_everywhere(self.clients.targets, resource.metadata, where, orphan=orphan)
-            if removal.left:
-                return False
-            if not orphan:  # groups that run on need their keys
-                await dispose_of_keys(Context(resource, self.clients, self.now()), granted=granted)
-        await delete_ours(self.clients.kube, resource.metadata, CONFIG_MAP, name + POLICY_CONFIG_MAP_SUFFIX)
-        return True
-
-    async def _run(self, context: Context) -> tuple[Context, list[Finding], Outcome | None]:
-        """Run the phases up to the first that is not done; errors become findings."""
-        findings: list[Finding] = []
-        for kind, phase in PHASES:
-            try:
-                outcome = await phase(context)
-            except SummarizerError as error:
-                outcome = _failure(context, kind, error)
-            except Exception:
-                # Whatever a bug does to one resource, the others go on, and this one says so.
-                logger.exception("phase %s of %s failed", phase.__name__, context.resource.key)
-                message = f"a bug in phase {phase.__name__}; the operator's log has the trace"
-                finding = Finding(kind, ConditionStatus.UNKNOWN, Reason.INTERNAL_ERROR, message)
-                outcome = Outcome(context, [finding], waits=True, requeue=WAITING_SECONDS)
-            context = outcome.context
-            findings.extend(outcome.findings)
-            if outcome.waits:
-                return context, findings, outcome
-        return context, findings, None
-
-    async def _refuse(self, document: Mapping[str, Any], error: SpecError) -> None:
-        """Say that the spec itself cannot be read; the API server let it through under older rules."""
+            return Visit(Result.GONE)
+        publisher = Publisher(self.clients.kube, self.record, document)
         metadata = Metadata.model_validate(document["metadata"])
-        finding = {
-            "reason": Reason.INVALID_SPEC.value,
-            "message": str(error),
-            "observedGeneration": metadata.generation,
-            "lastTransitionTime": timestamp(self.now()),
-        }
-        conditions = [{"type": "Ready", "status": "False", **finding}, {"type": "Stalled", "status": "True", **finding}]
-        old = (document.get("status") or {}).get("conditions") or []
-        if [(c["type"], c["status"], c["message"], c["observedGeneration"]) for c in old] == [
-            (c["type"], c["status"], c["message"], c["observedGeneration"]) for c in conditions
-        ]:
+        report = Report(
+            metadata, read_status(document.get("status") or {}), self.now(), publisher.write, grace=self.grace
+        )
+        report.changed = changed or report.changed
+        if metadata.deletion_timestamp is not None:
+            return await self._remove(document, report, publisher)
+        await self._hold(document)
+        try:
+            await self._reconcile(document, report)
+        except SummarizerError as error:
+            report.failure = error
+        return await self._conclude(report, publisher)
+
+    async def _reconcile(self, document: Mapping[str, Any], report: Report) -> None:
+        with report.about(ConditionType.READY):
+            wishes = Wishes.of(report.metadata)
+            resource = ConfidentialSummarizer.parse(document)
+        report.target = resource.spec.target.kind
+        report.selector = ",".join(f"{key}={value}" for key, value in labels_of(resource.metadata).items())
+        report.handled_reconcile = wishes.reconcile
+        if not wishes.pause:
+            await bring_closer(self.clients, resource, report)
             return
-        status = {"observedGeneration": metadata.generation, "conditions": conditions}
-        await self.clients.kube.patch_status(SUMMARIZER, metadata.namespace, metadata.name, status)
-        self.record(document, normal=False, reason=Reason.INVALID_SPEC, message=str(error))
+        await look_after(self.clients, resource, report)
+        report.findings[ConditionType.READY] = Finding.unknown(
+            ConditionType.READY, Reason.PAUSED, "paused by annotation: looked at, but nothing is changed"
+        )
+
+    async def _conclude(self, report: Report, publisher: Publisher) -> Visit:
+        status = report.status()
+        await publisher.write(status)
+        ready = status.condition(ConditionType.READY)
+        if report.failure is None and report.unconfirmed:
+            wait = growing(_seconds(report.unconfirmed_since, report.now), RETRY_SECONDS)
+        else:
+            since = report.unconfirmed_since if report.unconfirmed else _since(ready, report.now)
+            wait = pause(report.failure, _seconds(since, report.now))
+        return Visit(_result(report, ready), wait, status)
+
+    async def _hold(self, document: Mapping[str, Any]) -> None:
+        """Keep the resource until everything outside it is gone, before there is anything outside it."""
+        finalizers = document["metadata"].get("finalizers") or []
+        if FINALIZER not in finalizers:
+            await self._set_finalizers(document, [*finalizers, FINALIZER])
+
+    async def _remove(self, document: Mapping[str, Any], report: Report, publisher: Publisher) -> Visit:
+        finalizers = document["metadata"].get("finalizers") or []
+        if FINALIZER not in finalizers:
+            return Visit(Result.GONE)
+        since = datetime.fromisoformat(report.metadata.deletion_timestamp or "")
+        age = max(report.now - since, timedelta())
+        try:
+            left = await remove(self.clients, document, report, age)
+        except SummarizerError as error:
+            report.failure = error
+            status = report.status()
+            await publisher.write(status)
+            return Visit(Result.REMOVING, growing(age.total_seconds(), DELETING_SECONDS), status, since)
+        for reason, message in left:
+            await publisher.tell(reason, message, normal=False)
+        await self._set_finalizers(document, [one for one in finalizers if one != FINALIZER])
+        return Visit(Result.GONE)
+
+    async def _set_finalizers(self, document: Mapping[str, Any], finalizers: list[str]) -> None:
+        meta = document["metadata"]
+        # The version makes it fail where somebody else changed the list in between.
+        changed = {"finalizers": finalizers, "resourceVersion": meta.get("resourceVersion")}
+        await self.clients.kube.merge(SUMMARIZER, meta["namespace"], meta["name"], {"metadata": changed})
 
 
-_ORDINARY = frozenset({Reason.ROLLING_OUT, Reason.PROGRESSING, Reason.OPENING_FILE_SYSTEMS, Reason.SUMMARIZING})
-"""Reasons of a False condition that are the usual course of things, not a warning."""
-
-_REASONS: tuple[tuple[type[SummarizerError], Reason], ...] = (
-    (ImageError, Reason.IMAGE_UNUSABLE),
-    (PolicyError, Reason.POLICY_INVALID),
-    (ReleasePolicyError, Reason.RELEASE_POLICY_INVALID),
-    (NameTaken, Reason.NAME_TAKEN),
-    (NotGranted, Reason.NOT_GRANTED),
-    (SpecError, Reason.INVALID_SPEC),
-    (AccessDenied, Reason.ACCESS_DENIED),
-    (KeyNotOwned, Reason.KEY_NOT_OWNED),
-    (SecretNotAllowed, Reason.SECRET_NOT_ALLOWED),
-    (SecretNotFound, Reason.SECRET_NOT_FOUND),
-    (QuotaExceeded, Reason.QUOTA_EXCEEDED),
-    (NotFound, Reason.NOT_FOUND),
-    (WaitingError, Reason.ACTION_REQUIRED),
-    (TransientError, Reason.SERVICE_UNAVAILABLE),
-    (IntegrityError, Reason.EVIDENCE_REFUSED),
-)
-"""The reason for each branch of the error tree; the first match counts."""
+def _since(ready: Condition | None, now: datetime) -> datetime:
+    return datetime.fromisoformat(ready.last_transition_time) if ready else now
 
 
-def _failure(context: Context, kind: ConditionType, error: SummarizerError) -> Outcome:
-    reason = next((reason for branch, reason in _REASONS if isinstance(error, branch)), Reason.INTERNAL_ERROR)
-    requeue = error.retry_after if isinstance(error, TransientError) else None
-    return Outcome(
-        context,
-        [Finding.false(kind, reason, str(error))],
-        waits=True,
-        stalled=isinstance(error, SpecError),
-        requeue=requeue,
-    )
+def _seconds(since: datetime, now: datetime) -> float:
+    return (now - since).total_seconds()
 
 
-def _requeue(last: Outcome | None, *, settled: bool, stalled: bool) -> float:
-    if last is not None and last.requeue is not None:
-        return last.requeue
-    if stalled:
-        return STALLED_SECONDS
-    return RESYNC_SECONDS if settled else WAITING_SECONDS
+def _result(report: Report, ready: Condition | None) -> Result:
+    failure = report.failure
+    if failure is None:
+        paused = ready is not None and ready.reason == Reason.PAUSED
+        return Result.PAUSED if paused else Result.RETRY if report.unconfirmed else Result.DONE
+    if isinstance(failure, SpecError):
+        return Result.STALLED
+    if isinstance(failure, WaitingError):
+        return Result.WAITING
+    return Result.RETRY if isinstance(failure, TransientError) else Result.FAILED

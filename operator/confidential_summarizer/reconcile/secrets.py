@@ -4,9 +4,9 @@ import base64
 from enum import StrEnum
 
 from confidential_summarizer.api.names import USE_LABEL
+from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.errors import SecretNotAllowed
-from confidential_summarizer.kube import SECRET
-from confidential_summarizer.reconcile.context import Context
+from confidential_summarizer.kube import SECRET, KubernetesAPI
 
 PULL_SECRET_TYPE = "kubernetes.io/dockerconfigjson"  # noqa: S105 - a type, not a secret
 """Secrets of this type can hold nothing but credentials of registries, so they need no label."""
@@ -20,15 +20,17 @@ class SecretUse(StrEnum):
     PULL = "pull"
 
 
-async def secret_value(context: Context, name: str, key: str, use: SecretUse) -> bytes | None:
+async def secret_value(
+    kube: KubernetesAPI, resource: ConfidentialSummarizer, name: str, key: str, use: SecretUse
+) -> bytes | None:
     """Return the value of one key of a Secret in the resource's namespace; None if either is missing.
 
     Raises:
         SecretNotAllowed: The Secret is not labelled for this use. The resource's author may have no right to read it,
             and would otherwise borrow the operator's.
     """
-    namespace = context.resource.metadata.namespace
-    secret = await context.clients.kube.get(SECRET, namespace, name)
+    namespace = resource.metadata.namespace
+    secret = await kube.get(SECRET, namespace, name)
     if secret is None:
         return None
     allowed = (secret["metadata"].get("labels") or {}).get(USE_LABEL) == use

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from confidential_summarizer.api.names import USE_LABEL
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.errors import ImageError, TransientError
-from confidential_summarizer.reconcile.context import Clients
-from confidential_summarizer.reconcile.run import RESYNC_SECONDS, STALLED_SECONDS, WAITING_SECONDS, Reconciler
+from confidential_summarizer.reconcile.clients import Clients
+from confidential_summarizer.reconcile.patience import RESYNC_SECONDS, STALLED_SECONDS, WAITING_SECONDS
+from confidential_summarizer.reconcile.run import Reconciler, Result, Visit
 from confidential_summarizer.release import build
 from confidential_summarizer.targets.observation import GroupPhase
 from tests.support.attested import Attested
@@ -34,6 +35,7 @@ class World:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     groups: FakeTarget = field(default_factory=FakeTarget)
     pages: FakePages = field(default_factory=FakePages)
+    signing_keys: FakeSigningKeys = field(default_factory=lambda: FakeSigningKeys(ATTESTED.keys))
     events: list[tuple[bool, str, str]] = field(default_factory=list)
     now: datetime = NOW
 
@@ -65,23 +67,42 @@ class World:
         generation = current["metadata"]["generation"] + 1
         self.kube.put(document(status=current["status"], generation=generation, **changes))
 
-    async def reconcile(self, *, once: bool = False) -> float | None:
-        keys = FakeSigningKeys(ATTESTED.keys)
+    def reconciler(self) -> Reconciler:
         clients = Clients(
-            self.kube, self.registry.with_pull_secret, self.vault.opened, everywhere(self.groups), self.pages, keys
+            self.kube,
+            self.registry.with_pull_secret,
+            self.vault.opened,
+            everywhere(self.groups),
+            self.pages,
+            self.signing_keys,
         )
-        reconciler, before = Reconciler(clients, self._record, lambda: self.now), len(self.groups.calls)
-        wait = await reconciler.reconcile("legal", "contracts")
-        # What was deployed is seen at the next look.
-        deployed = len(self.groups.calls) > before
-        return await reconciler.reconcile("legal", "contracts") if deployed and not once else wait
+        return Reconciler(clients, self._record, lambda: self.now)
 
-    async def remove(self) -> bool:
-        keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(
-            self.kube, self.registry.with_pull_secret, self.vault.opened, everywhere(self.groups), self.pages, keys
-        )
-        return await Reconciler(clients, self._record, lambda: self.now).remove("legal", "contracts")
+    async def visit(self) -> Visit:
+        return await self.reconciler().visit("legal", "contracts")
+
+    async def reconcile(self) -> float | None:
+        return (await self.visit()).wait
+
+    async def until_ready(self) -> None:
+        """Look again until nothing is left to do; the fakes need two looks to come up."""
+        for _ in range(4):
+            if (await self.visit()).result is Result.DONE:
+                return
+        raise AssertionError(self.condition("Ready"))
+
+    def annotate(self, **values: str) -> None:
+        """Set annotations of ours; the API server does not count the generation up."""
+        annotations = {f"confidential.summarizer.dev/{name}": value for name, value in values.items()}
+        self.resource["metadata"]["annotations"] = annotations
+
+    def delete(self) -> None:
+        """Delete the resource as a person would: its finalizer keeps it for now."""
+        self.resource["metadata"]["deletionTimestamp"] = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
+
+    async def removed(self) -> bool:
+        """Look at the resource once, and tell whether it is gone."""
+        return (await self.visit()).result is Result.GONE
 
     def condition(self, kind: str) -> Mapping[str, Any] | None:
         return next((c for c in self.resource["status"]["conditions"] if c["type"] == kind), None)
@@ -90,7 +111,7 @@ class World:
         found = self.condition(kind)
         return found["reason"] if found else None
 
-    def _record(self, resource: Mapping[str, Any], *, normal: bool, reason: str, message: str) -> None:
+    async def _record(self, resource: Mapping[str, Any], *, normal: bool, reason: str, message: str) -> None:
         self.events.append((normal, reason, message))
 
 
@@ -99,14 +120,13 @@ async def settled(**changes: Any) -> World:
     world = World().given(**changes)
     await world.reconcile()
     world.approved()
-    await world.reconcile()
-    assert world.reason() == "Ready"
+    await world.until_ready()
     return world
 
 
 async def test_without_a_key_it_waits_for_the_data_owner_and_deploys_nothing() -> None:
     world = World().given()
-    assert await world.reconcile() == WAITING_SECONDS
+    assert await world.reconcile() == WAITING_SECONDS[0]
     assert world.reason() == "KeyNotFound"
     assert "csum key import contracts-key" in world.condition("Ready")["message"]
     assert world.condition("Reconciling")["status"] == "True"
@@ -192,8 +212,7 @@ def material(world: World, content: bytes = b"k" * 32) -> None:
 async def test_an_import_key_is_imported_for_exactly_the_derived_policy() -> None:
     world = World().given(fileSystems=IMPORTED)
     material(world)
-    await world.reconcile()
-    assert world.reason() == "Ready"
+    await world.until_ready()
     assert world.vault.material["imported"] == b"k" * 32
     assert world.vault.keys["imported"].release_policy.host_data == (world.host_data(),)
 
@@ -230,8 +249,7 @@ async def test_an_rsa_key_is_imported_from_its_pem() -> None:
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     world = World().given(fileSystems=[{**IMPORTED[0], "key": key}])
     material(world, pem)
-    await world.reconcile()
-    assert world.reason() == "Ready"
+    await world.until_ready()
     assert world.vault.material["imported"].private_numbers() == private.private_numbers()
 
 
@@ -279,8 +297,9 @@ async def test_drift_is_put_back_and_said() -> None:
     world = await settled()
     world.groups.changed = ["spec.template.spec.containers[summarizer].env[X]"]
     world.groups.calls.clear()
-    await world.reconcile(once=True)
+    await world.reconcile()
     assert world.groups.calls == [f"deploy {world.host_data()[:8]}"]
+    assert world.reason() == "Ready"
     assert world.reason("Drifted") == "Corrected"
     await world.reconcile()
     assert world.condition("Drifted") is None
@@ -295,16 +314,46 @@ async def test_drift_is_only_reported_where_that_is_the_policy() -> None:
     assert world.reason("Drifted") == "ModifiedOutside"
 
 
-async def test_a_tag_is_resolved_once_for_each_generation() -> None:
-    world = World().given(image="party1.azurecr.io/summarizer:v1")
-    await world.reconcile()
-    first = world.resource["status"]["trust"]["images"][0]["digest"]
-    world.registry.layer = "2"
-    await world.reconcile()
-    assert world.resource["status"]["trust"]["images"][0]["digest"] == first
+def digest(world: World) -> str:
+    """Return what the summarizer's image is pinned to."""
+    return str(world.resource["status"]["trust"]["images"][0]["digest"])
+
+
+async def test_a_tag_stays_what_it_was_through_scaling_and_an_outage_of_the_registry() -> None:
+    world = await settled(image="party1.azurecr.io/summarizer:v1")
+    first, world.registry.layer = digest(world), "2"
     world.edit(image="party1.azurecr.io/summarizer:v1", replicas=2)
+    await world.until_ready()
+    assert digest(world) == first
+    world.registry.error = TransientError("the registry answers 503")
     await world.reconcile()
-    assert world.resource["status"]["trust"]["images"][0]["digest"] != first
+    world.registry.error = None
+    await world.until_ready()
+    assert digest(world) == first
+
+
+async def test_a_tag_is_resolved_anew_once_for_each_time_that_somebody_asks() -> None:
+    world = await settled(image="party1.azurecr.io/summarizer:v1")
+    first, world.registry.layer = digest(world), "2"
+    world.annotate(resolve="2026-11-24T12:00:00Z")
+    await world.reconcile()
+    second = digest(world)
+    assert second != first
+    assert world.resource["status"]["lastHandledResolveAt"] == "2026-11-24T12:00:00Z"
+    world.registry.layer = "3"
+    await world.reconcile()
+    assert digest(world) == second
+
+
+async def test_another_reference_is_resolved_and_the_other_images_stay() -> None:
+    world = await settled(image="party1.azurecr.io/summarizer:v1")
+    before = [image["digest"] for image in world.resource["status"]["trust"]["images"]]
+    world.registry.layer = "2"
+    world.edit(image="party1.azurecr.io/summarizer:v2")
+    await world.reconcile()
+    after = [image["digest"] for image in world.resource["status"]["trust"]["images"]]
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
 
 
 async def test_evidence_of_another_policy_is_refused_by_name_of_the_claim() -> None:
@@ -312,6 +361,7 @@ async def test_evidence_of_another_policy_is_refused_by_name_of_the_claim() -> N
     await world.reconcile()
     world.approved()
     world.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, "cd" * 32)
+    await world.reconcile()
     await world.reconcile()
     assert world.reason() == "EvidenceRefused"
     assert "Host-data" in world.condition("Attested")["message"]
@@ -350,7 +400,7 @@ async def test_a_bug_in_a_phase_is_said_and_does_not_end_the_loop() -> None:
     world = World().given()
 
     world.registry.error = ZeroDivisionError()
-    assert await world.reconcile() == WAITING_SECONDS
+    assert await world.reconcile() == WAITING_SECONDS[0]
     assert world.reason() == "InternalError"
 
 
@@ -377,8 +427,12 @@ async def test_a_spec_that_no_longer_parses_is_stalled_not_dropped() -> None:
 
 async def test_deletion_waits_until_no_group_is_left() -> None:
     world = await settled()
-    assert await world.remove() is False
-    assert await world.remove() is True
+    world.delete()
+    assert not await world.removed()
+    assert world.reason() == "Deleting"
+    assert "group-0 left: it is going away" in world.condition("Ready")["message"]
+    assert await world.removed()
+    assert ("ConfidentialSummarizer", "legal", "contracts") not in world.kube.objects
 
 
 @pytest.mark.parametrize(
@@ -390,7 +444,8 @@ async def test_an_imported_key_is_treated_as_its_deletion_policy_says(policy: st
     material(world)
     await world.reconcile()
     world.vault.calls.clear()
-    while not await world.remove():
+    world.delete()
+    while not await world.removed():
         pass
     assert world.vault.calls == ([call] if call else [])
 
@@ -398,7 +453,8 @@ async def test_an_imported_key_is_treated_as_its_deletion_policy_says(policy: st
 async def test_an_external_key_is_never_touched_by_deletion() -> None:
     world = await settled()
     world.vault.calls.clear()
-    while not await world.remove():
+    world.delete()
+    while not await world.removed():
         pass
     assert world.vault.calls == []
 

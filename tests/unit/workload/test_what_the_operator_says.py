@@ -1,7 +1,7 @@
 """The operator and the summarizer are two distributions that meet in names: here they are held against each other."""
 
 from confidential_summarizer.blueprint import summarizer_environment
-from confidential_summarizer.reconcile.deploy import PAGE_STATES
+from confidential_summarizer.reconcile.rollout import PAGE_STATES
 from summarizer.pins import SignedPin
 from summarizer.progress import State
 from summarizer.settings import Settings
