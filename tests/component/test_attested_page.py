@@ -4,8 +4,11 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -99,3 +102,35 @@ async def test_a_reader_gets_the_summaries_over_a_channel_that_ends_in_the_group
         answer = await ask("open", forged, "--token-file", tmp_path / "token", "--get", "/api/summaries")
     assert (answer.code, answer.out) == (1, "")
     assert "somebody stands between" in answer.err
+
+
+async def test_a_program_uses_the_local_end_of_a_channel_until_it_is_closed(page: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    command = (
+        Path(sys.executable).parent / "csum",
+        "open",
+        page,
+        "--host-data",
+        HOST_DATA,
+        "--attestation",
+        ATTESTATION,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *command, "--token-file", tmp_path / "token", "--no-browser", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    link = (await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)).decode().strip()
+    local, key = link.split("/?")
+    host = local.removeprefix("http://")
+    url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(headers={"Host": host}, cookie_jar=jar) as session:
+        async with session.get(f"{url}/api/summaries") as outside:
+            assert outside.status == 403
+        async with session.get(f"{url}/?{key}", allow_redirects=False) as opened:
+            assert opened.status == 303
+        async with session.get(f"{url}/api/summaries") as inside:
+            assert (await inside.json())["state"] == "Ready"
+    process.send_signal(signal.SIGINT)
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, "The channel is closed." in said.decode()) == (0, True)
