@@ -60,7 +60,7 @@ class Sidecars(Ruled):
     encfs: Image = Field(
         default="mcr.microsoft.com/aci/encfs:2.12",
         description="Image that releases the keys and opens the file systems, best by digest; a mirror of it works, "
-        "too. A tag is resolved once for each generation of this resource and pinned in status.trust.images.",
+        "too. A tag is resolved once and pinned in status.trust.images, until another reference stands here.",
     )
 
 
@@ -68,8 +68,8 @@ class Spec(Ruled):
     """What the cluster admin wants to run."""
 
     image: Image = Field(
-        description="Image of the summarizer, best by digest. A tag is resolved once for each generation of this "
-        "resource and pinned in status.trust.images."
+        description="Image of the summarizer, best by digest. A tag is resolved once and pinned in "
+        "status.trust.images, until another reference stands here or the annotation resolve asks."
     )
     sidecars: Sidecars = Field(
         default_factory=Sidecars,

@@ -171,5 +171,5 @@ def _converted(error: ApiException, what: str) -> SummarizerError:
     if error.status in (400, 422):
         return SpecError(f"{what}: the API server refuses it: {message}")
     if error.status == 409:
-        return Conflict(f"{what}: somebody else was there first: {message}")
+        return Conflict(f"{what}: the API server answered 409, somebody else was there first: {message}")
     return TransientError(f"{what}: the API server answered {error.status}: {message}")
