@@ -12,20 +12,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from confidential_summarizer.errors import IntegrityError, SpecError
 from confidential_summarizer.evidence.result import Origin, Result
-from confidential_summarizer.sealing import Signer, content_key, read_manifest
+from confidential_summarizer.sealing import Signer, content_key, read_manifest, seal
 from confidential_summarizer.sealing.signature import SIGNATURE_NAME
+from encfs.opening import open_image
 from summarizer.channel import ChannelKey, new_channel_key
 from summarizer.content import read_content
 from summarizer.engine.base import read_settings
 from summarizer.errors import ContentError
 from summarizer.evidence import EvidenceDesk
 from summarizer.jobs import Jobs
+from summarizer.manifest import write_manifest
 from summarizer.models import Models
 from summarizer.output import SealedResults
 from summarizer.progress import Progress, Snapshot, State
 from summarizer.settings import Settings
 from summarizer.worker import Worker
 from tests.support.attested import Attested
+from tests.support.data_owner import csum
+from tests.support.forged_images import change_header, null_cipher, swap_content
 from tests.support.resources import ATTESTATION, resource, spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -342,3 +346,103 @@ def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> No
     output = {"blobPrefix": "https://party2.blob.core.windows.net/c/p/", "recipient": str(RECIPIENT.to_public())}
     with pytest.raises(SpecError, match="output needs documents with contentSHA256"):
         resource(output=output)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory) -> Path:
+    """The owner's sealed documents and models; the sidecar opens a copy of each."""
+    folder = tmp_path_factory.mktemp("sealed")
+    for name, source in (("documents", EXAMPLES / "documents"), ("models", EXAMPLES / "models" / "bart-demo")):
+        shutil.copytree(source, folder / name / ("bart-demo" if name == "models" else ""), dirs_exist_ok=True)
+        seal(folder / name, folder / f"{name}.img", KEY)
+    return folder
+
+
+KEY = bytes(range(32))
+
+
+def served(sealed: Path, name: str, tmp_path: Path, forged: Path | None = None) -> Path:
+    """Open the blob as the encfs sidecar does, with the owner's real key; storage may have swapped its content."""
+    image = tmp_path / f"{name}.img"
+    shutil.copy(sealed / f"{name}.img", image)
+    if forged is not None:
+        swap_content(image, forged)
+    folder = tmp_path / "remote" / name
+    folder.parent.mkdir(exist_ok=True)
+    open_image(image, KEY, folder, read_write=False)
+    return folder
+
+
+def mounted(sealed: Path, tmp_path: Path, **forged: Path) -> Settings:
+    documents = served(sealed, "documents", tmp_path, forged.get("documents"))
+    models = served(sealed, "models", tmp_path, forged.get("models"))
+    return Settings(
+        documents=documents,
+        documents_sha256=read_manifest(sealed / "documents").sha256,
+        models=("bart-demo",),
+        models_directory=models,
+        models_sha256=read_manifest(sealed / "models").sha256,
+        guard="report",
+    )
+
+
+def test_what_the_owner_sealed_is_summarized_from_the_opened_images(sealed: Path, tmp_path: Path) -> None:
+    assert run(mounted(sealed, tmp_path))[0].state is State.READY
+
+
+def test_documents_behind_a_swapped_header_open_with_the_owners_key_and_are_refused(sealed, tmp_path) -> None:
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    (forged / "forged.txt").write_text("The contract was terminated by both parties on the first of May. " * 30)
+    settings = mounted(sealed, tmp_path, documents=forged)
+    assert (settings.documents / "forged.txt").exists(), "the sidecar served what storage put there"
+    refused(settings, "the documents are 1 files that differ from what the policy pins")
+    unpinned, _jobs = run(settings.model_copy(update={"documents_sha256": None}))
+    assert unpinned.state is State.READY, "only the pin refuses it"
+
+
+def test_a_model_behind_a_swapped_header_is_never_loaded(sealed: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "forged"
+    shutil.copytree(sealed / "models", forged)
+    tokenizer = forged / "bart-demo" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"decoder"', '"decoder" ', 1))
+    write_manifest(forged / "bart-demo")
+    settings = mounted(sealed, tmp_path, models=forged)
+    refused(settings, "the models are")
+    assert run(settings)[0].models == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "obstacle"),
+    [
+        (null_cipher, "the cipher is cipher_null-ecb, not aes-xts-plain64"),
+        (
+            lambda metadata: metadata["keyslots"]["0"]["area"].update(encryption="cipher_null-ecb"),
+            "key slot 0 is encrypted with cipher_null-ecb, not aes-xts-plain64",
+        ),
+        (
+            lambda metadata: metadata["keyslots"]["0"]["kdf"].update(iterations=1),
+            "key slot 0 derives its key with pbkdf2 sha256 1, not pbkdf2 sha256 1000",
+        ),
+        (
+            lambda metadata: metadata["keyslots"].update({"1": metadata["keyslots"]["0"]}),
+            "it has 2 key slots, not 1: another key opens it",
+        ),
+        (
+            lambda metadata: metadata["digests"]["0"].update(segments=[]),
+            "no digest ties the volume key to the data",
+        ),
+        (
+            lambda metadata: metadata["digests"]["0"].update(iterations=1),
+            "the digest of the volume key is pbkdf2 sha256 1, not pbkdf2 sha256 1000",
+        ),
+    ],
+    ids=["null cipher", "null key slot", "weak derivation", "second key slot", "no digest", "weak digest"],
+)
+def test_an_inspection_tells_a_header_that_csum_did_not_make(sealed: Path, tmp_path: Path, change, obstacle) -> None:
+    image = tmp_path / "documents.img"
+    shutil.copy(sealed / "documents.img", image)
+    assert csum("inspect", image).code == 0
+    change_header(image, change)
+    result = csum("inspect", image, "-o", "json")
+    assert (result.code, result.data["obstacles"]) == (1, [obstacle])

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pyrage
 import pytest
+import yaml
 from aiohttp import web
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import BlobServiceClient
@@ -20,6 +21,7 @@ from azure_sandbox.azure.principals import OWNER, SUMMARIZER, Principals
 from azure_sandbox.azure.tokens import SigningKey, Tokens
 from azure_sandbox.blobs import Blobs
 from azure_sandbox.names import ATTESTATION, BLOB_ACCOUNT, BLOB_HOST
+from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.sealing import read_manifest
 from summarizer.channel import new_channel_key
 from summarizer.evidence import EvidenceDesk
@@ -30,6 +32,7 @@ from summarizer.settings import Settings
 from summarizer.storage import BlobPrefix
 from summarizer.worker import Worker
 from tests.support.data_owner import Group, SmallAzure, csum
+from tests.support.resources import VAULT, document, spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PREFIX = f"https://{BLOB_HOST}/results/contracts/"
@@ -226,6 +229,37 @@ def test_the_results_of_another_policy_are_refused(azure, metadata, owner, tmp_p
     fetched = fetch(tmp_path, *TRUSTED)
     assert (fetched.code, fetched.data["written"]) == (6, [])
     assert "Host-data" in fetched.err
+
+
+def test_what_was_approved_on_this_machine_says_whose_results_they_are(azure, metadata, owner, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    summarize(azure, metadata["one"], owner, tmp_path)
+    (documents,) = spec()["fileSystems"]
+    documents["contentSHA256"] = read_manifest(tmp_path / "documents").sha256
+    changes = {"fileSystems": [documents], "output": {"blobPrefix": PREFIX, "recipient": owner}}
+    file = tmp_path / "contracts.yaml"
+    file.write_text(yaml.safe_dump(document(**changes)))
+    options = (
+        "results",
+        "fetch",
+        file,
+        "--identity",
+        tmp_path / "results.key",
+        "--out",
+        tmp_path / "out",
+        "-o",
+        "json",
+    )
+
+    unknown = csum(*options)
+    assert unknown.code == 4
+    assert "nothing was approved for it on this machine" in unknown.err
+    for host_data, code in (("cd" * 32, 6), (HOST_DATA, 0)):
+        approval = Approval(
+            "legal/contracts", VAULT, "contracts-key", ATTESTATION, host_data, "package policy", {}, now()
+        )
+        Approvals().record(approval)
+        assert csum(*options).code == code
 
 
 def test_nothing_is_fetched_without_saying_of_which_group(owner, tmp_path):

@@ -131,7 +131,8 @@ def test_a_shared_url_is_only_on_stdout(azure, tmp_path, caplog, monkeypatch):
     result = csum("push", tmp_path / "image", f"https://{BLOB_HOST}/sealed/s.img", "--sas", "1h", "-o", "json")
     signature = result.data["sharedURL"].partition("sig=")[2].partition("&")[0]
     monkeypatch.delenv("AZURE_STORAGE_KEY")
-    refused = csum("push", tmp_path / "image", result.data["sharedURL"], "--overwrite", "--read-write")
+    assert csum("seal", tmp_path / "documents", "--out", tmp_path / "other").code == 0
+    refused = csum("push", tmp_path / "other", result.data["sharedURL"], "--overwrite")
 
     assert refused.code == 4
     for text in (result.err, refused.out, refused.err, caplog.text):

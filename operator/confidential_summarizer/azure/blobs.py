@@ -1,6 +1,6 @@
 """Blobs of sealed images: push, look at, share for a time, purge.
 
-A read-write image needs a page blob (the sidecar writes pages back); a read-only one may be a block blob.
+Images are block blobs: the sidecar only reads them.
 The digest of the image is kept as the blob's metadata, and every piece is sent with its own checksum, which the
 service verifies: that is how a push is known to be whole without reading it all back.
 """
@@ -24,7 +24,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.conversion import converted, error_code
 from confidential_summarizer.azure.transport import client_options
-from confidential_summarizer.azure.upload import BlockUpload, PageUpload, UploadProgress
+from confidential_summarizer.azure.upload import BlockUpload, UploadProgress
 from confidential_summarizer.errors import IntegrityError, NotFound, SpecError
 
 DIGEST_METADATA = "csum_sha256"
@@ -32,9 +32,6 @@ DIGEST_METADATA = "csum_sha256"
 
 CONTENT_METADATA = "csum_content_sha256"
 """Metadata name of the SHA-256 of the content manifest, for people who look at the blob; nothing depends on it."""
-
-UPLOAD_METADATA = "csum_upload"
-"""Metadata name of the SHA-256 of the image whose pages are being written."""
 
 LONGEST_DELEGATION = timedelta(days=7)
 """Azure's limit for a user-delegation key, and so for a SAS made with one."""
@@ -52,7 +49,6 @@ class BlobState:
     Attributes:
         url: Without a SAS.
         size: Bytes.
-        page: Whether it is a page blob.
         sha256: Digest of the image, None where it was not pushed whole by `push`.
         content_sha256: Digest of the content manifest, as its pusher said.
         etag: Changes with every write.
@@ -61,7 +57,6 @@ class BlobState:
 
     url: str
     size: int
-    page: bool
     sha256: str | None
     content_sha256: str | None
     etag: str
@@ -122,7 +117,6 @@ class SealedBlob:
         self,
         image: Path,
         *,
-        page: bool,
         content_sha256: str | None = None,
         overwrite: bool = False,
         progress: UploadProgress | None = None,
@@ -131,32 +125,25 @@ class SealedBlob:
 
         Args:
             image: The sealed image.
-            page: Make a page blob, which a read-write file system needs.
             content_sha256: Digest of the content manifest, to be kept with the blob.
             overwrite: Replace another image under this name.
             progress: Told the bytes done and the bytes in all.
 
         Raises:
-            SpecError: Another blob has the name, or the image cannot be a page blob.
+            SpecError: Another blob has the name.
             IntegrityError: The blob is not what was pushed.
             SummarizerError: The service refused or failed.
         """
         size, digest = await asyncio.to_thread(_size_and_digest, image)
         existing = await self._properties()
-        if existing is not None and self._complete(existing, digest, page):
+        if existing is not None and self._complete(existing, digest):
             return self._state(existing)
-        resumable = existing is not None and _interrupted(existing) == digest and existing.size == size and page
-        if existing is not None and not resumable:
-            await self._make_room(existing, page=page, overwrite=overwrite)
-        final = {DIGEST_METADATA: digest} | ({CONTENT_METADATA: content_sha256} if content_sha256 else {})
+        if existing is not None:
+            await self._make_room(existing, overwrite=overwrite)
+        metadata = {DIGEST_METADATA: digest} | ({CONTENT_METADATA: content_sha256} if content_sha256 else {})
         with converted(self._subject):
-            if page:
-                upload = PageUpload(self._blob, image, size, progress)
-                await upload.run({UPLOAD_METADATA: digest}, resume=resumable)
-                await self._blob.set_blob_metadata(final)
-            else:
-                await BlockUpload(self._blob, image, size, progress).run(final)
-        return await self._verified(size, digest, page)
+            await BlockUpload(self._blob, image, size, progress).run(metadata)
+        return await self._verified(size, digest)
 
     async def delete(self) -> BlobState:
         """Delete the blob and its snapshots, if nobody writes to it in between; return what was deleted.
@@ -209,21 +196,21 @@ class SealedBlob:
         )
         return f"{self.url}?{sas}"
 
-    async def _make_room(self, existing: BlobProperties, *, page: bool, overwrite: bool) -> None:
+    async def _make_room(self, existing: BlobProperties, *, overwrite: bool) -> None:
         if not overwrite:
             raise SpecError(
                 f"{self._subject}: another blob of {existing.size} bytes has this name. Push with --overwrite, "
                 "or under another name. A group that has it mounted reads nonsense once it is replaced."
             )
-        if page or _is_page(existing):
+        if existing.blob_type != BlobType.BLOCKBLOB:  # blocks cannot take the place of pages
             with converted(self._subject):
                 await self._blob.delete_blob(
                     delete_snapshots="include", etag=existing.etag, match_condition=MatchConditions.IfNotModified
                 )
 
-    async def _verified(self, size: int, digest: str, page: bool) -> BlobState:
+    async def _verified(self, size: int, digest: str) -> BlobState:
         properties = await self._properties()
-        if properties is None or properties.size != size or not self._complete(properties, digest, page):
+        if properties is None or properties.size != size or not self._complete(properties, digest):
             raise IntegrityError(f"{self._subject}: the blob is not what was pushed. Push it again.")
         return self._state(properties)
 
@@ -236,14 +223,14 @@ class SealedBlob:
                     raise
                 return None
 
-    def _complete(self, properties: BlobProperties, digest: str, page: bool) -> bool:
-        return _metadata(properties).get(DIGEST_METADATA) == digest and _is_page(properties) is page
+    def _complete(self, properties: BlobProperties, digest: str) -> bool:
+        is_block = properties.blob_type == BlobType.BLOCKBLOB
+        return is_block and _metadata(properties).get(DIGEST_METADATA) == digest
 
     def _state(self, properties: BlobProperties) -> BlobState:
         return BlobState(
             url=str(self.url),
             size=properties.size,
-            page=_is_page(properties),
             sha256=_metadata(properties).get(DIGEST_METADATA),
             content_sha256=_metadata(properties).get(CONTENT_METADATA),
             etag=str(properties.etag).strip('"'),
@@ -265,11 +252,3 @@ def _size_and_digest(image: Path) -> tuple[int, str]:
 
 def _metadata(properties: BlobProperties) -> Mapping[str, str]:
     return {name.lower(): value for name, value in (properties.metadata or {}).items()}
-
-
-def _interrupted(properties: BlobProperties) -> str | None:
-    return _metadata(properties).get(UPLOAD_METADATA) if _is_page(properties) else None
-
-
-def _is_page(properties: BlobProperties) -> bool:
-    return properties.blob_type == BlobType.PAGEBLOB

@@ -126,8 +126,7 @@ BLOB_FAULTS = (
     _fault(
         r"\bInvalidBlobType\b",
         SpecError,
-        "A blob of the other type has this name: delete it, or push under another name "
-        "(read-write images are page blobs).",
+        "A blob of another type has this name: delete it, or push under another name.",
     ),
     _fault(
         r"LeaseIdMissing|LeaseAlreadyPresent|LeaseNotPresent",

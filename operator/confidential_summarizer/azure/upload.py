@@ -10,21 +10,17 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient
 
-from confidential_summarizer.errors import SpecError
-
 PIECE = 4 * 1024 * 1024
-"""Bytes of a piece: the most that one Put Page takes; a block blob may have 50 000 of them, 195 GiB."""
+"""Bytes of a piece; a blob may have 50 000 of them, 195 GiB."""
 
 PARALLEL = 8
 """Pieces on their way at a time: fills a gigabit line over 60 ms, and holds 32 MiB of memory."""
 
-PAGE = 512
-
 UploadProgress = Callable[[int, int], None]
 
 
-class _Upload:
-    """What both kinds of blobs have in common."""
+class BlockUpload:
+    """A block blob: pieces are staged under names that hold their digest, then committed at once."""
 
     def __init__(self, blob: BlobClient, image: Path, size: int, progress: UploadProgress | None) -> None:
         self._blob = blob
@@ -33,6 +29,14 @@ class _Upload:
         self._progress = progress or (lambda _done, _total: None)
         self._done = 0
         self._room = asyncio.Semaphore(PARALLEL)
+
+    async def run(self, metadata: Mapping[str, str]) -> None:
+        """Send what is not staged yet, and commit; until then readers see the old blob or none."""
+        self._staged = await self._uncommitted()
+        self._names: dict[int, str] = {}
+        await _ungrouped(self._each(range(0, self._size, PIECE)))
+        blocks = [BlobBlock(self._names[offset]) for offset in sorted(self._names)]
+        await self._blob.commit_block_list(blocks, metadata=dict(metadata), validate_content=True)
 
     async def _each(self, offsets: Iterable[int]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -48,9 +52,6 @@ class _Upload:
         finally:
             self._room.release()
 
-    async def _send(self, offset: int, data: bytes) -> None:
-        raise NotImplementedError
-
     def _read(self, offset: int) -> bytes:
         with self._image.open("rb") as file:
             file.seek(offset)
@@ -59,18 +60,6 @@ class _Upload:
     def _advance(self, count: int) -> None:
         self._done += count
         self._progress(self._done, self._size)
-
-
-class BlockUpload(_Upload):
-    """A block blob: pieces are staged under names that hold their digest, then committed at once."""
-
-    async def run(self, metadata: Mapping[str, str]) -> None:
-        """Send what is not staged yet, and commit; until then readers see the old blob or none."""
-        self._staged = await self._uncommitted()
-        self._names: dict[int, str] = {}
-        await _ungrouped(self._each(range(0, self._size, PIECE)))
-        blocks = [BlobBlock(self._names[offset]) for offset in sorted(self._names)]
-        await self._blob.commit_block_list(blocks, metadata=dict(metadata), validate_content=True)
 
     async def _send(self, offset: int, data: bytes) -> None:
         name = _block_name(offset, data)
@@ -84,42 +73,6 @@ class BlockUpload(_Upload):
         except ResourceNotFoundError:
             return set()
         return {(block.id, block.size) for block in uncommitted}
-
-
-class PageUpload(_Upload):
-    """A page blob: made at its full length and then filled; stretches of zeros stay unwritten."""
-
-    async def run(self, metadata: Mapping[str, str], *, resume: bool) -> None:
-        """Make the blob, unless an earlier try did, and write the pieces that are missing.
-
-        Args:
-            metadata: Marks the blob as unfinished until the caller replaces it.
-            resume: The blob was made by an earlier try for the same image.
-
-        Raises:
-            SpecError: The image's length is no multiple of a page.
-        """
-        if self._size % PAGE:
-            raise SpecError(f"{self._image}: a page blob has a multiple of {PAGE} bytes, this file {self._size}.")
-        if not resume:
-            await self._blob.create_page_blob(self._size, metadata=dict(metadata))
-        written = await self._written() if resume else []
-        missing = [offset for offset in range(0, self._size, PIECE) if not self._covered(offset, written)]
-        self._advance(self._size - sum(min(PIECE, self._size - offset) for offset in missing))
-        await _ungrouped(self._each(missing))
-
-    async def _send(self, offset: int, data: bytes) -> None:
-        if data.count(0) != len(data):
-            await self._blob.upload_page(data, offset, len(data), validate_content=True)
-
-    async def _written(self) -> list[tuple[int, int]]:
-        ranges = [r async for r in self._blob.list_page_ranges() if not r.cleared]
-        return [(r.start, r.end) for r in ranges if r.start is not None and r.end is not None]
-
-    def _covered(self, offset: int, written: list[tuple[int, int]]) -> bool:
-        """Tell whether a piece was written: Put Page takes effect as a whole or not at all."""
-        last = min(offset + PIECE, self._size) - 1
-        return any(start <= offset and last <= end for start, end in written)
 
 
 async def _ungrouped(work: Awaitable[None]) -> None:

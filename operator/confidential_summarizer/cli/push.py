@@ -36,7 +36,6 @@ account_key_option = click.option(
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.argument("url")
-@click.option("--read-write", is_flag=True, help="Make a page blob, which a file system that is written to needs.")
 @click.option("--overwrite", is_flag=True, help="Replace another blob of this name.")
 @click.option("--create-container", is_flag=True, help="Create the blob container if it does not exist yet.")
 @click.option("--sas", "sas_duration", help="Print a URL that lets its holder read the blob for a time, such as 7d.")
@@ -45,7 +44,6 @@ account_key_option = click.option(
 def push(
     image: Path,
     url: str,
-    read_write: bool,
     overwrite: bool,
     create_container: bool,
     sas_duration: str | None,
@@ -61,7 +59,7 @@ def push(
     duration = None if sas_duration is None else parse_duration(sas_duration)
     address = BlobURL.parse(url)
     state, shared = asyncio.run(
-        _push(image, address, content_sha256, read_write, overwrite, create_container, duration, account_key_file)
+        _push(image, address, content_sha256, overwrite, create_container, duration, account_key_file)
     )
     document = _document(state)
     if shared is not None:
@@ -74,7 +72,6 @@ async def _push(
     image: Path,
     url: BlobURL,
     content_sha256: str | None,
-    page: bool,
     overwrite: bool,
     create_container: bool,
     duration: timedelta | None,
@@ -86,7 +83,6 @@ async def _push(
         with progress_bar() as tell:
             state = await blob.push(
                 image,
-                page=page,
                 content_sha256=content_sha256,
                 overwrite=overwrite,
                 progress=lambda done, total: tell("pushing", done, total),
@@ -168,6 +164,19 @@ async def _delete_key(name: str, vault: str, purge_key: bool) -> VaultKey | None
         return key
 
 
+async def blob_head(url: str, account_key_file: Path | None, length: int) -> tuple[BlobState, bytes]:
+    """Return a blob as the service describes it, and its first bytes.
+
+    Raises:
+        NotFound: There is no such blob.
+    """
+    async with _blob(BlobURL.parse(url), account_key_file) as blob:
+        state = await blob.state()
+        if state is None:
+            raise NotFound(f"Blob {blob.url}: there is no such blob. Push the image, or correct the URL.")
+        return state, await blob.head(length)
+
+
 def parse_duration(text: str) -> timedelta:
     """Read a time such as 30m, 12h or 7d.
 
@@ -211,7 +220,6 @@ def account_key(file: Path | None) -> str | None:
 def _document(state: BlobState) -> dict[str, object]:
     return {
         "url": state.url,
-        "type": "page blob" if state.page else "block blob",
         "size": state.size,
         "sha256": state.sha256,
         "contentSHA256": state.content_sha256,

@@ -1,7 +1,6 @@
 """`csum results`: what the group wrote for the owner, listed, fetched, decrypted and checked."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -22,17 +21,10 @@ from confidential_summarizer.azure.results import BlobFolder
 from confidential_summarizer.cli.console import emit, note, output_option, warn
 from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.push import account_key, account_key_option
-from confidential_summarizer.cli.resources import (
-    choose_file_system,
-    derive,
-    find_resource,
-    readers_token,
-    resource_name,
-)
-from confidential_summarizer.errors import IntegrityError, NotFound, SealingError, SpecError
+from confidential_summarizer.cli.resources import find_resource, resource_name
+from confidential_summarizer.errors import IntegrityError, SealingError, SpecError
 from confidential_summarizer.evidence import signing_keys
 from confidential_summarizer.evidence.result import LARGEST_RESULT, Origin, Result
-from confidential_summarizer.release import checked_host_data
 from confidential_summarizer.sealing import create_key_file, is_private
 
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}\.age")
@@ -94,13 +86,9 @@ async def _list(target: str, account_key_file: Path | None) -> dict[str, Any]:
     "--identity", "identity_file", type=click.Path(path_type=Path), required=True, help="The owner's age key file."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the results.")
-@click.option(
-    "--host-data",
-    multiple=True,
-    help="Policy hash of the group.  [default: approved here, or as the FILE says]",
-)
-@click.option("--attestation", help="Attestation service that vouches for the group; from the resource where left out.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the readers' token, if there is one.")
+@click.option("--host-data", multiple=True, help="Policy hash of the group.  [default: what you approved here]")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="File with the group's policy.")
+@click.option("--attestation", help="Attestation service that vouches for the group.  [default: the approved one]")
 @click.option("--unverified", is_flag=True, help="Do not check which group a result is of: anybody can have made it.")
 @account_key_option
 @output_option
@@ -111,21 +99,19 @@ def fetch(
     identity_file: Path,
     out: Path,
     host_data: tuple[str, ...],
+    policy_file: Path | None,
     attestation: str | None,
-    token_file: Path | None,
     unverified: bool,
     account_key_file: Path | None,
     output: str,
 ) -> None:
     """Fetch the results of TARGET (the URL of a blob prefix, a resource's file or NAMESPACE/NAME) into a directory.
 
-    A result is written only if it decrypts and is of the group with the policy that you name: by --host-data and
-    --attestation, or by the resource's file, from which the policy is derived here. Exit code 6 says that a blob was
-    refused.
+    A result is written only if it decrypts and is of a group with a policy that you approved on this machine for the
+    resource (`csum key approve`), or that --host-data or --policy names. Exit code 6 says that a blob was refused.
     """
     identities = read_identities(identity_file)
-    hashes = tuple(checked_host_data(one) for one in host_data)
-    origin = None if unverified else asyncio.run(_origin(target, hashes, attestation, token_file))
+    origin = None if unverified else asyncio.run(_origin(target, host_data, policy_file, attestation))
     fetched = asyncio.run(_fetch(target, account_key_file, identities, origin))
     written = [str(_write(out, one.result)) for one in fetched if one.result is not None]
     refused = {one.blob: one.problem for one in fetched if one.problem}
@@ -160,27 +146,21 @@ def read_identities(file: Path) -> list[pyrage.x25519.Identity]:
     return identities
 
 
-async def _origin(target: str, host_data: Sequence[str], attestation: str | None, token_file: Path | None) -> Origin:
+async def _origin(target: str, host_data: Sequence[str], policy_file: Path | None, attestation: str | None) -> Origin:
     """Return the group that results have to be of, as the owner names it and never as the cluster does."""
-    if not host_data and not _is_url(target):
-        with contextlib.suppress(NotFound):
-            approved = Expected.approved(await resource_name(target))
-            host_data, attestation = approved.host_data, attestation or approved.attestation
-    resource = None if _is_url(target) or (host_data and attestation) else await find_resource(target)
-    if not host_data:
-        if resource is None or not await asyncio.to_thread(Path(target).is_file):
-            raise click.UsageError(
-                "Give --host-data, the policy that you approved, or the resource's file, from which it is derived; or "
-                "--unverified."
-            )
-        note(f"Measuring the images of {resource.key} in their registry …")
-        host_data = [(await derive(resource, readers_token(token_file, None))).policy.host_data]
-    if attestation is None:
-        if resource is None:
-            raise click.UsageError("Give --attestation as well: the service that vouches for the group.")
-        attestation = choose_file_system(resource, None).key.attestation
-    async with AttestationService(attestation) as service:
-        return Origin(attestation, host_data, signing_keys(await service.signing_keys()))
+    if policy_file is not None:
+        expected = await asyncio.to_thread(Expected.policy, policy_file)
+    elif host_data:
+        expected = Expected.hashes(host_data)
+    elif _is_url(target):
+        raise click.UsageError("Say which group: by --host-data, --policy, or a resource in place of the URL.")
+    else:
+        expected = Expected.approved(await resource_name(target))
+    authority = attestation or expected.attestation
+    if not authority:
+        raise click.UsageError("Give --attestation: nothing on this machine says which attestation service to believe.")
+    async with AttestationService(authority) as service:
+        return Origin(authority, expected.host_data, signing_keys(await service.signing_keys()))
 
 
 async def _fetch(

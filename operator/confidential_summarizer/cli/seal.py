@@ -1,12 +1,13 @@
 """`csum seal`, `csum unseal`, `csum inspect`: the data owner's sealed file systems. Nothing leaves the machine."""
 
+import asyncio
 from pathlib import Path
 
 import click
 
 from confidential_summarizer import sealing
 from confidential_summarizer.cli.console import emit, note, output_option, progress_bar, warn
-from confidential_summarizer.errors import SealingError
+from confidential_summarizer.errors import SealingError, SpecError
 
 _LISTED = 5
 """Names shown of a longer list."""
@@ -22,7 +23,6 @@ _LISTED = 5
     help="File with the key, 32 raw bytes; a new key is written there if it does not exist.  [default: OUT.key]",
 )
 @click.option("--size", help="Size of the file system, such as 64MiB.  [default: the content and room to spare]")
-@click.option("--read-write", is_flag=True, help="Let the group write to it; it has to be pushed as a page blob.")
 @click.option(
     "--sign",
     "signing_file",
@@ -40,7 +40,6 @@ def seal(
     out: Path | None,
     key_file: Path | None,
     size: str | None,
-    read_write: bool,
     signing_file: Path | None,
     version: int | None,
     file_system: str,
@@ -77,7 +76,6 @@ def seal(
                 image,
                 key,
                 size=None if size is None else sealing.parse_size(size),
-                read_write=read_write,
                 signer=signer,
                 progress=tell,
                 before_publishing=keep_key,
@@ -91,7 +89,6 @@ def seal(
             "image": str(sealed.path),
             "size": sealed.size,
             "content": sealed.plan.content,
-            "readWrite": sealed.read_write,
             "uuid": sealed.header.uuid,
             "key": str(place),
             "newKey": is_new,
@@ -105,17 +102,14 @@ def seal(
             f"{len(sealed.plan.unreadable)} entries may be read by their owner or group only ({names}); the summarizer "
             "runs as a user of its own and may not be able to read them. chmod o+r them before sealing."
         )
-    if sealed.content is not None:
-        record = sealing.ContentRecord(sealed.header.uuid, sealed.content.sha256, sealed.signature)
-        record.write(sealed.path)
-        note(f"Sealed {len(sealed.content.files)} files, {-(-sealed.content.size // 1000)} kB. {_advice(record)}")
+    record = sealing.ContentRecord(sealed.header.uuid, sealed.content.sha256, sealed.signature)
+    record.write(sealed.path)
+    note(f"Sealed {len(sealed.content.files)} files, {-(-sealed.content.size // 1000)} kB. {_advice(record)}")
     note(f"Keep {place} safe: without it nobody, you included, can read the image.")
 
 
 def _content(sealed: sealing.SealedImage) -> dict[str, object]:
     """Return the pin of what is inside, how much it is, and who signed it."""
-    if sealed.content is None:
-        return {}
     return {
         "contentSHA256": sealed.content.sha256,
         "fileCount": len(sealed.content.files),
@@ -172,36 +166,69 @@ def unseal(image: Path, key_file: Path, out: Path) -> None:
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image")
 @click.option("--key", "key_file", type=click.Path(path_type=Path), help="File with the key, to list what is inside.")
+@click.option(
+    "--account-key-file", type=click.Path(path_type=Path), help="For a URL: file with the storage account's key."
+)
 @output_option
 @click.pass_context
-def inspect(context: click.Context, image: Path, key_file: Path | None, output: str) -> None:
+def inspect(
+    context: click.Context, image: str, key_file: Path | None, account_key_file: Path | None, output: str
+) -> None:
     """Show what an IMAGE is, whether the sidecar can open it and, with the key, which files it holds.
 
-    Exit code 1 says that the sidecar cannot open it.
+    IMAGE is a file, or the https URL of a blob, of which only the header is read: nothing authenticates it, so whoever
+    writes the blob can change it. Exit code 1 says that the sidecar cannot open the image, or that its header is not as
+    `csum seal` made it.
     """
+    if image.startswith("https://"):
+        if key_file is not None:
+            raise click.UsageError("The files of a blob are not listed: download it, and inspect the file with --key.")
+        document, obstacles = _inspect_blob(image, account_key_file)
+    else:
+        document, obstacles = _inspect_file(Path(image), key_file, output)
+    emit(document, output)
+    if obstacles:
+        context.exit(1)
+
+
+def _inspect_file(image: Path, key_file: Path | None, output: str) -> tuple[dict[str, object], tuple[str, ...]]:
     with progress_bar() as tell:
         found = sealing.inspect(image, sealing.read_key(key_file) if key_file else None, progress=tell)
-    header = found.header
-    document: dict[str, object] = {
-        "uuid": header.uuid,
-        "size": found.size,
-        "cipher": header.cipher,
-        "sectorSize": header.sector_size,
-        "dataOffset": header.offset,
-        "keyBits": header.key_bits,
-        "keySlots": header.key_slots,
-        "keyDerivation": header.kdf,
-        "obstacles": list(found.obstacles),
-    }
-    record = sealing.ContentRecord.read(image, header.uuid)
+    document = _header(found.header, found.size)
+    record = sealing.ContentRecord.read(image, found.header.uuid)
     if record is not None:
         document["contentSHA256"] = record.content_sha256
     document |= _signature(found.signature or (record.signature if record else None))
     if found.entries is not None:
         entries = [{"path": e.path, "mode": e.mode, "uid": e.uid, "gid": e.gid, "size": e.size} for e in found.entries]
         document["files"] = [str(entry) for entry in found.entries] if output == "table" else entries
-    emit(document, output)
-    if found.obstacles:
-        context.exit(1)
+    return document, found.obstacles
+
+
+def _inspect_blob(url: str, account_key_file: Path | None) -> tuple[dict[str, object], tuple[str, ...]]:
+    try:
+        from confidential_summarizer.cli.push import blob_head
+    except ImportError:
+        raise SpecError(
+            "Looking at a blob needs Azure's packages: pip install 'confidential-summarizer[owner]'"
+        ) from None
+    state, head = asyncio.run(blob_head(url, account_key_file, sealing.LARGEST_HEADER))
+    header = sealing.parse_header(head, state.url)
+    said = {"contentSHA256": state.content_sha256, "modified": state.modified.isoformat(), "etag": state.etag}
+    return {"url": state.url, **_header(header, state.size), **said}, header.obstacles()
+
+
+def _header(header: sealing.LuksHeader, size: int) -> dict[str, object]:
+    return {
+        "uuid": header.uuid,
+        "size": size,
+        "cipher": header.cipher,
+        "sectorSize": header.sector_size,
+        "dataOffset": header.offset,
+        "keyBits": header.key_bits,
+        "keySlots": len(header.key_slots),
+        "keyDerivation": ", ".join(slot.kdf for slot in header.key_slots),
+        "obstacles": list(header.obstacles()),
+    }

@@ -33,19 +33,17 @@ class SealedImage:
     Attributes:
         path: The file.
         size: Its length in bytes, a multiple of 512 KiB.
-        read_write: Whether it was made to be written to; such an image needs a page blob.
         header: The facts of its LUKS header.
         plan: The file system inside.
-        content: The files inside; None where it was made to be written to, so that they will change.
+        content: The files inside.
         signature: The owner's signature inside; None where it is not signed.
     """
 
     path: Path
     size: int
-    read_write: bool
     header: LuksHeader
     plan: FileSystemPlan
-    content: ContentManifest | None
+    content: ContentManifest
     signature: ContentSignature | None = None
 
 
@@ -55,7 +53,6 @@ def seal(
     key: bytes,
     *,
     size: int | None = None,
-    read_write: bool = False,
     signer: Signer | None = None,
     progress: Progress | None = None,
     before_publishing: Callable[[], None] | None = None,
@@ -71,7 +68,6 @@ def seal(
         image: The file to write; an older one is replaced.
         key: 32 bytes.
         size: Bytes of the file system; from the content where None.
-        read_write: Make a file system that the group can write to.
         signer: Puts the owner's signature into the image.
         progress: Told how far it is.
         before_publishing: Called once the image is complete and has no name yet: the time to keep the key.
@@ -82,12 +78,12 @@ def seal(
     if len(key) != KEY_BYTES:
         raise SealingError(f"A key has {KEY_BYTES} bytes, this one {len(key)}.")
     tell = progress or _silent
-    plan = plan_file_system(directory, size=size, read_write=read_write)
+    plan = plan_file_system(directory, size=size)
     target = image.absolute()
     if target.is_relative_to(directory.absolute()):
         raise SealingError(f"{image} lies in the directory that is to be sealed. Write it somewhere else.")
-    content = None if read_write else read_manifest(directory)
-    signature = signer.sign(content.sha256) if signer is not None and content is not None else None
+    content = read_manifest(directory)
+    signature = None if signer is None else signer.sign(content.sha256)
     with (
         scratch(target.parent, DATA_OFFSET + plan.size) as file,
         scratch(target.parent, DATA_OFFSET) as header,
@@ -101,16 +97,15 @@ def seal(
             before_publishing()
         file.publish(target)
     tell("encrypting", plan.size, plan.size)
-    return SealedImage(target, DATA_OFFSET + plan.size, read_write, read_header(target), plan, content, signature)
+    return SealedImage(target, DATA_OFFSET + plan.size, read_header(target), plan, content, signature)
 
 
 def _make_file_system(directory: Path, file: Scratch, plan: FileSystemPlan) -> None:
-    features = FEATURES + (",has_journal" if plan.journal else "")
     try:
         run_tool(
             [
                 "mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-I", str(INODE), "-N", str(plan.inodes),
-                "-m", "0", "-O", features, "-E", f"offset={DATA_OFFSET},nodiscard,lazy_itable_init=0",
+                "-m", "0", "-O", FEATURES, "-E", f"offset={DATA_OFFSET},nodiscard,lazy_itable_init=0",
                 "-d", str(directory), file.path, str(plan.size // BLOCK),
             ],
             descriptors=(file.descriptor,),

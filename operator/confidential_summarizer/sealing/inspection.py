@@ -12,9 +12,6 @@ from confidential_summarizer.sealing.scratch import Scratch
 from confidential_summarizer.sealing.signature import LARGEST_SIGNATURE, SIGNATURE_NAME, ContentSignature
 from confidential_summarizer.sealing.tools import run_tool
 
-PAGE = 512
-"""A page blob's length is a multiple of this, in bytes."""
-
 
 @dataclass(frozen=True)
 class Inspection:
@@ -44,8 +41,6 @@ def inspect(image: Path, key: bytes | None = None, *, progress: Progress | None 
     """
     header, size = read_header(image), image.stat().st_size
     obstacles = header.obstacles()
-    if size % PAGE:
-        obstacles = (*obstacles, f"the length is no multiple of {PAGE} bytes, which a page blob needs")
     if key is None:
         return Inspection(header, size, obstacles, None)
     with opened(image, image.absolute().parent, key, progress) as file:

@@ -1,7 +1,6 @@
 """From a sealed image back to its files, for its owner."""
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -36,28 +35,32 @@ def unseal(image: Path, directory: Path, key: bytes, *, progress: Progress | Non
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise SealingError(f"{directory} exists and is not an empty directory. Choose another place.")
-    existed = directory.exists()
-    directory.mkdir(mode=stat.S_IRWXU, exist_ok=True, parents=True)
-    try:
-        with opened(image, directory.absolute().parent, key, progress) as file:
-            for _ in entries_of(file):  # debugfs follows any name: all are looked at before the first is written
-                pass
-            output = run_tool(
-                ["debugfs", "-R", "rdump / .", file.path], descriptors=(file.descriptor,), directory=directory
-            )
-    except BaseException:
-        if not existed:
-            shutil.rmtree(directory, ignore_errors=True)
-        raise
-    directory.chmod(stat.S_IRWXU)  # debugfs gives it the mode inside; the text is nobody else's on this machine
-    if (directory / SIGNATURE_NAME).is_file():  # made for the image, as lost+found
+    target = directory.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # In a folder of mode 0700 until it is private itself: debugfs gives it the mode inside.
+    with (
+        opened(image, target.parent, key, progress) as file,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".unsealing-") as private,
+    ):
+        for _ in entries_of(file):  # debugfs follows any name: all are looked at before the first is written
+            pass
+        files = Path(private, "files")
+        files.mkdir()
+        output = run_tool(["debugfs", "-R", "rdump / .", file.path], descriptors=(file.descriptor,), directory=files)
+        files.chmod(stat.S_IRWXU)  # the text is nobody else's on this machine
+        _drop_what_sealing_made(files)
+        files.replace(target)
+    problems = [line for line in output.splitlines() if ": " in line and _NOT_THE_OWNER not in line]
+    if problems:
+        raise SealingError(f"{image}: not everything could be written to {directory}: {problems[0].strip()}")
+
+
+def _drop_what_sealing_made(directory: Path) -> None:
+    if (directory / SIGNATURE_NAME).is_file():
         (directory / SIGNATURE_NAME).unlink()
     leftover = directory / LOST_AND_FOUND
     if leftover.is_dir() and not any(leftover.iterdir()):
         leftover.rmdir()
-    problems = [line for line in output.splitlines() if ": " in line and _NOT_THE_OWNER not in line]
-    if problems:
-        raise SealingError(f"{image}: not everything could be written to {directory}: {problems[0].strip()}")
 
 
 @contextmanager

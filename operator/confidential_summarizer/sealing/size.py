@@ -16,21 +16,15 @@ INODE = 256
 """Bytes of an inode, room for short extended attributes and nanosecond times included."""
 
 CHUNK = 512 * 1024
-"""Images are a multiple of this: the sidecar caches blobs in pieces of 512 KiB and writes pages back in them."""
+"""Images are a multiple of this: the sidecar caches blobs in pieces of 512 KiB."""
 
 SMALLEST = 1024 * 1024
-SMALLEST_WITH_JOURNAL = 8 * 1024 * 1024
-"""ext4 gives a journal to file systems of at least 2048 blocks."""
-
-LARGEST = 8 * 1024**4
-"""A page blob ends at 8 TiB."""
+LARGEST = 50_000 * 4 * 1024**2
+"""A blob has 50 000 blocks at most, and `csum push` sends them in 4 MiB."""
 
 _BLOCKS_PER_GROUP = 32768
 _GROUP_OVERHEAD = 2 + 1
 """Blocks of each group for the two bitmaps, and its share of the descriptor copies, rounded up."""
-
-_JOURNAL_STEPS = ((32768, 1024), (262144, 4096), (524288, 8192), (4194304, 16384))
-"""Blocks of the file system and of its journal, as e2fsprogs chooses (ext2fs_default_journal_size); then 32768."""
 
 _SUFFIXES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -43,7 +37,6 @@ class FileSystemPlan:
         size: Bytes, a multiple of 512 KiB.
         needed: Bytes that the content needs, with room to spare; sparse files need less.
         inodes: Files, directories and links that fit.
-        journal: Whether it has a journal; only a file system that is written to needs one.
         content: Bytes of the files in the directory.
         unreadable: Paths that other users may not read, relative to the directory.
     """
@@ -51,7 +44,6 @@ class FileSystemPlan:
     size: int
     needed: int
     inodes: int
-    journal: bool
     content: int
     unreadable: tuple[str, ...] = ()
 
@@ -68,16 +60,15 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * _SUFFIXES[match[2].upper()])
 
 
-def plan_file_system(directory: Path, *, size: int | None = None, read_write: bool = False) -> FileSystemPlan:
+def plan_file_system(directory: Path, *, size: int | None = None) -> FileSystemPlan:
     """Work out the file system that holds a directory, with room to spare.
 
     Args:
         directory: What is to be sealed.
         size: The wanted size in bytes; from the content where None.
-        read_write: Whether the group writes to it: it gets a journal, and at least as much free room as content.
 
     Raises:
-        SealingError: The directory is missing, unreadable, or too large for a page blob.
+        SealingError: The directory is missing, unreadable, or too large for a blob.
     """
     if not directory.is_dir():
         raise SealingError(f"{directory} is no directory. Give the directory whose content is to be sealed.")
@@ -89,12 +80,12 @@ def plan_file_system(directory: Path, *, size: int | None = None, read_write: bo
             content += status.st_size
         if not stat.S_ISLNK(status.st_mode) and not status.st_mode & stat.S_IROTH:
             unreadable.append(str(path.relative_to(directory)))
-    inodes = entries + max(64, entries // 10) if not read_write else 2 * entries + 1024
-    needed = _rounded(_needed(blocks, inodes, read_write), read_write)
-    chosen = _rounded(size, read_write) if size is not None else needed
+    inodes = entries + max(64, entries // 10)
+    needed = _rounded(_needed(blocks, inodes))
+    chosen = _rounded(size) if size is not None else needed
     if chosen > LARGEST:
-        raise SealingError(f"{directory} needs {chosen} bytes, but a page blob ends at {LARGEST}: split it.")
-    return FileSystemPlan(chosen, needed, inodes, read_write, content, tuple(unreadable))
+        raise SealingError(f"{directory} needs {chosen} bytes, but `csum push` ends at {LARGEST}: split it.")
+    return FileSystemPlan(chosen, needed, inodes, content, tuple(unreadable))
 
 
 def _walk(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -121,16 +112,12 @@ def _blocks(status: os.stat_result) -> int:
     return 1
 
 
-def _needed(blocks: int, inodes: int, read_write: bool) -> int:
+def _needed(blocks: int, inodes: int) -> int:
     used = blocks + -(-inodes * INODE // BLOCK) + 32
-    spare = max(128, used // 20) if not read_write else max(4096, used)
-    total = used + spare
-    if read_write:
-        total += next((journal for limit, journal in _JOURNAL_STEPS if total < limit), 32768)
+    total = used + max(128, used // 20)
     groups = -(-total // _BLOCKS_PER_GROUP)
     return (total + groups * (_GROUP_OVERHEAD + 16)) * BLOCK
 
 
-def _rounded(size: int, read_write: bool) -> int:
-    smallest = SMALLEST_WITH_JOURNAL if read_write else SMALLEST
-    return max(smallest, -(-size // CHUNK) * CHUNK)
+def _rounded(size: int) -> int:
+    return max(SMALLEST, -(-size // CHUNK) * CHUNK)

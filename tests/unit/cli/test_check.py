@@ -43,9 +43,7 @@ class FakeBlob:
 
     async def state(self) -> BlobState | None:
         size = len(self.content)
-        known = BlobState(
-            "u", size, page=False, sha256=None, content_sha256=self.pin, etag="e", modified=datetime.now(UTC)
-        )
+        known = BlobState("u", size, sha256=None, content_sha256=self.pin, etag="e", modified=datetime.now(UTC))
         return known if self.there else None
 
     async def head(self, length: int) -> bytes:

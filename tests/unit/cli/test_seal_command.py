@@ -192,7 +192,7 @@ import os, pathlib
 from confidential_summarizer import sealing  # before: Python itself may lie where that user cannot read
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 key, place = sealing.new_key(), pathlib.Path({str(tmp_path)!r})
-sealing.seal(place / "documents", place / "image", key, read_write=True)
+sealing.seal(place / "documents", place / "image", key)
 assert [entry.path for entry in sealing.inspect(place / "image", key).entries] == ["contract.txt"]
 sealing.unseal(place / "image", place / "out", key)
 """

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from summarizer.errors import ConfigurationError
@@ -59,3 +62,9 @@ def test_a_token_put_in_place_of_its_hash_is_not_repeated() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_environment(REQUIRED | {"SUMMARIZER_TOKEN_SHA256": "hunter2"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    readme = (Path(__file__).parents[3] / "workload" / "README.md").read_text()
+    named = set(re.findall(r"SUMMARIZER_[A-Z0-9_]+", readme))
+    assert named == {f"SUMMARIZER_{name.upper()}" for name in Settings.model_fields}
