@@ -3,12 +3,13 @@
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 from summarizer.attestation.custody import take_custody
 from summarizer.errors import ConfigurationError
 from summarizer.logs import set_up_logs
-from summarizer.settings import Settings
+from summarizer.settings import Settings, refuse_doubles
 
 # Exit code of a configuration that can never work, as elsewhere in the product.
 _CANNOT_WORK: Final = 3
@@ -18,12 +19,16 @@ def main() -> int:
     """Serve; return the exit code."""
     set_up_logs()
     try:
+        refuse_doubles(Path("/proc/self/environ").read_bytes())
         settings = Settings.from_environment(os.environ)
         # Before anything else is loaded: from here on this process has no right but to what it reads and serves.
         keeper = take_custody()
     except ConfigurationError as error:
         logging.getLogger("summarizer").error("configuration refused", extra={"reason": str(error)})
         return _CANNOT_WORK
+    # The policy lets the host set variables that end in _PORT; what the page does is not the host's to say.
+    for name in [name for name in os.environ if name.startswith("STREAMLIT_")]:
+        del os.environ[name]
     # After the configuration: a wrong one is told at once, not after seconds of loading.
     from summarizer.server import serve
 

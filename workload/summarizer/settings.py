@@ -141,6 +141,21 @@ class Settings(BaseModel):
             raise ConfigurationError("; ".join(_explain(dict(problem)) for problem in error.errors())) from None
 
 
+def refuse_doubles(environment: bytes) -> None:
+    """Refuse variables of ours that are there twice: the policy pins one, and lets the host add `…_PORT` of any name.
+
+    Args:
+        environment: As the kernel gave it, `/proc/self/environ`; Python has kept only the first of each.
+
+    Raises:
+        ConfigurationError: One is.
+    """
+    names = [entry.partition(b"=")[0] for entry in environment.split(b"\0")]
+    doubles = {name.decode() for name in names if name.startswith(PREFIX.encode()) and names.count(name) > 1}
+    if doubles:
+        raise ConfigurationError(f"{', '.join(sorted(doubles))} is there twice: somebody added one to the policy's own")
+
+
 def _explain(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
