@@ -16,15 +16,8 @@ from confidential_summarizer.cli.resources import cluster
 from confidential_summarizer.errors import NotFound
 from confidential_summarizer.kube import EVENT, POD, SUMMARIZER, KubernetesAPI, Object
 from confidential_summarizer.policy.denial import explanation, find_denial
+from confidential_summarizer.reconcile.conditions import ASPECTS
 
-CHAIN = (
-    ConditionType.IMAGES_RESOLVED,
-    ConditionType.POLICY_GENERATED,
-    ConditionType.KEY_RELEASABLE,
-    ConditionType.DEPLOYED,
-    ConditionType.ATTESTED,
-)
-"""What Ready is made of, in the order in which it comes about."""
 NOT_READY = 1
 MOST_EVENTS = 10
 _COMMAND = re.compile(r"`([^`]+)`")
@@ -65,7 +58,7 @@ def explain(resource: ConfidentialSummarizer, events: Sequence[Object]) -> Why:
     """Work out where a resource stands, from its status and the events about it and its pods."""
     status = resource.status
     ready = status.condition(ConditionType.READY)
-    chain = [found for kind in CHAIN if (found := status.condition(kind)) is not None]
+    chain = [found for kind in ASPECTS if (found := status.condition(kind)) is not None]
     if ready is None:
         summary = "the operator has not looked at it yet: is it running? `kubectl get pods -A | grep summarizer`"
     elif status.observed_generation != resource.metadata.generation:

@@ -11,7 +11,7 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadat
 from confidential_summarizer.api.status import KeyTrust
 from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.errors import AccessDenied, KeyNotOwned, SpecError, WaitingError
-from confidential_summarizer.kube import NAMESPACE
+from confidential_summarizer.kube import NAMESPACE, KubernetesAPI
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.key_checks import KeyFacts, objection
 from confidential_summarizer.reconcile.key_tags import (
@@ -65,7 +65,7 @@ async def retire_policies(
     Returns:
         The keys as they are now.
     """
-    owner = await _owner(clients, resource.metadata)
+    owner = await owner_of(clients.kube, resource.metadata)
     return [
         await _retired(clients, file_system, owner, host_data) or before
         for file_system, before in zip(resource.spec.file_systems, trust, strict=True)
@@ -92,7 +92,7 @@ async def dispose_of_key(clients: Clients, metadata: Metadata, key: Key) -> None
     """Do with an imported key of a resource that goes what its deletion policy says; no other key is touched."""
     if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
         return
-    owner = await _owner(clients, metadata)
+    owner = await owner_of(clients.kube, metadata)
     async with clients.vaults(key.vault) as vault:
         found = await vault.get(key.name)
         if found is None or found.deleted or not owned(found, owner):
@@ -114,9 +114,10 @@ async def _retire(vault: Vault, key: VaultKey, hashes: Sequence[str], tags: Mapp
     await amend_release_policy(vault, key.name, change, tags=tags)
 
 
-async def _owner(clients: Clients, metadata: Metadata) -> Owner:
+async def owner_of(kube: KubernetesAPI, metadata: Metadata) -> Owner:
+    """Return a resource as the owner of keys, with its namespace's UID where that may be read."""
     try:
-        namespace = await clients.kube.get(NAMESPACE, metadata.namespace, metadata.namespace)
+        namespace = await kube.get(NAMESPACE, metadata.namespace, metadata.namespace)
     except AccessDenied:
         namespace = None
     return Owner(metadata, str(namespace["metadata"]["uid"]) if namespace else "")
@@ -138,9 +139,9 @@ async def _managed(
         return await _imported(clients, resource, vault, file_system, host_data)
     if key.deleted or not key.enabled or key.release_policy is None or host_data in key.release_policy.host_data:
         return key
-    owner = await _owner(clients, resource.metadata)
+    owner = await owner_of(clients.kube, resource.metadata)
     if not owned(key, owner) and not adoptable(key, resource, file_system.key.vault):
-        raise KeyNotOwned(_not_owned(resource, file_system))
+        raise KeyNotOwned(not_owned(resource, file_system))
     tags = with_added(key, owner, [*added(key, owner), host_data])
     await amend_release_policy(
         vault,
@@ -151,7 +152,8 @@ async def _managed(
     return await vault.get(name)
 
 
-def _not_owned(resource: ConfidentialSummarizer, file_system: FileSystem) -> str:
+def not_owned(resource: ConfidentialSummarizer, file_system: FileSystem) -> str:
+    """Say that the operator may not change a key for a resource, and how it could."""
     name, vault = file_system.key.name, file_system.key.vault
     return (
         f"key {name} in {vault} was not imported for {resource.key}, so it is not changed: name another key, or use "
@@ -172,7 +174,7 @@ async def _imported(
     subject = f"Secret {resource.metadata.namespace}/{reference.name}, key {reference.key}"
     material = _material(file_system.key.type, content, subject)
     policy = build([host_data], [file_system.key.attestation])
-    tags = first_tags(await _owner(clients, resource.metadata), [host_data])
+    tags = first_tags(await owner_of(clients.kube, resource.metadata), [host_data])
     return await vault.import_key(file_system.key.name, material, policy, tags=tags)
 
 

@@ -72,7 +72,7 @@ class Place:
 
     def __post_init__(self) -> None:
         assert self.kube is not None
-        self.kube.put({"kind": "Namespace", "metadata": {"name": "legal", "namespace": "legal"}})
+        self.kube.put({"kind": "Namespace", "metadata": {"name": "legal", "namespace": "legal", "uid": "n"}})
 
     async def derive(self, wanted: ConfidentialSummarizer, token_sha256: str | None) -> Derivation:
         if self.broken_registry is not None:
@@ -217,6 +217,18 @@ async def test_a_key_to_be_imported_needs_its_secret_and_the_label(place: Place)
     secret["metadata"]["labels"] = {"confidential.summarizer.dev/use": "key"}  # type: ignore[index]
     place.kube.put(secret)
     assert (await place.rows(given))["Secret material"][0] is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("tags", "verdict"), [({}, Verdict.MISSING), ({"csum-owner-uid-1": "legal/contracts"}, Verdict.OK)]
+)
+async def test_an_imported_key_is_amended_for_its_own_resource_alone(
+    place: Place, tags: dict[str, str], verdict: Verdict
+) -> None:
+    place.vault.add("contracts-key", build(["ab" * 32], [ATTESTATION]), tags=tags)
+    found = (await place.rows(resource(**imported())))[KEY]
+    assert found[0] is verdict
+    assert ("was not imported for legal/contracts" in found[1]) is (verdict is Verdict.MISSING)
 
 
 async def test_the_readers_token_is_part_of_the_policy_that_keys_are_held_against(place: Place) -> None:

@@ -19,6 +19,8 @@ from confidential_summarizer.kube import NAMESPACE, SECRET, KubernetesAPI
 from confidential_summarizer.reconcile.authorization import Need
 from confidential_summarizer.reconcile.grant_cache import Grants
 from confidential_summarizer.reconcile.key_checks import KeyFacts, objection
+from confidential_summarizer.reconcile.key_tags import adoptable, owned
+from confidential_summarizer.reconcile.keys import not_owned, owner_of
 from confidential_summarizer.reconcile.secrets import PULL_SECRET_TYPE, SecretUse
 from confidential_summarizer.sealing.luks_header import LARGEST_HEADER, parse_header
 
@@ -155,9 +157,22 @@ async def _key(
     objected = objection(KeyFacts(resource, file_system, found, host_data or ""))
     if objected is None:
         return [Row(what, Verdict.OK, "it admits the policy")]
-    if key.management is KeyManagement.IMPORT and _usable(found):
-        return [Row(what, Verdict.OK, "the operator adds the policy to it, if it imported it for this resource")]
+    if key.management is KeyManagement.IMPORT and found is not None and _usable(found):
+        return [await _amendable(world.kube, resource, file_system, found)]
     return [Row(what, Verdict.MISSING, objected[1])]
+
+
+async def _amendable(
+    kube: KubernetesAPI | None, resource: ConfidentialSummarizer, file_system: FileSystem, key: VaultKey
+) -> Row:
+    """Whether the operator may let the policy into a key that does not admit it yet."""
+    what = key_of(file_system)
+    if kube is None:
+        return Row(what, Verdict.UNKNOWN, f"whose key it is depends on the cluster; {NO_CLUSTER}")
+    owner = await owner_of(kube, resource.metadata)
+    if owned(key, owner) or adoptable(key, resource, file_system.key.vault):
+        return Row(what, Verdict.OK, "the operator adds the policy to it")
+    return Row(what, Verdict.MISSING, not_owned(resource, file_system))
 
 
 def key_of(file_system: FileSystem) -> str:
