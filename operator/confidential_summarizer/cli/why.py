@@ -10,13 +10,12 @@ from rich.table import Table
 
 from confidential_summarizer.api.names import INSTANCE_LABEL, KIND, MANAGED_BY, MANAGED_BY_LABEL
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.api.status import Condition, ConditionStatus, ConditionType
+from confidential_summarizer.api.status import ASPECTS, Condition, ConditionStatus, ConditionType
 from confidential_summarizer.cli.console import cell, emit, note, output_option
 from confidential_summarizer.cli.resources import cluster
 from confidential_summarizer.errors import NotFound
 from confidential_summarizer.kube import EVENT, POD, SUMMARIZER, KubernetesAPI, Object
 from confidential_summarizer.policy.denial import explanation, find_denial
-from confidential_summarizer.reconcile.conditions import ASPECTS
 
 NOT_READY = 1
 MOST_EVENTS = 10
