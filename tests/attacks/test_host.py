@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from confidential_summarizer.cli import verify
 from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.pages import MAX_BYTES, PageClient
+from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.sealing import create_key_file
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.derive import derive, measure_images
@@ -230,3 +232,22 @@ def test_a_blob_that_is_not_in_azure_is_named_neither_by_a_resource_nor_by_a_com
         with pytest.raises(SummarizerError, match="blobURL must be an https URL of a blob in Azure"):
             resource(fileSystems=[documents | {"blobURL": url}])
         assert csum("purge", url).code == 3
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "LD_PRELOAD=/mnt/remote/models/x.so:HOSTNAME=y",
+        "PYTHONPATH=/mnt/remote/models:TMP=1",
+        "SUMMARIZER_PORT=1",
+        "SUMMARIZER_SERVICE_HOST=x",
+        "summarizer_fabric_x=1",
+        "STREAMLIT_SERVER_PORT=1",
+        "LD_PRELOAD=x\nHOSTNAME=y",
+    ],
+)
+def test_no_pattern_of_a_policy_lets_the_host_set_a_variable_of_the_summarizer_in_any_guest(variable: str) -> None:
+    for container in parse_policy(derived().policy.text).containers:
+        for rule in container.env_rules:
+            # As guests before May 2025 did: anywhere in the variable. Theirs and this language's engines agree here.
+            assert rule.strategy != "re2" or re.search(rule.pattern, variable) is None

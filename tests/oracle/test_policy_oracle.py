@@ -72,6 +72,26 @@ def test_an_unknown_variable_never_reaches_the_container(guestpolicy: Path) -> N
     assert not any("LD_PRELOAD" in variable for variable in kept)
 
 
+def test_of_the_platforms_variables_only_whole_ones_reach_the_container_and_none_that_could_be_its_own(
+    guestpolicy: Path,
+) -> None:
+    text = policy(closed_patterns=True)
+    container = rules(text, "app")
+    asked = intended(container, "app")
+    sent = {
+        "HOSTNAME=h": True,
+        "Fabric_NodeIPOrFQDN=10.0.0.4": True,
+        "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1": True,
+        "APP_PORT=1": False,
+        "LD_PRELOAD=/x.so:HOSTNAME=y": False,
+    }
+    command = create(replace(asked, env=(*asked.env, *sent)))
+
+    kept = answers(guestpolicy, Scenario("closed", text, (*prepared(container, "app"), command)))[-1]["env"]
+
+    assert {variable: variable in kept for variable in sent} == sent
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_container_shows_its_output_only_where_the_policy_says_so(guestpolicy: Path, shown: bool) -> None:
     assert answers(guestpolicy, start(policy(allow_stdio_access=shown)))[-1]["allow_stdio"] is shown

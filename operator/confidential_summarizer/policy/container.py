@@ -17,7 +17,7 @@ from confidential_summarizer.policy.document import (
     PolicyFlags,
     UserRule,
 )
-from confidential_summarizer.policy.environment import env_rules
+from confidential_summarizer.policy.environment import closed, env_rules
 from confidential_summarizer.policy.seccomp import profile_digest
 from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.text import SIDECAR_PACKAGE
@@ -77,12 +77,13 @@ def container_rules(
     own = spec.env
     if settings.require_environment:
         own = tuple(replace(rule, required=rule.strategy == "string") for rule in own)
+    variables = own if sidecar else env_rules(own, config.env, spec.injected)
     return ContainerRules(
         name="" if settings.omit_id and spec.name == spec.image else spec.name,
         id=None if settings.omit_id else spec.image,
         layers=measured.layers,
         command=command,
-        env_rules=own if sidecar else env_rules(own, config.env, spec.injected),
+        env_rules=closed(variables) if settings.closed_patterns else variables,
         mounts=spec.mounts,
         capabilities=caps.capabilities(
             privileged=privileged, add=changes.get("add") or (), drop=changes.get("drop") or ()

@@ -6,9 +6,7 @@ from typing import Any
 
 from confidential_summarizer.policy.capabilities import PRIVILEGED, UNPRIVILEGED
 from confidential_summarizer.policy.document import Capabilities, ContainerRules, EnvRule, PolicyDocument
-from confidential_summarizer.policy.environment import INJECTED, SERVICE_LINKS, WORKLOAD_IDENTITY
-
-_PLATFORM = frozenset({*INJECTED, *SERVICE_LINKS, *WORKLOAD_IDENTITY})
+from confidential_summarizer.policy.environment import PLATFORM
 
 
 def describe(document: PolicyDocument, host_data: str) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def openings(document: PolicyDocument) -> list[str]:
 
 def is_wildcard(rule: EnvRule) -> bool:
     """Whether a rule leaves a value open that the manifest, and not the platform, is responsible for."""
-    return rule.strategy == "re2" and rule not in _PLATFORM
+    return rule.strategy == "re2" and rule not in PLATFORM
 
 
 def _container(container: ContainerRules) -> Mapping[str, Any]:
@@ -86,7 +84,7 @@ def _container(container: ContainerRules) -> Mapping[str, Any]:
 
 
 def _origin(rule: EnvRule) -> str:
-    if rule in _PLATFORM:
+    if rule in PLATFORM:
         return "platform"
     return "any value that matches" if rule.strategy == "re2" else "pinned"
 

@@ -102,6 +102,8 @@ class PolicySettings:
         omit_id: Leave the images' references out of the text.
         require_environment: Refuse a start that lacks one of the manifest's own variables, so that a host cannot leave
             one out.
+        closed_patterns: Match variables of the platform as a whole in any guest, and of service links only those of
+            the service `kubernetes`, for pods that switch the others off. `az confcom` does neither.
         drop_unknown_environment: Start containers without the variables that no rule covers, rather than refusing; the
             platform may add variables that the policy does not know.
         constants: The service's constants.
@@ -116,6 +118,7 @@ class PolicySettings:
     approve_wildcards: bool = False
     omit_id: bool = False
     require_environment: bool = False
+    closed_patterns: bool = False
     drop_unknown_environment: bool = True
     constants: ServiceConstants = field(default_factory=shipped_constants)
 

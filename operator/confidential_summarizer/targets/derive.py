@@ -56,4 +56,6 @@ def policy_settings(resource: ConfidentialSummarizer) -> PolicySettings:
         allow_stdio_access=debug,
         # Without this the host could leave a variable out, say that of the readers' token, and the guest would start.
         require_environment=True,
+        # Our pods switch service links off, and no variable that the host may add can pass for one of ours.
+        closed_patterns=True,
     )

@@ -9,10 +9,8 @@ from confidential_summarizer.cli.console import cell
 from confidential_summarizer.policy.comparison import Difference
 from confidential_summarizer.policy.description import capability_words, is_wildcard
 from confidential_summarizer.policy.document import ContainerRules, EnvRule, Policy, PolicyDocument
-from confidential_summarizer.policy.environment import INJECTED, SERVICE_LINKS, WORKLOAD_IDENTITY
+from confidential_summarizer.policy.environment import PLATFORM
 from confidential_summarizer.policy.lint import Finding
-
-_PLATFORM = frozenset({*INJECTED, *SERVICE_LINKS, *WORKLOAD_IDENTITY})
 
 
 def policy_table(name: str, policy: Policy, document: PolicyDocument) -> Table:
@@ -44,7 +42,7 @@ def _user(container: ContainerRules) -> str:
 
 
 def _environment(container: ContainerRules) -> str:
-    own = [rule for rule in container.env_rules if rule not in _PLATFORM]
+    own = [rule for rule in container.env_rules if rule not in PLATFORM]
     platform = len(container.env_rules) - len(own)
     return "\n".join([*map(_variable, own), *([f"and {platform} of the platform"] if platform else [])])
 
