@@ -50,9 +50,12 @@ class AmdChain:
 
     @classmethod
     def open(cls, path: Path, tcb: Tcb, chip_id: bytes) -> "AmdChain":
-        """Load the chain of a PEM file, or make one there for a chip with these firmware versions."""
+        """Load the chain of a PEM file, or make one there for a chip with these firmware versions.
+
+        One for a chip with other firmware is replaced: a VCEK is of one version.
+        """
         with locked(path.with_suffix(".lock")):
-            if not path.exists():
+            if not path.exists() or chip_of(x509.load_pem_x509_certificate(path.read_bytes())) != (tcb, chip_id):
                 write_private(path, _create(tcb, chip_id))
         octets = path.read_bytes()
         key = serialization.load_pem_private_key(octets, None)

@@ -17,8 +17,8 @@ from azure_sandbox.snp_report import (
 )
 from azure_sandbox.uvm_endorsement import UvmSigner
 
-TCB = Tcb(bootloader=3, tee=0, snp=8, microcode=115)
-"""Firmware versions of a Milan machine in Azure (the confidential sidecars' sample report has these)."""
+TCB = Tcb(bootloader=4, tee=0, snp=24, microcode=219)
+"""Firmware versions of a Milan machine in Azure in 2026 (reported TCB db18000000000004)."""
 
 GUEST_SVN = 22
 

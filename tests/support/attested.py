@@ -17,6 +17,15 @@ PEER = "ee" * 32
 """The key at which the TLS of a group ends, where a test has no TLS."""
 
 
+FIRMWARE: dict[str, Any] = {
+    "x-ms-sevsnpvm-migration-allowed": False,
+    "x-ms-sevsnpvm-guestsvn": 22,
+    "x-ms-sevsnpvm-snpfw-svn": 24,
+    "x-ms-sevsnpvm-microcode-svn": 219,
+}
+"""What a token says of a Milan machine of Azure in 2026."""
+
+
 @dataclass
 class Attested:
     """Answers for evidence as a group with this host-data would."""
@@ -39,6 +48,7 @@ class Attested:
             "x-ms-sevsnpvm-hostdata": host_data,
             "x-ms-sevsnpvm-is-debuggable": False,
             "x-ms-sevsnpvm-vmpl": 0,
+            **FIRMWARE,
             "x-ms-sevsnpvm-reportdata": hashlib.sha256(runtime).hexdigest() + "0" * 64,
         } | changes
         token = jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": "k1"})

@@ -13,9 +13,12 @@ from confidential_summarizer.release import (
     COMPLIANT_UVM,
     HOST_DATA,
     IS_DEBUGGABLE,
+    MIGRATION_ALLOWED,
     REPORT_DATA,
     VMPL,
+    Floor,
     claim_text,
+    floors,
 )
 from confidential_summarizer.release.grammar import authority_url
 
@@ -81,7 +84,10 @@ class Verdict:
 
     def claims(self) -> dict[str, str]:
         """Return the claims that decided, as text, for a status or a file."""
-        names = ("iss", HOST_DATA, COMPLIANCE_STATUS, IS_DEBUGGABLE, VMPL, _ATTESTATION_TYPE)
+        names = (
+            *("iss", HOST_DATA, COMPLIANCE_STATUS, IS_DEBUGGABLE, VMPL, MIGRATION_ALLOWED, _ATTESTATION_TYPE),
+            *(floor.claim for floor in floors()),
+        )
         return {name: claim_text(self.token.claims[name]) for name in names if name in self.token.claims}
 
 
@@ -117,6 +123,8 @@ def _checks(
     if not expectation.debuggable:
         yield _equal("Not debuggable", token, IS_DEBUGGABLE, "false")
     yield _equal("Privilege level", token, VMPL, "0")
+    yield _equal("Not movable", token, MIGRATION_ALLOWED, "false")
+    yield from (_at_least(floor, token) for floor in floors())
 
 
 def _signature(token: Token, keys: tuple[SigningKey, ...]) -> Check:
@@ -161,6 +169,12 @@ def _host_data(token: Token, expected: Sequence[str]) -> Check:
     if actual in {value.lower() for value in expected}:
         return Check("Host-data", True, actual)
     return Check("Host-data", False, f"{actual}, expected {' or '.join(expected)}")
+
+
+def _at_least(floor: Floor, token: Token) -> Check:
+    value = token.claims.get(floor.claim)
+    shown = "absent" if value is None else claim_text(value)
+    return Check(floor.name, floor.holds(value), f"{shown}, at least {floor.minimum}")
 
 
 def _equal(name: str, token: Token, claim: str, expected: str) -> Check:

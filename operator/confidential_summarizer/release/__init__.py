@@ -4,7 +4,7 @@ Pure values and functions; the vault itself is reached through `confidential_sum
 """
 
 from confidential_summarizer.release.approval import (
-    DEFAULT_CLAIMS,
+    DEFAULT_CONDITIONS,
     PolicyChange,
     add_host_data,
     build,
@@ -16,6 +16,7 @@ from confidential_summarizer.release.claims import (
     COMPLIANT_UVM,
     HOST_DATA,
     IS_DEBUGGABLE,
+    MIGRATION_ALLOWED,
     REPORT_DATA,
     VMPL,
     checked_host_data,
@@ -24,15 +25,17 @@ from confidential_summarizer.release.claims import (
 )
 from confidential_summarizer.release.derivation import DEFAULT_LABEL, KeyDerivation, derive_key
 from confidential_summarizer.release.evaluation import Admission, Evaluation, Failure, admits, evaluate, weaknesses
+from confidential_summarizer.release.floors import Floor, floors
 from confidential_summarizer.release.grammar import AuthorityRule, Condition, ReleasePolicy
 
 __all__ = [
     "COMPLIANCE_STATUS",
     "COMPLIANT_UVM",
-    "DEFAULT_CLAIMS",
+    "DEFAULT_CONDITIONS",
     "DEFAULT_LABEL",
     "HOST_DATA",
     "IS_DEBUGGABLE",
+    "MIGRATION_ALLOWED",
     "REPORT_DATA",
     "VMPL",
     "Admission",
@@ -40,6 +43,7 @@ __all__ = [
     "Condition",
     "Evaluation",
     "Failure",
+    "Floor",
     "KeyDerivation",
     "PolicyChange",
     "ReleasePolicy",
@@ -52,6 +56,7 @@ __all__ = [
     "compare",
     "derive_key",
     "evaluate",
+    "floors",
     "remove_host_data",
     "weaknesses",
 ]

@@ -1,6 +1,6 @@
 """Build release policies, add and remove host-data, and say what changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -10,18 +10,22 @@ from confidential_summarizer.release.claims import (
     COMPLIANT_UVM,
     HOST_DATA,
     IS_DEBUGGABLE,
+    MIGRATION_ALLOWED,
     VMPL,
     checked_host_data,
 )
-from confidential_summarizer.release.grammar import AuthorityRule, Condition, ReleasePolicy, Scalar, authority_url
+from confidential_summarizer.release.floors import floors
+from confidential_summarizer.release.grammar import AuthorityRule, Condition, ReleasePolicy, authority_url
 
-DEFAULT_CLAIMS: Mapping[str, Scalar] = {
-    COMPLIANCE_STATUS: COMPLIANT_UVM,
-    IS_DEBUGGABLE: "false",
-    VMPL: "0",
-}
-"""What every rule asks for besides the host-data: a genuine utility VM that nobody can debug, at the highest privilege.
-The values are texts, because the services compare a claim's text."""
+DEFAULT_CONDITIONS = (
+    Condition(COMPLIANCE_STATUS, COMPLIANT_UVM),
+    Condition(IS_DEBUGGABLE, "false"),
+    Condition(VMPL, "0"),
+    Condition(MIGRATION_ALLOWED, "false"),
+    *(floor.condition for floor in floors()),
+)
+"""What every rule asks for besides the host-data: a genuine utility VM that nobody can debug or move, at the highest
+privilege, on firmware without the holes that are known. Texts, where the services compare a claim's text."""
 
 NOBODY = "revoked"
 """Stands where the last host-data was revoked: no report's host-data is this text, and a policy without any rule
@@ -29,21 +33,20 @@ is refused by the vault."""
 
 
 def build(
-    host_data: Iterable[str], authorities: Iterable[str], claims: Mapping[str, Scalar] = DEFAULT_CLAIMS
+    host_data: Iterable[str], authorities: Iterable[str], conditions: Sequence[Condition] = DEFAULT_CONDITIONS
 ) -> ReleasePolicy:
     """Make a policy with one rule for each pair of host-data and authority.
 
     Args:
         host_data: SHA-256 hashes of the admitted policies, 64 hex digits each.
         authorities: Attestation services, by host name or https URL.
-        claims: What each rule asks for besides.
+        conditions: What each rule asks for besides.
 
     Raises:
         ReleasePolicyError: Nothing would be admitted, or a value has the wrong form.
     """
-    conditions = tuple(Condition(name, value) for name, value in claims.items())
     rules = tuple(
-        _rule_for(hash_, authority_url(authority), conditions)
+        _rule_for(hash_, authority_url(authority), tuple(conditions))
         for hash_, authority in product(map(checked_host_data, host_data), authorities)
     )
     if not rules:
@@ -61,14 +64,15 @@ def add_host_data(policy: ReleasePolicy, host_data: str, authorities: Iterable[s
 
     Returns:
         The policy with a rule for each authority. The new rule asks for the same claims as that authority's first
-        rule that binds a host-data, so that claims which the owner added hold for the new hash as well.
-        The same policy, if it has those rules already.
+        rule that binds a host-data, so that claims which the owner added hold for the new hash as well, and for what
+        a new policy asks of the claims that rule does not name.
+        The same policy, if it admits the hash already.
     """
     hash_ = checked_host_data(host_data)
     rules = [rule for rule in policy.rules if rule.host_data != NOBODY]
     for authority in [authority_url(name) for name in authorities] or list(policy.authorities):
         rule = _rule_for(hash_, authority, _template(policy, authority))
-        if not any(_same_rule(rule, other) for other in rules):
+        if not any(_admits_as_much(other, rule) for other in rules):
             rules.append(rule)
     return replace(policy, rules=tuple(rules))
 
@@ -119,8 +123,19 @@ def _rule_for(host_data: str, authority: str, others: tuple[Condition, ...]) -> 
 def _template(policy: ReleasePolicy, authority: str) -> tuple[Condition, ...]:
     for rule in policy.rules:
         if rule.authority == authority and rule.host_data is not None:
-            return rule.other_conditions
-    return tuple(Condition(name, value) for name, value in DEFAULT_CLAIMS.items())
+            named = {condition.claim for condition in rule.other_conditions}
+            added = (condition for condition in DEFAULT_CONDITIONS if condition.claim not in named)
+            return (*rule.other_conditions, *added)
+    return DEFAULT_CONDITIONS
+
+
+def _admits_as_much(other: AuthorityRule, rule: AuthorityRule) -> bool:
+    """Tell whether a rule beside the other would change nothing: it asks for the same, or for more."""
+    return _same_rule(rule, other) or (
+        rule.authority == other.authority
+        and rule.combination == other.combination == "allOf"
+        and set(other.conditions) <= set(rule.conditions)
+    )
 
 
 def _same_rule(one: AuthorityRule, other: AuthorityRule) -> bool:

@@ -24,6 +24,9 @@ IS_DEBUGGABLE = "x-ms-sevsnpvm-is-debuggable"
 VMPL = "x-ms-sevsnpvm-vmpl"
 """A JSON integer in the token: the privilege level that asked for the report; 0 is the guest itself."""
 
+MIGRATION_ALLOWED = "x-ms-sevsnpvm-migration-allowed"
+"""A JSON boolean in the token: whether a migration agent may move the guest elsewhere (SNP policy bit 18)."""
+
 REPORT_DATA = "x-ms-sevsnpvm-reportdata"
 """128 hex digits: SHA-256 of the runtime data, then 32 zero bytes."""
 

@@ -9,11 +9,13 @@ from confidential_summarizer.release.claims import (
     COMPLIANT_UVM,
     HOST_DATA,
     IS_DEBUGGABLE,
+    MIGRATION_ALLOWED,
     VMPL,
     checked_host_data,
     claim_text,
     claim_value,
 )
+from confidential_summarizer.release.floors import Floor, floors
 from confidential_summarizer.release.grammar import AuthorityRule, Condition, ReleasePolicy, authority_url
 
 
@@ -92,6 +94,7 @@ def admits(policy: ReleasePolicy, host_data: str, *, authority: str, debuggable:
         COMPLIANCE_STATUS: COMPLIANT_UVM,
         IS_DEBUGGABLE: debuggable,
         VMPL: 0,
+        MIGRATION_ALLOWED: False,
         "x-ms-attestation-type": "sevsnpvm",
     }
     for rule in policy.rules:
@@ -116,6 +119,13 @@ def weaknesses(policy: ReleasePolicy) -> tuple[str, ...]:
             found.append(f"{where} does not ask for a utility VM endorsed by Microsoft ({COMPLIANCE_STATUS}).")
         if not _demands(rule, VMPL, "0"):
             found.append(f"{where} does not ask for {VMPL} 0.")
+        if not _demands(rule, MIGRATION_ALLOWED, "false"):
+            found.append(f"{where} admits a guest that may be moved to another machine.")
+        found += (
+            f"{where} admits {floor.name} older than {floor.minimum}. Revoke the hash and approve it again."
+            for floor in floors()
+            if not _demands_at_least(rule, floor)
+        )
     return tuple(dict.fromkeys(found))
 
 
@@ -134,6 +144,15 @@ def _refusal(policy: ReleasePolicy, host_data: str, issuer: str, known: Mapping[
 def _demands(rule: AuthorityRule, claim: str, value: str) -> bool:
     fits = any(
         c.claim == claim and c.operator == "equals" and claim_text(c.value).lower() == value for c in rule.conditions
+    )
+    return fits and (rule.combination == "allOf" or len(rule.conditions) == 1)
+
+
+def _demands_at_least(rule: AuthorityRule, floor: Floor) -> bool:
+    least = ("equals", "greater", "greaterOrEquals")
+    fits = any(
+        c.claim == floor.claim and c.operator in least and isinstance(c.value, int | float) and floor.minimum <= c.value
+        for c in rule.conditions
     )
     return fits and (rule.combination == "allOf" or len(rule.conditions) == 1)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from confidential_summarizer.errors import IntegrityError
 from confidential_summarizer.evidence import Evidence, Expectation, Verdict, check, new_nonce, signing_keys
+from tests.support.attested import FIRMWARE
 
 MAA = "sharedeus2.eus2.attest.azure.net"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -65,6 +66,7 @@ def claims(runtime_data: bytes, **changes: Any) -> dict[str, Any]:
         "x-ms-sevsnpvm-hostdata": HOST_DATA,
         "x-ms-sevsnpvm-is-debuggable": False,
         "x-ms-sevsnpvm-vmpl": 0,
+        **FIRMWARE,
         "x-ms-sevsnpvm-reportdata": (hashlib.sha256(runtime_data).digest() + bytes(32)).hex(),
     }
     good.update(changes)
@@ -98,7 +100,7 @@ def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
     result = verdict(key)
 
     assert result.passed
-    assert len(result.checks) == 11
+    assert len(result.checks) == 15
     assert result.claims()["x-ms-sevsnpvm-hostdata"] == HOST_DATA
 
 
@@ -112,6 +114,13 @@ def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
         ({"x-ms-sevsnpvm-is-debuggable": True}, "Not debuggable"),
         ({"x-ms-sevsnpvm-is-debuggable": None}, "Not debuggable"),
         ({"x-ms-sevsnpvm-vmpl": 1}, "Privilege level"),
+        ({"x-ms-sevsnpvm-migration-allowed": True}, "Not movable"),
+        ({"x-ms-sevsnpvm-guestsvn": 0}, "Guest SVN"),
+        ({"x-ms-sevsnpvm-snpfw-svn": 22}, "SNP firmware"),
+        ({"x-ms-sevsnpvm-snpfw-svn": "24"}, "SNP firmware"),
+        ({"x-ms-sevsnpvm-snpfw-svn": True}, "SNP firmware"),
+        ({"x-ms-sevsnpvm-microcode-svn": 0}, "Microcode"),
+        ({"x-ms-sevsnpvm-microcode-svn": None}, "Microcode"),
         ({"x-ms-attestation-type": "azurevm"}, "Attestation type"),
         ({"iss": "https://sharedweu.weu.attest.azure.net"}, "Issuer"),
         ({"iss": f"http://{MAA}"}, "Issuer"),

@@ -21,6 +21,7 @@ from confidential_summarizer.release import (
     remove_host_data,
     weaknesses,
 )
+from tests.support.attested import FIRMWARE
 
 OLD, NEW = "a" * 64, "b" * 64
 WEST, EAST = "sharedweu.weu.attest.azure.net", "sharedeus2.eus2.attest.azure.net"
@@ -35,11 +36,12 @@ def claims(host_data: str = OLD, authority: str = WEST, **changes: object) -> di
         COMPLIANCE_STATUS: "azure-compliant-uvm",
         IS_DEBUGGABLE: False,
         VMPL: 0,
+        **FIRMWARE,
         **{name.replace("_", "-"): value for name, value in changes.items()},
     }
 
 
-def test_a_built_policy_is_the_document_that_microsofts_tool_writes() -> None:
+def test_a_built_policy_asks_for_what_microsofts_tool_writes_and_for_firmware_without_known_holes() -> None:
     assert build([OLD], [WEST]).to_document() == {
         "version": "1.0.0",
         "anyOf": [
@@ -50,6 +52,10 @@ def test_a_built_policy_is_the_document_that_microsofts_tool_writes() -> None:
                     {"claim": "x-ms-compliance-status", "equals": "azure-compliant-uvm"},
                     {"claim": "x-ms-sevsnpvm-is-debuggable", "equals": "false"},
                     {"claim": "x-ms-sevsnpvm-vmpl", "equals": "0"},
+                    {"claim": "x-ms-sevsnpvm-migration-allowed", "equals": "false"},
+                    {"claim": "x-ms-sevsnpvm-guestsvn", "greaterOrEquals": 1},
+                    {"claim": "x-ms-sevsnpvm-snpfw-svn", "greaterOrEquals": 23},
+                    {"claim": "x-ms-sevsnpvm-microcode-svn", "greaterOrEquals": 84},
                 ],
             }
         ],
@@ -103,7 +109,7 @@ def test_claims_that_the_owner_added_hold_for_a_new_hash_too() -> None:
 
     extra = Condition("x-ms-sevsnpvm-guestsvn", 2, "greaterOrEquals")
     assert [extra in rule.conditions for rule in policy.rules] == [True, True]
-    assert admits(policy, NEW, authority=WEST).open_conditions == (extra,)
+    assert extra in admits(policy, NEW, authority=WEST).open_conditions
     assert evaluate(policy, claims(NEW, **{"x-ms-sevsnpvm-guestsvn": 3})).admitted
     assert not evaluate(policy, claims(NEW, **{"x-ms-sevsnpvm-guestsvn": 1})).admitted
 
@@ -250,3 +256,42 @@ def test_a_comparison_names_what_came_and_what_went() -> None:
 
     assert [line[:14] for line in change.lines()] == ["+ host-data bb", "- host-data aa"]
     assert not compare(build([OLD], [WEST]), ReleasePolicy.parse(json.dumps(build([OLD], [WEST]).to_document())))
+
+
+OLD_RULE = {
+    "authority": f"https://{WEST}",
+    "allOf": [
+        {"claim": HOST_DATA, "equals": OLD},
+        {"claim": COMPLIANCE_STATUS, "equals": "azure-compliant-uvm"},
+        {"claim": IS_DEBUGGABLE, "equals": "false"},
+        {"claim": VMPL, "equals": "0"},
+    ],
+}
+"""What this product, and Microsoft's tool, wrote before there were floors."""
+
+
+def test_a_new_hash_gets_the_floors_that_an_older_policy_lacks_and_an_old_one_is_pointed_at() -> None:
+    policy = ReleasePolicy.from_document({"version": "1.0.0", "anyOf": [OLD_RULE]})
+
+    added = add_host_data(policy, NEW)
+
+    assert added.rules[1] == build([NEW], [WEST]).rules[0]
+    assert add_host_data(policy, OLD) == policy
+    assert any("SNP firmware older than 23" in weakness for weakness in weaknesses(policy))
+    assert weaknesses(build([NEW], [WEST])) == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"x-ms-sevsnpvm-guestsvn": 0},
+        {"x-ms-sevsnpvm-snpfw-svn": 22},
+        {"x-ms-sevsnpvm-microcode-svn": 0},
+        {"x-ms-sevsnpvm-migration-allowed": True},
+    ],
+)
+def test_a_key_is_not_let_out_to_old_firmware_or_to_a_guest_that_can_be_moved(changes: dict[str, object]) -> None:
+    policy = build([OLD], [WEST])
+
+    assert evaluate(policy, claims()).admitted
+    assert not evaluate(policy, claims(**changes)).admitted

@@ -69,7 +69,7 @@ async def test_a_good_report_becomes_a_token_with_what_it_says(azure, attester):
     assert claims["x-ms-sevsnpvm-is-debuggable"] is False
     assert claims["x-ms-sevsnpvm-launchmeasurement"] == MEASUREMENT.hex()
     assert claims["x-ms-sevsnpvm-reportdata"] == report_data().hex()
-    assert (claims["x-ms-sevsnpvm-vmpl"], claims["x-ms-sevsnpvm-snpfw-svn"]) == (0, 8)
+    assert (claims["x-ms-sevsnpvm-vmpl"], claims["x-ms-sevsnpvm-snpfw-svn"]) == (0, 24)
     assert claims["x-ms-runtime"] == json.loads(RUNTIME)
 
 

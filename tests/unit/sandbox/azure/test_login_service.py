@@ -149,5 +149,5 @@ async def test_the_certificates_of_the_chip_are_served(metadata):
     answer = await metadata.get("/metadata/THIM/amd/certification", headers={"Metadata": "true"})
     content = await answer.json()
     assert set(content) == {"vcekCert", "tcbm", "certificateChain", "cacheControl"}
-    assert content["tcbm"] == "7308000000000003"
+    assert content["tcbm"] == "DB18000000000004"
     assert answer.status == 200
