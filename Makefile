@@ -8,7 +8,7 @@ DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confid
 MANIFESTS := deploy/base/operator.yaml
 CRDS := crds charts/confidential-summarizer/files
 
-.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format crds manifests screenshots bench lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format release-images crds manifests screenshots bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ changelog: setup ## put the fragments in changes/ into CHANGELOG.md: make change
 
 format: setup ## rewrite the code in the house style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+release-images: setup ## build and push REPOSITORY/summarizer:TAG and operator:TAG, and list the summarizer in the wheel
+	@$(BIN)/python -m demo.release "$(REPOSITORY)" "$(TAG)"
 
 crds: setup ## write the CRDs from the models
 	@$(BIN)/python -m confidential_summarizer.api.crd $(CRDS)

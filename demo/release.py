@@ -1,10 +1,12 @@
 """`python -m demo.release REPOSITORY TAG`: the images of a release, built and pushed for real.
 
 The images are those of the demo, made from the same base and wheels; here they go to a registry that buildah has signed
-in to, and their references by digest go to stdout as JSON.
+in to, and their references by digest go to stdout as JSON. The summarizer's digest and the root hashes of its layers go
+into the list by which `csum key approve` knows it, which belongs into the wheel: build that afterwards.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 import tempfile
@@ -13,8 +15,12 @@ from pathlib import Path
 from azure_sandbox.image_build import ImageBuilder
 from azure_sandbox.progress import now_and_then
 from azure_sandbox.state import SandboxState
+from confidential_summarizer.blueprint import SUMMARIZER
+from confidential_summarizer.measurement.image import MeasuredImage, Measurer
+from confidential_summarizer.registry import RegistryClient, default_credentials
 from demo.images import operator_image, summarizer_image
 
+RELEASED = Path(__file__).parents[1] / "operator" / "confidential_summarizer" / "released_images.json"
 IMAGES = {"operator": operator_image, "summarizer": summarizer_image}
 
 
@@ -34,7 +40,26 @@ def main() -> None:
             repository = f"{arguments.repository}/{name}"
             digest = builder.publish(image(f"{repository}:{arguments.tag}", state, report))
             references[name] = f"{repository}@{digest}"
+    _list(arguments.tag, references["summarizer"])
     print(json.dumps(references, indent=2))
+
+
+def _list(version: str, summarizer: str) -> None:
+    """Add the summarizer to the list of released images, in place of another of the same version."""
+    measured = asyncio.run(_measured(summarizer))
+    entry = {
+        "version": version,
+        "container": SUMMARIZER,
+        "digest": measured.image.digest,
+        "layers": list(measured.layers),
+    }
+    entries = [one for one in json.loads(RELEASED.read_text(encoding="utf-8")) if one["version"] != version]
+    RELEASED.write_text(json.dumps([*entries, entry], indent=2) + "\n", encoding="utf-8")
+
+
+async def _measured(reference: str) -> MeasuredImage:
+    async with RegistryClient(default_credentials()) as registry:
+        return await Measurer().measure(registry, reference)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,14 @@ from confidential_summarizer.errors import TransientError
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 REGISTRY_SECONDS = 10.0
 
-RECIPE = "1"
+RECIPE = "2"
 """Raise it when the same inputs make another image."""
+
+EPOCH = "0"
+"""Time of everything that a build makes, so that the same inputs make the same image on any machine and any day."""
+
+UNWRITTEN = ("org.opencontainers.image.base.digest", "org.opencontainers.image.base.name")
+"""Annotations about the base as this machine imported it, which happened at some time."""
 
 IGNORED = ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 
@@ -60,6 +66,9 @@ class Image:
             digest.update(_digest(folder).encode())
         digest.update(_digest(self.context, self.files).encode())
         return digest.hexdigest()
+
+
+_BUILD = ("build", "--quiet", "--format=oci", "--pull=never", f"--timestamp={EPOCH}")
 
 
 class ImageBuilder:
@@ -103,19 +112,28 @@ class ImageBuilder:
 
     def _build(self, image: Image) -> str:
         name = f"localhost/{image.reference.rpartition('/')[2]}"
-        command = ["build", "--quiet", "--format=oci", "--pull=never", "--build-arg", f"BASE={self._base(image.base)}"]
-        command += [f"--layers={str(image.reusable).lower()}", "--file", str(image.containerfile), "--tag", name]
+        steps = f"{name}-steps"
+        command = [*_BUILD, "--build-arg", f"BASE={self._base(image.base)}"]
+        command += [f"--layers={str(image.reusable).lower()}", "--file", str(image.containerfile), "--tag", steps]
         for key, folder in image.contexts.items():
             command += [f"--build-context={key}={folder}", f"--build-arg={key.upper()}={_digest(folder)}"]
         with tempfile.NamedTemporaryFile("w", prefix="ignore-") as ignore:
             ignore.write("\n".join(f"**/{pattern}" for pattern in IGNORED))
             ignore.flush()
             self._buildah(*command, "--ignorefile", ignore.name, str(image.context))
+        self._forget_history(steps, name)
         return name
+
+    def _forget_history(self, steps: str, name: str) -> None:
+        """Name an image without the times of its history; buildah reuses no layer of an image that has none."""
+        with tempfile.TemporaryDirectory(prefix="image-") as folder:
+            (Path(folder) / "Containerfile").write_text(f"FROM {steps}\n")
+            annotations = (f"--annotation={name}=" for name in UNWRITTEN)
+            self._buildah(*_BUILD, "--omit-history", *annotations, "--tag", name, folder)
 
     def _base(self, tar: Path) -> str:
         """The base image in buildah's storage, imported from its tar at first use."""
-        name = f"localhost/{tar.stem}"
+        name = f"localhost/{tar.stem}-{RECIPE}"
         if not self._buildah("images", "--quiet", "--filter", f"reference={name}").strip():
             self.report("base image: importing")
             container = self._buildah("from", "scratch").strip()

@@ -1,6 +1,7 @@
 """Images built by buildah and pushed through the proxy to a registry of the sandbox, under an Azure name."""
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -119,6 +120,17 @@ async def test_a_changed_file_makes_another_image_on_the_same_base(state, image,
 
     assert after.digest != before.digest
     assert after.layers[0] == before.layers[0]
+
+
+def test_the_same_inputs_make_the_same_digest_on_another_machine_and_another_day(state, image, tmp_path, monkeypatch):
+    first = ImageBuilder(state, print).publish(image)
+
+    (state.home / "images.json").unlink()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another-machine"))
+    for path in (image.context / "main", tmp_path / "authority" / "ca.pem"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+    assert ImageBuilder(state, print).publish(image) == first
 
 
 def test_an_image_that_the_registry_lost_is_pushed_again(state, image):

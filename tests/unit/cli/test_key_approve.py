@@ -1,6 +1,7 @@
 """`csum key approve` and `import --for`: nothing is approved that the data owner has not seen or named."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -8,12 +9,14 @@ import pytest
 import yaml
 
 from confidential_summarizer.cli import resources
+from confidential_summarizer.cli.key import released
+from confidential_summarizer.cli.key.released import ReleasedImage
 from confidential_summarizer.release import build
 from confidential_summarizer.sealing import create_key_file, new_key
 from tests.support.approving import KEY, approve, derived_with, host_data, resource_file, vault_in_process
 from tests.support.data_owner import csum
-from tests.support.fakes import FakeVault
-from tests.support.resources import ATTESTATION, VAULT, document, spec
+from tests.support.fakes import FakeVault, measured
+from tests.support.resources import ATTESTATION, IMAGE, VAULT, document, spec
 
 
 @pytest.fixture
@@ -265,3 +268,43 @@ def test_a_comparison_is_with_the_same_resource_whoever_else_uses_the_key(vault:
     other.write_text(yaml.safe_dump(leases), encoding="utf-8")
 
     assert "NEW: all of it" in approve(other, answer="n\n").err
+
+
+def test_an_image_is_called_that_of_a_release_or_unknown(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path)
+    assert "Warning: UNKNOWN image" in approve(file, answer="n\n").err
+
+    digest = measured(IMAGE, layer="1").image.digest
+    ours = ReleasedImage("1.2.3", "summarizer", digest, ("1" * 64,))
+    monkeypatch.setattr(released, "released_images", lambda: (ours,))
+    known = approve(file, answer="n\n").err
+    assert "the summarizer of release 1.2.3" in known
+    assert "UNKNOWN" not in known
+
+    monkeypatch.setattr(released, "released_images", lambda: (replace(ours, layers=("2" * 64,)),))
+    assert "UNKNOWN image" in approve(file, answer="n\n").err
+
+
+def test_another_image_than_the_expected_one_is_refused(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path)
+    digest = measured(IMAGE, layer="1").image.digest
+
+    for other in (f"sha256:{'9' * 64}", f"encrypted-file-systems=sha256:{'9' * 64}", f"nothing={digest}"):
+        refused = approve(file, "--expect-image", other, answer="y\n")
+        assert refused.code == 1
+        assert "nothing was approved" in refused.err
+    assert approve(file, "--expect-image", "v1.2.3", answer="y\n").code == 2
+    assert vault.calls == []
+    assert approve(file, "--expect-image", digest, answer="y\n").code == 0
+
+
+def test_a_sidecar_from_a_mirror_is_called_so(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    mirror = {"encfs": f"mirror.example/encfs@sha256:{'1' * 64}"}
+
+    assert "NOT from mcr.microsoft.com" in approve(resource_file(tmp_path, sidecars=mirror), answer="n\n").err
+    assert "NOT from" not in approve(resource_file(tmp_path), answer="n\n").err

@@ -1,12 +1,14 @@
 """How the data owner agrees to a policy: what they are shown, and what it takes to go on."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import click
 
+from confidential_summarizer.blueprint import SUMMARIZER
 from confidential_summarizer.cli.approvals import Approvals
 from confidential_summarizer.cli.console import confirm, note, warn
 from confidential_summarizer.cli.key.approval import WantedApproval
@@ -25,11 +27,13 @@ class Agreement:
         yes: They agree without being asked; only to a named hash.
         expect_host_data: The only hash that is acceptable.
         full: Show all that the policy says, too.
+        expect_image: The only digests that are acceptable, by container.
         allow_debug: Go on with a policy that lets the host look into the group.
     """
 
     yes: bool
     expect_host_data: str | None
+    expect_image: Mapping[str, str]
     full: bool
     allow_debug: bool
 
@@ -39,15 +43,32 @@ def agreement_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--expect-host-data", help="Refuse any other hash than this.")
     @click.option("--yes", is_flag=True, help="Do not ask; needs --expect-host-data.")
+    @click.option(
+        "--expect-image", multiple=True, metavar="[CONTAINER=]DIGEST", help="Refuse another image of the container."
+    )
     @click.option("--full", is_flag=True, help="Show all that the policy says.")
     @click.option("--allow-debug", is_flag=True, help="Accept a policy that lets the host look in; for test data.")
     @wraps(command)
     def with_agreement(
-        *, yes: bool, expect_host_data: str | None, full: bool, allow_debug: bool, **options: Any
+        *,
+        yes: bool,
+        expect_host_data: str | None,
+        expect_image: Sequence[str],
+        full: bool,
+        allow_debug: bool,
+        **options: Any,
     ) -> Any:
-        return command(agreement=Agreement(yes, expect_host_data, full, allow_debug), **options)
+        images = dict(map(_image, expect_image))
+        return command(agreement=Agreement(yes, expect_host_data, images, full, allow_debug), **options)
 
     return with_agreement
+
+
+def _image(text: str) -> tuple[str, str]:
+    container, _, digest = text.rpartition("=")
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) is None:
+        raise click.UsageError("--expect-image takes the digest of the summarizer's image, or CONTAINER=DIGEST.")
+    return container or SUMMARIZER, digest
 
 
 def agree(wanted: WantedApproval, agreement: Agreement) -> None:
@@ -66,6 +87,13 @@ def agree(wanted: WantedApproval, agreement: Agreement) -> None:
             f"the policy's host-data is not the expected {expected}: nothing was approved. "
             "An image, a setting or the resource differs."
         )
+    for container, digest in agreement.expect_image.items():
+        measured = wanted.derivation.images.get(container)
+        found = "there is no such container" if measured is None else measured.image.digest
+        if found != digest:
+            raise click.ClickException(
+                f"the image of {container} is not the expected {digest}, but {found}: nothing was approved."
+            )
     if openings(parse_policy(wanted.derivation.policy.text)) and not agreement.allow_debug:
         raise IntegrityError(
             f"{wanted.resource.key}: this policy lets whoever runs the group look into it, and the vault cannot tell. "

@@ -8,13 +8,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from confidential_summarizer.blueprint import SUMMARIZER
 from confidential_summarizer.cli.approvals import Approval
+from confidential_summarizer.cli.key.released import release_of
 from confidential_summarizer.cli.terms import files_read, results_written, terms, unguarded, unpinned, what_is_shown
+from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.comparison import Difference, compare
 from confidential_summarizer.policy.description import is_wildcard, openings, sentences
 from confidential_summarizer.policy.document import ContainerRules, PolicyDocument
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.targets.target import Derivation
+
+MICROSOFTS_REGISTRY = "mcr.microsoft.com"
 
 _LONGEST_VALUE = 200
 """Characters of a value that are shown; the whole value is in the policy (`csum render`)."""
@@ -50,6 +55,9 @@ def dangers(derivation: Derivation) -> tuple[str, ...]:
     """Name what no policy for real text should allow."""
     document = parse_policy(derivation.policy.text)
     risks = (*unpinned(document), *unguarded(document))
+    summarizer = derivation.images.get(SUMMARIZER)
+    if summarizer is not None and release_of(SUMMARIZER, summarizer) is None:
+        risks = (f"UNKNOWN image: nobody vouches that {summarizer.image.reference} only summarizes.", *risks)
     if openings(document):
         return ("Whoever runs the group can look into it. Do not approve this for real text.", *risks)
     return risks
@@ -166,13 +174,24 @@ def _running(document: PolicyDocument, derivation: Derivation) -> Iterator[str]:
             continue  # the platform's pause container
         image = str(measured.image.reference) if measured is not None else container.id or "part of the platform"
         yield f"{_name(container)}: {image}"
-        if measured is not None and not measured.image.reference.pinned:
-            yield f"  (a tag, which names {measured.image.digest} today)"
+        if measured is not None:
+            yield from _provenance(container.name, measured)
         user = container.user.user
         who = "the image's user" if user.strategy == "any" else f"user {user.pattern}"
         privileged = "PRIVILEGED, as " if container.allow_elevated else "as "
         escalation = "" if container.no_new_privileges else ", may gain privileges"
         yield f"  {privileged}{who}{escalation}"
+
+
+def _provenance(container: str, measured: MeasuredImage) -> Iterator[str]:
+    if not measured.image.reference.pinned:
+        yield f"  (a tag, which names {measured.image.digest} today)"
+    if container == SUMMARIZER:
+        version = release_of(container, measured)
+        known = f"the summarizer of release {version}" if version else "UNKNOWN image: no release that this csum knows"
+        yield f"  {known}"
+    elif measured.image.reference.registry != MICROSOFTS_REGISTRY:
+        yield f"  NOT from {MICROSOFTS_REGISTRY}: its digest has to be that of Microsoft's image"
 
 
 def _pinned(container: ContainerRules) -> Iterator[str]:
