@@ -83,7 +83,7 @@ def _literal(value: Any) -> Any:
     help="arm-template: for `az deployment group create --template-file`, one resource for each replica.",
 )
 def render(file: Path, output: str) -> None:
-    """Print what the operator would deploy for the resource in FILE, policy included."""
+    """Print the Deployment or the container group that the operator would make for the resource in FILE."""
     resource = read_resource(file)
     derivation = asyncio.run(derive_from_registry(resource))
     manifest: Any = json.loads(json.dumps(derivation.manifest))

@@ -347,12 +347,14 @@ class World:
             else:
                 self.groups[step.name]["tags"] = step.tags
 
-    def pass_time(self) -> None:
-        """What was made is ready, what goes is gone, and every pause is over."""
+    def pass_time(self, *, fails: bool = False) -> None:
+        """What was made is ready or has failed, what goes is gone, and every pause is over."""
         self.now += timedelta(hours=1)
         for name, body in list(self.groups.items()):
             if body["properties"]["provisioningState"] == "Deleting":
                 del self.groups[name]
+            elif body["properties"]["provisioningState"] == "Creating" and fails:
+                body["properties"] |= {"provisioningState": "Failed"}
             elif body["properties"]["provisioningState"] == "Creating":
                 body["properties"] |= {"provisioningState": "Succeeded"}
                 body["properties"]["instanceView"]["state"] = "Running"
@@ -428,6 +430,24 @@ def test_no_step_takes_away_a_group_that_serves_before_enough_others_do(
     found = plan(wanted, world.live(), world.now)
     world.take(found)
     assert len(serving()) >= min(len(before), replicas)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.lists(st.booleans(), max_size=20))
+def test_a_new_spec_whose_groups_fail_takes_nothing_down_and_is_rolled_out_once_they_do_not(
+    replicas: int, failures: list[bool]
+) -> None:
+    wanted = wanting(replicas)
+    world = world_of(dict.fromkeys(range(replicas), ("ready", False)), wanted)
+    for fails in [*failures, *[False] * 40]:
+        status = wanted.resource.status.model_copy(update={"attempts": list(world.attempts)})
+        now_wanted = Desired(wanted.resource.model_copy(update={"status": status}), wanted.derivation)
+        world.take(plan(now_wanted, world.live(), world.now))
+        assert len(world.ready) >= replicas
+        assert len(world.groups) <= replicas + 1
+        world.pass_time(fails=fails)
+    assert {body["tags"][BODY_TAG] for body in world.groups.values()} == {wanted.derivation.manifest["tags"][BODY_TAG]}
+    assert len(world.groups) == len(world.ready) == replicas
 
 
 @settings(max_examples=60, deadline=None)
