@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from confidential_summarizer.api.names import MANAGED_BY
-from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.errors import Conflict, SummarizerError
 from confidential_summarizer.kube.api import EVENT, KubernetesAPI
 
 logger = logging.getLogger(__name__)
@@ -35,25 +35,28 @@ class Events:
         digest = hashlib.sha256(f"{meta.get('uid')}/{kind}/{reason}/{message}".encode()).hexdigest()[:16]
         name, namespace = f"{meta['name'][:200]}.{digest}", meta["namespace"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        before = await self.kube.get(EVENT, namespace, name) or {}
-        await self.kube.apply(
-            {
-                "apiVersion": EVENT.api_version,
-                "kind": EVENT.kind,
-                "metadata": {"name": name, "namespace": namespace},
-                "involvedObject": {
-                    "apiVersion": resource.get("apiVersion"),
-                    "kind": resource.get("kind"),
-                    "name": meta["name"],
-                    "namespace": namespace,
-                    "uid": meta.get("uid"),
-                },
-                "type": kind,
-                "reason": reason,
-                "message": message,
-                "source": {"component": MANAGED_BY},
-                "firstTimestamp": before.get("firstTimestamp") or now,
-                "lastTimestamp": now,
-                "count": int(before.get("count") or 0) + 1,
-            }
-        )
+        event = {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": resource.get("apiVersion"),
+                "kind": resource.get("kind"),
+                "name": meta["name"],
+                "namespace": namespace,
+                "uid": meta.get("uid"),
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "source": {"component": MANAGED_BY},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self.kube.create(event)
+        except Conflict:
+            before = await self.kube.get(EVENT, namespace, name) or {}
+            again = {"lastTimestamp": now, "count": int(before.get("count") or 0) + 1}
+            await self.kube.merge(EVENT, namespace, name, again)

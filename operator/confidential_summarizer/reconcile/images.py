@@ -60,6 +60,11 @@ def pinned(resource: ConfidentialSummarizer) -> dict[str, str]:
     }
 
 
+def all_pinned(resource: ConfidentialSummarizer) -> bool:
+    """Tell whether every image is known already: then resolving them takes no time."""
+    return pinned(resource).keys() == image_references(resource).keys()
+
+
 async def pull_secret(clients: Clients, resource: ConfidentialSummarizer) -> Mapping[str, Any] | None:
     """Return the decoded `.dockerconfigjson` that the resource pulls its images with; None for anonymous pulls.
 

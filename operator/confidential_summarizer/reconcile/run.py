@@ -41,7 +41,7 @@ from confidential_summarizer.reconcile.attest import attest
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.findings import Finding
 from confidential_summarizer.reconcile.grants import check_grants
-from confidential_summarizer.reconcile.images import image_trust, pull_secret, resolve_images
+from confidential_summarizer.reconcile.images import all_pinned, image_trust, pull_secret, resolve_images
 from confidential_summarizer.reconcile.keys import release_keys, retire_policies
 from confidential_summarizer.reconcile.patience import DELETING_SECONDS, RETRY_SECONDS, growing, pause
 from confidential_summarizer.reconcile.policy import generate_policy, publish_policy
@@ -80,7 +80,8 @@ async def prepare(clients: Clients, resource: ConfidentialSummarizer, report: Re
     """Find out what the groups have to be, and see to it that they will get their keys."""
     with report.about(ConditionType.IMAGES_RESOLVED):
         await check_grants(clients, resource)
-        await report.begins(ConditionType.IMAGES_RESOLVED, Reason.MEASURING, "images are resolved and measured")
+        if not all_pinned(resource):
+            await report.begins(ConditionType.IMAGES_RESOLVED, Reason.MEASURING, "images are resolved and measured")
         images = await report.unless_changed(resolve_images(clients, resource))
         report.images = image_trust(resource, images)
         report.handled_resolve = Wishes.of(resource.metadata).resolve

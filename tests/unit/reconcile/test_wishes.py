@@ -57,11 +57,13 @@ async def test_a_request_to_reconcile_is_answered_in_the_status() -> None:
     assert world.resource["status"]["lastHandledReconcileAt"] == "2026-11-24T12:00:00Z"
 
 
-async def test_a_status_says_at_once_that_the_images_are_measured_and_once_for_each_generation() -> None:
+async def test_a_status_says_at_once_that_the_images_are_measured_and_only_where_some_are_new() -> None:
     world = World().given()
     await world.visit()
     assert world.events[0][:2] == (True, "Measuring")
     world.events.clear()
+    await world.visit()
+    world.edit(replicas=2)
     await world.visit()
     assert "Measuring" not in str(world.events)
 
