@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,12 +25,15 @@ from confidential_summarizer.sealing import ContentRecord, read_header
 ACCOUNT_KEY_VARIABLE = "AZURE_STORAGE_KEY"
 """As the Azure CLI calls it."""
 
+SAS_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"
+"""As the Azure CLI calls it."""
+
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 account_key_option = click.option(
     "--account-key-file",
     type=click.Path(path_type=Path),
-    help=f"File with the storage account's key; else ${ACCOUNT_KEY_VARIABLE}, a SAS in the URL, or your identity.",
+    help=f"File with the storage account's key; else ${ACCOUNT_KEY_VARIABLE}, ${SAS_VARIABLE}, or your identity.",
 )
 
 
@@ -191,16 +195,28 @@ def parse_duration(text: str) -> timedelta:
 
 @asynccontextmanager
 async def _blob(url: BlobURL, account_key_file: Path | None) -> AsyncIterator[SealedBlob]:
-    key = account_key(account_key_file)
+    key, signed = account_key(account_key_file), _with_sas(url)
     if key is not None:
         async with SealedBlob(url, AzureNamedKeyCredential(url.account, key)) as blob:
             yield blob
-    elif url.sas is not None:
-        async with SealedBlob(url, None) as blob:
+    elif signed.sas is not None:
+        async with SealedBlob(signed, None) as blob:
             yield blob
     else:
         async with credential() as identity, SealedBlob(url, identity) as blob:
             yield blob
+
+
+def _with_sas(url: BlobURL) -> BlobURL:
+    """Return the URL with the SAS of the environment, unless it has one of its own."""
+    if url.sas is not None:
+        warn(
+            "Other users of this machine can read the SAS in the list of processes while this runs. Put it into "
+            f"${SAS_VARIABLE} instead."
+        )
+        return url
+    sas = os.environ.get(SAS_VARIABLE, "").strip().removeprefix("?")
+    return replace(url, sas=sas or None)
 
 
 def account_key(file: Path | None) -> str | None:
