@@ -11,7 +11,9 @@ from confidential_summarizer.errors import SpecError, TransientError
 
 NEEDED = ("torch", "transformers")
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
-"""What a checkpoint of T5 or BART is made of; other frameworks' weights are left out."""
+"""What a checkpoint is made of; other frameworks' weights are left out."""
+TEXTS = Path(__file__).parents[1] / "examples" / "documents"
+"""What the precisions are compared on."""
 
 
 def prepare_model(model: str, folder: Path, report: Report) -> tuple[Path, str]:
@@ -36,14 +38,11 @@ def prepare_model(model: str, folder: Path, report: Report) -> tuple[Path, str]:
         )
     name = "".join(c if c.isalnum() else "-" for c in Path(model).name.lower()).strip("-")
     target = folder / "own-models" / name
-    if not (target / "ctranslate2").exists():
+    if not (target / "SHA256SUMS").exists():
         shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for file in (file for pattern in FILES for file in _source(model, report).glob(pattern)):
-            shutil.copy(file, target)
-        report(f"converting {model}")
-        _run("summarizer.convert", target, target / "ctranslate2")
-        _run("summarizer.manifest", target)
+        source = _source(model, report)
+        report(f"converting {model}, and measuring what a smaller precision costs")
+        _run("summarizer.convert", source, target, "--texts", TEXTS)
     return target.parent, name
 
 
@@ -64,7 +63,7 @@ def _source(model: str, report: Report) -> Path:
         ) from None
 
 
-def _run(module: str, *arguments: Path) -> None:
+def _run(module: str, *arguments: object) -> None:
     command = [sys.executable, "-m", module, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:

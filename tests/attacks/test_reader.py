@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from summarizer.asking import ask
 from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of
-from summarizer.jobs import Jobs
+from summarizer.jobs import Jobs, Length
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 from summarizer.text import DENSE, count_words
@@ -149,4 +150,31 @@ def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
     Worker(configuration, Progress(), jobs).start()
     shown = [result.guarded.summary for result in jobs.results.values()]
     assert len(shown) == 3
+    assert 0 < repeated(text, shown) <= 15
+
+
+def test_asking_again_in_every_model_and_length_gives_no_more_than_the_share(tmp_path: Path) -> None:
+    """A reader who asks for one document in all ways that there are, page and API alike, has one budget."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    text = (EXAMPLES / "documents" / "darwin-origin-introduction.txt").read_text()
+    (documents / "a.txt").write_text(text)
+    names = ("bart-demo", "t5-demo")
+    configuration = Settings(
+        documents=documents,
+        models=names,
+        models_directory=EXAMPLES / "models",
+        guard_share=15,
+        guard_run=1000,
+        max_words=1000,
+    )
+    progress, jobs = Progress(), Jobs()
+    worker = Worker(configuration, progress, jobs)
+    worker.start()
+    for length in Length:
+        ask(progress, jobs, "reader", "all", names, length)
+    while jobs.awaited:
+        worker.step()
+    shown = [result.guarded.summary for result in jobs.results.values()]
+    assert len(shown) == 6
     assert 0 < repeated(text, shown) <= 15

@@ -1,19 +1,56 @@
-"""Convert a model directory of `transformers` for CTranslate2; needs the `reference` extra.
+"""Make a model directory for the summarizer from a checkpoint of `transformers` on disk; needs the `reference` extra.
 
-`python -m summarizer.convert MODEL_DIR OUT_DIR [--quantization int8_float32|float16|float32]`; OUT_DIR is usually
-MODEL_DIR/ctranslate2, where the default engine looks.
+`python -m summarizer.convert CHECKPOINT OUT --texts DIR`: converts the weights for the default engine, in the smallest
+precision that gives the same summaries of the texts, and writes the tokenizer, a card and the SHA-256 manifest. Nothing
+is fetched, and no code of the checkpoint is run. `--quantization` takes a precision without measuring.
 """
 
 import argparse
+import difflib
 import json
+import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from summarizer.card import CARD_NAME
+from summarizer.content import read_model
+from summarizer.engine.base import read_family
+from summarizer.engine.ctranslate2_engine import CONVERTED, CTranslate2Engine
+from summarizer.engine.families import Family
+from summarizer.errors import ModelError
+from summarizer.long_text import summarize_documents
+from summarizer.manifest import write_manifest
+from summarizer.text import words
+
+# The smallest and fastest first; the last is what the others are compared with.
 QUANTIZATIONS: Final = ("int8_float32", "float16", "float32")
-# Fields that CTranslate2's converter reads and transformers 5 no longer writes: BART normalizes after each block, and
-# right after the embeddings. T5's part of the converter does not look at them.
-_BART_DEFAULTS: Final = {"normalize_before": False, "normalize_embedding": True}
+# Measured against float32: with fewer words alike, other facts begin to stand in summaries.
+_ALIKE: Final = 0.95
+# Words of the summaries that are compared: the default of the resource.
+_WORDS: Final = 120
+_COPIED: Final = ("config.json", "generation_config.json")
+_WEIGHTS: Final = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a precision costs.
+
+    Attributes:
+        quantization: The precision.
+        alike: Share of words that its summaries have in common, in order, with those of float32; 1 is all.
+        same: How many summaries are the same, word for word.
+        texts: How many were made.
+    """
+
+    quantization: str
+    alike: float
+    same: int
+    texts: int
 
 
 def convert(model: Path, out: Path, quantization: str = "int8_float32") -> None:
@@ -23,30 +60,140 @@ def convert(model: Path, out: Path, quantization: str = "int8_float32") -> None:
         model: A directory with `config.json`, `model.safetensors` and a tokenizer.
         out: Made new; one that exists is replaced.
         quantization: Precision of the stored weights.
+
+    Raises:
+        ModelError: The family is not known, or CTranslate2 does not run it.
     """
     from ctranslate2.converters import TransformersConverter
 
+    config = (model / "config.json").read_bytes()
+    family = read_family({"config.json": config})
+    if not family.converted:
+        raise ModelError(f"CTranslate2 does not run {family.title}: use it with the reference engine")
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
         for path in model.iterdir():
             if path.is_file() and path.name != "config.json":
                 (staged / path.name).symlink_to(path.resolve())
-        config = _BART_DEFAULTS | json.loads((model / "config.json").read_text(encoding="utf-8"))
-        (staged / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        (staged / "config.json").write_text(json.dumps({**family.config, **json.loads(config)}), encoding="utf-8")
         TransformersConverter(str(staged), trust_remote_code=False).convert(
             str(out), quantization=quantization, force=True
         )
 
 
-def main() -> None:
-    """Run the command line."""
+def prepare(checkpoint: Path, out: Path, texts: Sequence[str], quantization: str | None = None) -> list[Loss]:
+    """Make a model directory of a checkpoint.
+
+    Args:
+        checkpoint: As it comes from a hub.
+        out: The new directory; its name is what readers ask for.
+        texts: What the precisions are compared on.
+        quantization: Take this one, without comparing.
+
+    Returns:
+        What was measured; the last one was chosen.
+
+    Raises:
+        ModelError: The checkpoint is incomplete or of no known family, or `out` is there.
+    """
+    if out.exists():
+        raise ModelError(f"{out} is there already: name a new directory, or remove it")
+    if not (checkpoint / "config.json").is_file() or not any(checkpoint.glob("*.safetensors")):
+        raise ModelError(f"{checkpoint} has no config.json with safetensors: name a checkpoint of transformers")
+    family = read_family({"config.json": (checkpoint / "config.json").read_bytes()})
+    out.mkdir(parents=True)
+    for name in _COPIED:
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, out / name)
+    _tokenizer(checkpoint, out)
+    losses: list[Loss] = []
+    if not family.converted:
+        for weights in checkpoint.glob("model*.safetensors*"):
+            shutil.copyfile(weights, out / weights.name)
+    elif quantization is not None:
+        convert(checkpoint, out / CONVERTED, quantization)
+    else:
+        losses = _smallest(checkpoint, out, texts)
+    chosen = losses[-1].quantization if losses else quantization
+    (out / CARD_NAME).write_text(_card(out.name, checkpoint.name, family, chosen, losses), encoding="utf-8")
+    write_manifest(out)
+    return losses
+
+
+def _tokenizer(checkpoint: Path, out: Path) -> None:
+    """Write `tokenizer.json`, also for checkpoints that hold an older form of it."""
+    if (checkpoint / "tokenizer.json").is_file():
+        shutil.copyfile(checkpoint / "tokenizer.json", out / "tokenizer.json")
+        return
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
+    tokenizer.backend_tokenizer.save(str(out / "tokenizer.json"))
+
+
+def _smallest(checkpoint: Path, out: Path, texts: Sequence[str]) -> list[Loss]:
+    """Convert to the smallest precision whose summaries are alike enough to those of float32."""
+    if not texts:
+        raise ModelError("there are no texts to compare the precisions on: give --texts, or --quantization")
+    convert(checkpoint, out / CONVERTED, QUANTIZATIONS[-1])
+    exact = _summaries(out, texts)
+    losses: list[Loss] = []
+    for quantization in QUANTIZATIONS:
+        convert(checkpoint, out / CONVERTED, quantization)
+        made = _summaries(out, texts)
+        alike = [_alike(one, other) for one, other in zip(exact, made, strict=True)]
+        same = sum(one == other for one, other in zip(exact, made, strict=True))
+        losses.append(Loss(quantization, sum(alike) / len(alike), same, len(texts)))
+        if losses[-1].alike >= _ALIKE:
+            break
+    return losses
+
+
+def _summaries(model: Path, texts: Sequence[str]) -> list[str]:
+    return summarize_documents(CTranslate2Engine(read_model(model)), texts, _WORDS)
+
+
+def _alike(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, words(one), words(other), autojunk=False).ratio()
+
+
+def _card(name: str, checkpoint: str, family: Family, quantization: str | None, losses: Sequence[Loss]) -> str:
+    facts = {"Architecture": family.title, "Converted from": checkpoint}
+    if quantization is not None:
+        facts["Precision of the weights"] = quantization
+    for loss in losses:
+        facts[f"{loss.quantization} against float32"] = (
+            f"{loss.alike:.1%} of the words alike, {loss.same} of {loss.texts} summaries the same"
+        )
+    if not losses and quantization not in (None, "float32"):
+        facts["Loss by the precision"] = "not measured"
+    lines = [f"  {json.dumps(label)}: {json.dumps(value)}" for label, value in facts.items()]
+    return "\n".join(["---", f"name: {json.dumps(name)}", "facts:", *lines, "---", f"# {name}", ""])
+
+
+def main() -> int:
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m summarizer.convert", description=__doc__)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--quantization", choices=QUANTIZATIONS, default="int8_float32")
+    parser.add_argument("--texts", type=Path, help="folder of .txt files to compare the precisions on")
+    parser.add_argument("--quantization", choices=QUANTIZATIONS, help="take this precision without comparing")
     arguments = parser.parse_args()
-    convert(arguments.model, arguments.out, arguments.quantization)
+    files = sorted(arguments.texts.glob("*.txt")) if arguments.texts else []
+    try:
+        losses = prepare(
+            arguments.checkpoint,
+            arguments.out,
+            [file.read_text(encoding="utf-8") for file in files],
+            arguments.quantization,
+        )
+    except ModelError as error:
+        print(error, file=sys.stderr)  # noqa: T201  a command line
+        return 1
+    for loss in losses:
+        print(f"{loss.quantization}: {loss.alike:.1%} of the words as float32, {loss.same} of {loss.texts} the same")  # noqa: T201
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

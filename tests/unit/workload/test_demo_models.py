@@ -8,9 +8,9 @@ from summarizer.card import read_card
 from summarizer.content import read_model
 from summarizer.engine.choice import load_engine
 from summarizer.errors import ModelError
-from summarizer.long_text import split_chunks, summarize_document
+from summarizer.long_text import split_chunks, summarize_document, summarize_documents
 from summarizer.manifest import verify_manifest
-from summarizer.text import sentences
+from summarizer.text import paragraphs, sentences
 
 REPOSITORY = Path(__file__).parents[3]
 DOCUMENTS = sorted((REPOSITORY / "examples" / "documents").glob("*.txt"))
@@ -60,6 +60,15 @@ def test_a_text_alone_and_in_a_batch_has_the_same_summary(model) -> None:
     engine = load_engine("ctranslate2", read_model(model))
     others = ["Water boils sooner on a mountain. Cooks know it.", "Two ships left the harbour. One came back."]
     assert engine.summarize([UNSEEN, *others], 120)[0] == engine.summarize([UNSEEN], 120)[0]
+
+
+def test_a_document_alone_and_among_others_has_the_same_summary(model) -> None:
+    engine = load_engine("ctranslate2", read_model(model))
+    parts = [part for path in DOCUMENTS for part in paragraphs(path.read_text(encoding="utf-8"))]
+    texts = ["\n\n".join(parts[start : start + 1 + start % 5]) for start in range(0, len(parts), 2)]
+    alone = [summarize_document(engine, text, 120) for text in texts]
+    assert summarize_documents(engine, texts, 120) == alone
+    assert summarize_documents(engine, texts[::-1], 120)[::-1] == alone
 
 
 def test_a_directory_without_converted_weights_is_refused_by_name(model, tmp_path) -> None:

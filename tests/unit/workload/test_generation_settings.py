@@ -76,7 +76,7 @@ def test_max_words_shortens_a_summary_also_below_the_models_minimum(tmp_path) ->
 
 
 def test_another_kind_of_model_is_refused(tmp_path) -> None:
-    with pytest.raises(ModelError, match="use a T5 or BART model"):
+    with pytest.raises(ModelError, match="one of these families: T5, BART, Pegasus, LED"):
         read_settings(read_model(write(tmp_path, {"model_type": "gpt2"})))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from summarizer.content import ModelFiles
+from summarizer.engine.families import FAMILIES, TITLES, Family
 from summarizer.errors import ModelError
 
 # Words of English prose make 1.3 to 1.5 tokens in the vocabularies of T5 and BART; 2 leaves room for rare words.
@@ -76,13 +77,12 @@ def read_settings(files: ModelFiles) -> GenerationSettings:
     summarization pipeline treats t5-small, t5-base and facebook/bart-large-cnn.
 
     Raises:
-        ModelError: A file is missing or malformed, or the model is neither T5 nor BART.
+        ModelError: A file is missing or malformed, or the model is of no family that is known.
     """
     config = _read_json(files, "config.json")
-    kind = config.get("model_type")
-    limit = config.get({"t5": "n_positions", "bart": "max_position_embeddings"}.get(str(kind), ""))
+    limit = config.get(_family(config).source_limit)
     if not isinstance(limit, int):
-        raise ModelError(f"config.json is of type {kind!r} without a known length: use a T5 or BART model")
+        raise ModelError("config.json does not say how long a source may be: use a complete model directory")
     merged = _read_json(files, "generation_config.json") if "generation_config.json" in files else {}
     # Older checkpoints keep generation settings at the top of config.json.
     merged = {key: value for key, value in {**config, **merged}.items() if value is not None}
@@ -98,6 +98,22 @@ def read_settings(files: ModelFiles) -> GenerationSettings:
         early_stopping=bool(merged.get("early_stopping", False)),
         forced_bos=merged.get("forced_bos_token_id"),
     )
+
+
+def read_family(files: ModelFiles) -> Family:
+    """Return the family of a model.
+
+    Raises:
+        ModelError: `config.json` is missing or malformed, or names none that is known.
+    """
+    return _family(_read_json(files, "config.json"))
+
+
+def _family(config: dict[str, Any]) -> Family:
+    kind = str(config.get("model_type"))
+    if kind not in FAMILIES:
+        raise ModelError(f"config.json is of type {kind!r}: use a model of one of these families: {TITLES}")
+    return FAMILIES[kind]
 
 
 def _read_json(files: ModelFiles, path: str) -> dict[str, Any]:

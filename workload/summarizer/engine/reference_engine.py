@@ -1,4 +1,4 @@
-"""The reference engine: transformers and torch, as the authors of T5 and BART publish their models.
+"""The reference engine: transformers and torch, as the authors of the model families publish them.
 
 The same code loads t5-small, t5-base, facebook/bart-large-cnn and the demo models: a local directory with
 safetensors, `tokenizer.json` and the configs. Nothing is fetched and no code from the directory is run.
@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from summarizer.content import ModelFiles, private_copy
-from summarizer.engine.base import read_settings
+from summarizer.engine.base import read_family, read_settings
 from summarizer.engine.tokenization import Tokenization
 from summarizer.errors import ModelError
 
@@ -32,6 +32,7 @@ class ReferenceEngine:
             ModelError: The directory is incomplete, or the weights cannot be loaded.
         """
         self._settings = read_settings(model)
+        self._family = read_family(model)
         self._tokenization = Tokenization(model, self._settings)
         try:
             with private_copy(model) as folder:
@@ -62,6 +63,9 @@ class ReferenceEngine:
         sources = [encoding.ids for encoding in self._tokenization.encode(texts)]
         longest = max(len(ids) for ids in sources)
         pad = self._model.config.pad_token_id
+        options: dict[str, Any] = {}
+        if self._family.global_first:
+            options["global_attention_mask"] = torch.tensor([[1] + [0] * (longest - 1)] * len(sources))
         with torch.inference_mode():
             made = self._model.generate(
                 input_ids=torch.tensor([ids + [pad] * (longest - len(ids)) for ids in sources]),
@@ -74,5 +78,6 @@ class ReferenceEngine:
                 max_length=settings.bounded_length(max_words),
                 min_length=settings.least_length(max_words),
                 forced_bos_token_id=settings.forced_bos,
+                **options,
             )
         return [self._tokenization.decode(ids) for ids in made.tolist()]
