@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -20,11 +21,16 @@ from azure_sandbox.attester import Attester
 from azure_sandbox.guest.secure_processor import SecureProcessor
 from azure_sandbox.names import ATTESTATION
 from demo.look_alike import look_alike
+from tests.support.browser import reader
 from tests.support.confined import PYTHON_PREFIX, confined, python_path
 from tests.support.data_owner import Result, SmallAzure, csum
 from tests.support.tls import unverified_tls
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers start as root")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers start as root"),
+]
 
 REPOSITORY = Path(__file__).parents[2]
 HOST_DATA = hashlib.sha256(b"package policy\n").hexdigest()
@@ -104,8 +110,9 @@ async def test_a_reader_gets_the_summaries_over_a_channel_that_ends_in_the_group
     assert "somebody stands between" in answer.err
 
 
-async def test_a_program_uses_the_local_end_of_a_channel_until_it_is_closed(page: str, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(TOKEN)
+@asynccontextmanager
+async def opened(page: str, *options: object) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run `csum open` until it prints its link; it is ended with the block."""
     command = (
         Path(sys.executable).parent / "csum",
         "open",
@@ -116,21 +123,51 @@ async def test_a_program_uses_the_local_end_of_a_channel_until_it_is_closed(page
         ATTESTATION,
     )
     process = await asyncio.create_subprocess_exec(
-        *command, "--token-file", tmp_path / "token", "--no-browser", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *command, *map(str, options), "--no-browser", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
-    link = (await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)).decode().strip()
-    local, key = link.split("/?")
-    host = local.removeprefix("http://")
-    url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
-    jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(headers={"Host": host}, cookie_jar=jar) as session:
-        async with session.get(f"{url}/api/summaries") as outside:
-            assert outside.status == 403
-        async with session.get(f"{url}/?{key}", allow_redirects=False) as opened:
-            assert opened.status == 303
-        async with session.get(f"{url}/api/summaries") as inside:
-            assert (await inside.json())["state"] == "Ready"
-    process.send_signal(signal.SIGINT)
-    _, said = await asyncio.wait_for(process.communicate(), 30)
-    assert (process.returncode, "The channel is closed." in said.decode()) == (0, True)
+    try:
+        yield process, (await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)).decode().strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def test_a_program_uses_the_local_end_of_a_channel_until_it_is_closed(page: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    async with opened(page, "--token-file", tmp_path / "token") as (process, link):
+        local, key = link.split("/?")
+        host = local.removeprefix("http://")
+        url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(headers={"Host": host}, cookie_jar=jar) as session:
+            async with session.get(f"{url}/api/summaries") as outside:
+                assert outside.status == 403
+            async with session.get(f"{url}/?{key}", allow_redirects=False) as into:
+                assert into.status == 303
+            async with session.get(f"{url}/api/summaries") as inside:
+                assert (await inside.json())["state"] == "Ready"
+        process.send_signal(signal.SIGINT)
+        _, said = await asyncio.wait_for(process.communicate(), 30)
+        assert (process.returncode, "The channel is closed." in said.decode()) == (0, True)
+
+
+async def test_a_browser_reads_the_page_through_the_channel_and_no_other_name_leads_there(
+    page: str, tmp_path: Path
+) -> None:
+    def read(link: str) -> None:
+        with reader(link.partition("/?")[0], tmp_path) as one:
+            one.driver.get(link)
+            one.sign_in(TOKEN)
+            one.sees("Ready.")  # drawn by what comes over the web socket
+            assert one.driver.current_url == one.url + "/"
+            one.driver.get(one.url.replace(one.url.partition("//")[2].partition(":")[0], "localhost"))
+            assert "This is not the name of this page." in one.text()
+        (tmp_path / "another").mkdir()
+        with reader(link, tmp_path / "another") as another:
+            another.driver.get(link)
+            assert "This link works once" in another.text()
+
+    async with opened(page) as (_, link):
+        await asyncio.to_thread(read, link)

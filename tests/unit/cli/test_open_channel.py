@@ -234,6 +234,8 @@ async def test_a_proof_counts_for_minutes_only() -> None:
         ({"Host": "localhost"}, 421),
         ({"Origin": "http://localhost:3000"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-origin"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
     ],
@@ -246,6 +248,14 @@ async def test_other_sites_and_users_of_this_machine_stay_out(headers: dict[str,
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(f"{url}/stream", headers=headers)
     assert group.requests == []
+
+
+async def test_a_form_of_the_page_itself_gets_through_though_it_hides_where_it_comes_from() -> None:
+    """Browsers say `Origin: null` for it, because the page asks them for no referrer."""
+    async with in_a_browser(Group()) as (session, url, _):
+        headers = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+        async with session.post(f"{url}/x", headers=headers) as answer:
+            assert answer.status == 200
 
 
 async def test_the_link_lets_one_browser_in_once() -> None:
