@@ -15,6 +15,8 @@ from tests.support.data_owner import csum
 from tests.support.policy_scenarios import measured_image
 from tests.support.resources import IMAGE, resource
 
+pytestmark = pytest.mark.needs("mke2fs", "cryptsetup")
+
 
 def hostile_image(folder: Path, name: bytes, monkeypatch: pytest.MonkeyPatch, *, twin: str | None = None) -> Path:
     """Seal a folder whose one entry gets another name inside the file system, as its maker can give it."""

@@ -26,6 +26,8 @@ from confidential_summarizer.sealing import unseal
 from tests.support.data_owner import SmallAzure, csum, fill
 from tests.support.forged_images import swap_content
 
+pytestmark = pytest.mark.needs("node", "npm")
+
 CONTAINER = "sealed"
 TEXT = b"The parties agree that this sentence stays between them. " * 200
 

@@ -34,6 +34,8 @@ from summarizer.worker import Worker
 from tests.support.data_owner import Group, SmallAzure, csum
 from tests.support.resources import VAULT, document, spec
 
+pytestmark = pytest.mark.needs("node", "npm")
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PREFIX = f"https://{BLOB_HOST}/results/contracts/"
 HOST_DATA = "ab" * 32

@@ -25,6 +25,8 @@ from confidential_summarizer.release import build
 from confidential_summarizer.sealing import create_key_file
 from tests.support.data_owner import SmallAzure, csum, fill
 
+pytestmark = pytest.mark.needs("node", "npm")
+
 PREMIUM = "party2.vault.azure.net"
 TEXT = b"The planted sentence that nobody may ever see."
 HASH = "ab" * 32

@@ -30,6 +30,8 @@ from tests.support.data_owner import csum
 from tests.support.fakes import FakeKube, FakeVault, measured
 from tests.support.resources import ATTESTATION, IMAGE, VAULT, document, resource
 
+pytestmark = pytest.mark.needs("mke2fs", "cryptsetup")
+
 PINNED = "5f" * 32
 
 

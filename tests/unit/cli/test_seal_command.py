@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.data_owner import csum, fill
 
+pytestmark = pytest.mark.needs("mke2fs", "cryptsetup")
+
 PROGRAM = [sys.executable, "-c", "from confidential_summarizer.cli import main; main()"]
 
 

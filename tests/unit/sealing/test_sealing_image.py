@@ -11,6 +11,8 @@ from confidential_summarizer.errors import SealingError
 from confidential_summarizer.sealing import inspect, new_key, read_header, seal, unseal
 from confidential_summarizer.sealing.luks import DATA_OFFSET
 
+pytestmark = pytest.mark.needs("mke2fs", "cryptsetup")
+
 SECRET = b"Nobody outside of the group may ever read this sentence of the contract. "
 
 
