@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from textwrap import shorten
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,9 @@ Report = Callable[[str], None]
 
 REPEAT_SECONDS = 10.0
 """How often a step that counts is shown where lines stay."""
+
+FAILURE_WIDTH = 100
+"""How much of an error is shown while the others go on; it is raised as a whole when they have ended."""
 
 
 def now_and_then(report: Report) -> Report:
@@ -62,7 +66,7 @@ class SideBySide:
             work(lambda step: self._tell(number, step))
         except Exception as error:
             # The others go on: what they download or compile is kept for the next try.
-            self._tell(number, f"FAILED: {str(error).splitlines()[0]}")
+            self._tell(number, f"FAILED: {shorten(str(error), FAILURE_WIDTH)}")
             raise
         with self._turn:
             self._steps.pop(number, None)

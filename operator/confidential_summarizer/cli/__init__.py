@@ -46,6 +46,12 @@ COMMANDS: dict[str, str] = {
 }
 """The module of each command; loaded when it is used, so that `csum --help` needs no Azure SDK."""
 
+SECTIONS = {
+    "Data owner": ("seal", "unseal", "inspect", "push", "purge", "key", "results"),
+    "Cluster admin": ("render", "check", "why"),
+}
+"""Who uses which commands, for the help; the others are everybody's."""
+
 PLUGINS = {"sandbox": "confidential-summarizer-sandbox"}
 """Commands of other distributions, by the entry point group below, and which distribution brings each."""
 GROUP = "confidential_summarizer.commands"
@@ -64,6 +70,15 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of a data owner's day."""
         return [*COMMANDS, *(plugin.name for plugin in importlib.metadata.entry_points(group=GROUP))]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by who uses them, each with the whole first sentence of its help."""
+        named = [name for names in SECTIONS.values() for name in names]
+        others = [name for name in self.list_commands(ctx) if name not in named]
+        for title, names in (*SECTIONS.items(), ("Everybody", others)):
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name, _first_sentence(command)) for name, command in commands if command])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; None if there is none of that name."""
@@ -86,6 +101,10 @@ class LazyGroup(click.Group):
             return _needs_extra(cmd_name)
         command = getattr(module, cmd_name)
         return command
+
+
+def _first_sentence(command: click.Command) -> str:
+    return " ".join((command.help or "").split()).partition(". ")[0].removesuffix(".")
 
 
 def _needs_extra(name: str) -> click.Command:

@@ -63,5 +63,5 @@ def test_what_failed_is_named_at_once_and_raised_when_the_others_have_ended():
     parts.start(goes_on)
     with pytest.raises(TransientError, match="no network"), parts:
         pass
-    assert lines == ["FAILED: no network"]
+    assert lines == ["FAILED: no network at all"]
     assert ended

@@ -1,0 +1,12 @@
+import re
+
+from click.testing import CliRunner
+
+from confidential_summarizer.cli import COMMANDS, SECTIONS, csum
+
+
+def test_the_help_shows_each_command_once_by_who_uses_it_and_cuts_no_sentence():
+    text = CliRunner().invoke(csum, ["--help"]).stdout
+    assert sorted(re.findall(r"^  ([a-z]+)  ", text, re.MULTILINE)) == sorted({*COMMANDS, "sandbox"})
+    assert re.findall(r"^([A-Z][a-z]+(?: [a-z]+)?):$", text, re.MULTILINE) == ["Options", *SECTIONS, "Everybody"]
+    assert "...\n" not in text.partition("Options:")[2]
