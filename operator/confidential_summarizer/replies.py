@@ -1,5 +1,8 @@
 """Replies of services that are not trusted with this process's memory."""
 
+import time
+from email.utils import parsedate_to_datetime
+
 import aiohttp
 
 PLAIN = {"Accept-Encoding": "identity"}
@@ -28,3 +31,15 @@ async def read_limited(response: aiohttp.ClientResponse, limit: int) -> bytes:
         if len(body) > limit:
             raise Unreadable(f"the reply is larger than {limit} bytes")
     return bytes(body)
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds to wait by a `Retry-After` header: a number or a date (RFC 9110 section 10.2.3), or neither."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return float(max(0.0, parsedate_to_datetime(header).timestamp() - time.time()))
+    except ValueError:
+        return None

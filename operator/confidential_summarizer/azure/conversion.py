@@ -14,6 +14,7 @@ from azure.core.exceptions import (
 
 from confidential_summarizer.azure.classification import describe, shortened
 from confidential_summarizer.errors import AccessDenied, SummarizerError, TransientError
+from confidential_summarizer.replies import retry_after as waiting_time
 
 
 @contextmanager
@@ -78,7 +79,5 @@ def _collect_details(fault: object, parts: list[str]) -> None:
 
 def _retry_after(error: HttpResponseError) -> float | None:
     headers = getattr(error.response, "headers", None) or {}
-    try:
-        return float(headers.get("Retry-After", ""))
-    except ValueError:
-        return None
+    milliseconds = headers.get("retry-after-ms", "")
+    return float(milliseconds) / 1000 if milliseconds.isdigit() else waiting_time(headers.get("Retry-After"))

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +21,7 @@ from confidential_summarizer.registry.credentials import Anonymous, Credential, 
 from confidential_summarizer.registry.image import parse_object
 from confidential_summarizer.registry.reach import BoundedResolver, Reach, check_literal, is_loopback, reach_of_host
 from confidential_summarizer.registry.reference import DEFAULT_REGISTRY
+from confidential_summarizer.replies import retry_after as waiting_time
 
 _API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io"}
 _ATTEMPTS = 5
@@ -274,26 +274,14 @@ def _failure(response: aiohttp.ClientResponse, subject: str, path: str) -> Summa
     if status == 404:
         return ImageError(f"{subject} has no {path}: push the image, or correct the reference")
     if status == 429:
-        wait = retry_after(response.headers.get("Retry-After"))
+        wait = waiting_time(response.headers.get("Retry-After"))
         return Throttled(f"{subject}: the registry asks for fewer calls: try again later", retry_after=wait)
     if status in {408, 425} or status >= 500:
-        wait = retry_after(response.headers.get("Retry-After"))
+        wait = waiting_time(response.headers.get("Retry-After"))
         return TransientError(
             f"{subject}: the registry answered {status} for {path}: try again later", retry_after=wait
         )
     return ImageError(f"{subject}: the registry answered {status} for {path}: check the reference")
-
-
-def retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a `Retry-After` header (a number or a date, RFC 9110 section 10.2.3), if it tells."""
-    if not header:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return float(max(0.0, parsedate_to_datetime(header).timestamp() - time.time()))
-    except ValueError:
-        return None
 
 
 def _delay(attempt: int, failure: SummarizerError) -> float:

@@ -107,11 +107,22 @@ def test_azures_codes_become_the_error_that_says_what_a_retry_is_worth(
     assert code in str(found)
 
 
-def test_the_services_waiting_time_is_kept() -> None:
-    found = convert(error(429, "TooManyRequests", **{"Retry-After": "17"}), "Subject")
+@pytest.mark.parametrize(
+    ("header", "value", "seconds"),
+    [
+        ("Retry-After", "17", 17),
+        ("retry-after-ms", "1500", 1.5),
+        ("Retry-After", "Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Retry-After", "soon", None),
+    ],
+)
+def test_the_services_waiting_time_is_kept_in_each_form_that_it_has(
+    header: str, value: str, seconds: float | None
+) -> None:
+    found = convert(error(429, "Unheard", **{header: value}), "Subject")
 
     assert isinstance(found, Throttled)
-    assert found.retry_after == 17
+    assert found.retry_after == seconds
 
 
 def test_the_reason_is_found_in_nested_details() -> None:
