@@ -32,6 +32,9 @@ EPOCH = "0"
 UNWRITTEN = ("org.opencontainers.image.base.digest", "org.opencontainers.image.base.name")
 """Annotations about the base as this machine imported it, which happened at some time."""
 
+STORAGE_DRIVERS = ("overlay", "vfs")
+"""Ways to keep layers, the first that works: overlay mounts, or whole copies."""
+
 IGNORED = ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 
 
@@ -164,7 +167,7 @@ class ImageBuilder:
     def _storage(self) -> list[str]:
         """Where buildah keeps its layers, and how: overlay if this file system allows it, whole copies if not."""
         folder = cache_directory() / "containers"
-        for driver in ("overlay", "vfs"):
+        for driver in STORAGE_DRIVERS:
             place = folder / driver
             place.mkdir(parents=True, exist_ok=True)
             options = ["--root", str(place / "storage"), "--runroot", str(place / "run"), "--storage-driver", driver]
