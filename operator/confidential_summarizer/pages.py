@@ -22,6 +22,8 @@ from confidential_summarizer.replies import PLAIN, Unreadable, read_limited
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 """Seconds; a page that needs longer is asked again at the next reconcile."""
+PATIENT = aiohttp.ClientTimeout(total=90)
+"""Seconds; for a person, who asks once: under load a report and its token take a minute."""
 MAX_BYTES = 1 << 20
 """An answer beyond this is not read: the group is not trusted with the caller's memory."""
 
@@ -71,20 +73,22 @@ class PeerRecorder(aiohttp.Fingerprint):
 class PageClient:
     """Asks pages for their status and evidence, without any credential. Use as an async context manager."""
 
-    def __init__(self, *, proxy: bool = False) -> None:
+    def __init__(self, *, proxy: bool = False, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
         """Prepare the client.
 
         Args:
             proxy: Whether HTTPS_PROXY and its relatives count: not for the operator, whose pages are inside the
                 virtual network.
+            timeout: For one answer.
         """
         self._proxy = proxy
+        self._timeout = timeout
 
     async def __aenter__(self) -> Self:
         # One connection for each question: an answer is over before the next one can be asked of somebody else.
         connector = aiohttp.TCPConnector(force_close=True)
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=TIMEOUT, trust_env=self._proxy, headers=PLAIN, auto_decompress=False
+            connector=connector, timeout=self._timeout, trust_env=self._proxy, headers=PLAIN, auto_decompress=False
         )
         return self
 

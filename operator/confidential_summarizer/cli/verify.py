@@ -25,7 +25,7 @@ from confidential_summarizer.cli.resources import (
 )
 from confidential_summarizer.errors import NotFound, SpecError, WaitingError
 from confidential_summarizer.evidence import Check, Evidence, Verdict, check, new_nonce, signing_keys
-from confidential_summarizer.pages import PageClient
+from confidential_summarizer.pages import PATIENT, PageClient
 
 Command = Callable[..., Any]
 
@@ -200,7 +200,7 @@ async def ask(question: Question) -> tuple[Evidence, str, Verdict]:
     nonce, expected = new_nonce(), question.expected
     async with AttestationService(expected.attestation) as service:
         keys = signing_keys(await service.signing_keys())
-    async with PageClient(proxy=True) as pages:
+    async with PageClient(proxy=True, timeout=PATIENT) as pages:
         answer = await pages.evidence_from(question.url, nonce)
     evidence = Evidence.parse(answer.document)
     wanted = expected.evidence(nonce, answer.peer, datetime.now(UTC), debuggable=question.debuggable)

@@ -367,6 +367,18 @@ async def test_evidence_of_another_policy_is_refused_by_name_of_the_claim() -> N
     assert "Host-data" in world.condition("Attested")["message"]
 
 
+async def test_evidence_of_another_connection_is_refused() -> None:
+    """Somebody at the group's address passes on its evidence."""
+    world = World().given()
+    await world.reconcile()
+    world.approved()
+    world.pages.peer = "dd" * 32
+    await world.reconcile()
+    await world.reconcile()
+    assert world.reason() == "EvidenceRefused"
+    assert "somebody stands between" in world.condition("Attested")["message"]
+
+
 async def test_evidence_counts_for_an_hour_and_is_then_asked_for_again() -> None:
     world = await settled()
     world.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, "cd" * 32)

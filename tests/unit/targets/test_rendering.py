@@ -46,6 +46,13 @@ def test_two_containers_share_the_group() -> None:
     assert [c["name"] for c in pod_spec()["containers"]] == [SUMMARIZER, ENCFS]
 
 
+def test_the_page_is_probed_over_the_tls_that_it_speaks() -> None:
+    pod = next(c for c in pod_spec()["containers"] if c["name"] == SUMMARIZER)
+    group = derive(resource(target=ARM), images()).manifest["properties"]["containers"][0]["properties"]
+    assert pod["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8501, "scheme": "HTTPS"}
+    assert group["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8501, "scheme": "https"}
+
+
 def test_only_the_sidecar_that_mounts_is_privileged() -> None:
     privileged = {c["name"]: c.get("securityContext", {}).get("privileged", False) for c in pod_spec()["containers"]}
     assert privileged == {SUMMARIZER: False, ENCFS: True}
