@@ -34,7 +34,7 @@ async def read_limited(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Return the seconds to wait by a `Retry-After` header: a number or a date (RFC 9110 section 10.2.3), or neither."""
+    """Return the seconds to wait by a `Retry-After` header, a number or a date (RFC 9110, 10.2.3), if it tells."""
     if not header:
         return None
     if header.strip().isdigit():
