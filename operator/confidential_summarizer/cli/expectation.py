@@ -98,6 +98,20 @@ class Expected:
         """
         return Expectation(self.attestation, self.host_data, nonce, peer, now, debuggable)
 
+    def closed(self) -> Self:
+        """Leave out the policies that are known to let the host look into the group, where it could sign as the group.
+
+        Raises:
+            SpecError: None is left.
+        """
+        kept = tuple(one for one in self.host_data if one not in self.policies or _closed(self.policies[one]).passed)
+        if not kept:
+            raise SpecError(
+                "The policy lets the host look into the group, so that anybody there can make results: for test data, "
+                "give --unverified."
+            )
+        return replace(self, host_data=kept)
+
     def judge(self, verdict: Verdict, *, debuggable: bool = False) -> Verdict:
         """Add to a verdict whether the group's policy is closed to debugging.
 

@@ -156,6 +156,7 @@ async def _origin(target: str, host_data: Sequence[str], policy_file: Path | Non
         raise click.UsageError("Say which group: by --host-data, --policy, or a resource in place of the URL.")
     else:
         expected = Expected.approved(await resource_name(target))
+    expected = expected.closed()
     authority = attestation or expected.attestation
     if not authority:
         raise click.UsageError("Give --attestation: nothing on this machine says which attestation service to believe.")

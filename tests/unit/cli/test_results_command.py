@@ -1,0 +1,58 @@
+"""`csum results` on the owner's machine: whose results count, and keys. What comes from storage: tests/component."""
+
+import asyncio
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from confidential_summarizer.cli.approvals import Approval, Approvals, now
+from confidential_summarizer.cli.expectation import Expected
+from confidential_summarizer.cli.results import read_identities
+from confidential_summarizer.errors import SealingError, SpecError
+from tests.support.approving import derived_with
+from tests.support.data_owner import csum
+from tests.support.resources import ATTESTATION, VAULT, resource
+
+
+def approved(home: Path, *profiles: str) -> Expected:
+    for profile in profiles:
+        derived = asyncio.run(derived_with("1")(resource(policy={"profile": profile})))
+        policy = derived.policy
+        Approvals(home).record(
+            Approval("legal/contracts", VAULT, "k", ATTESTATION, policy.host_data, policy.text, {}, now())
+        )
+    return Expected.approved("legal/contracts", Approvals(home))
+
+
+def test_results_of_a_policy_that_lets_the_host_look_in_do_not_count(tmp_path: Path) -> None:
+    """Whoever runs such a group can take its key, and sign what they like."""
+    both = approved(tmp_path, "Restricted", "Debug")
+    assert len(both.host_data) == 2
+    (closed,) = both.closed().host_data
+    assert closed == both.host_data[0]
+
+
+def test_where_only_such_a_policy_was_approved_there_is_nothing_to_go_by(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="lets the host look into the group"):
+        approved(tmp_path, "Debug").closed()
+
+
+def test_a_new_key_file_is_private_and_read_by_age_and_by_us(tmp_path: Path) -> None:
+    made = csum("results", "new-key", tmp_path / "key", "-o", "json")
+    (identity,) = read_identities(tmp_path / "key")
+    assert str(identity.to_public()) == made.data["recipient"]
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert str(identity) not in made.out + made.err
+    assert csum("results", "new-key", tmp_path / "key").code == 3
+
+
+def test_a_file_without_a_key_is_said_without_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("planted-secret\n")
+    (tmp_path / "key").chmod(0o600)
+    with pytest.raises(SealingError) as refused:
+        read_identities(tmp_path / "key")
+    assert "holds no AGE-SECRET-KEY-1" in str(refused.value)
+    assert "planted" not in str(refused.value)
+    (tmp_path / "key").write_text(f"# a comment\n{pyrage.x25519.Identity.generate()}\n")
+    assert len(read_identities(tmp_path / "key")) == 1
