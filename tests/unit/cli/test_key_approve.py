@@ -308,3 +308,15 @@ def test_a_sidecar_from_a_mirror_is_called_so(vault: FakeVault, tmp_path: Path) 
 
     assert "NOT from mcr.microsoft.com" in approve(resource_file(tmp_path, sidecars=mirror), answer="n\n").err
     assert "NOT from" not in approve(resource_file(tmp_path), answer="n\n").err
+
+
+def test_long_values_are_shown_where_they_begin_to_differ(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    (documents,) = spec()["fileSystems"]
+    stem = "https://party2.blob.core.windows.net/sealed/" + "long/" * 60
+    assert approve(resource_file(tmp_path, fileSystems=[documents | {"blobURL": f"{stem}a"}]), answer="y\n").code == 0
+
+    changed = approve(resource_file(tmp_path, fileSystems=[documents | {"blobURL": f"{stem}b"}]), answer="n\n").err
+
+    assert "/long/a → …" in changed
+    assert "/long/b" in changed

@@ -6,6 +6,7 @@ Everything is read from the derived policy, which is what the guest enforces, an
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from confidential_summarizer.blueprint import SUMMARIZER
@@ -14,7 +15,7 @@ from confidential_summarizer.cli.key.released import release_of
 from confidential_summarizer.cli.terms import files_read, results_written, terms, unguarded, unpinned, what_is_shown
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.comparison import Difference, compare
-from confidential_summarizer.policy.description import is_wildcard, openings, sentences
+from confidential_summarizer.policy.description import capability_words, is_wildcard, openings, sentences
 from confidential_summarizer.policy.document import ContainerRules, PolicyDocument
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.targets.target import Derivation
@@ -22,7 +23,10 @@ from confidential_summarizer.targets.target import Derivation
 MICROSOFTS_REGISTRY = "mcr.microsoft.com"
 
 _LONGEST_VALUE = 200
-"""Characters of a value that are shown; the whole value is in the policy (`csum render`)."""
+"""Characters that are shown of a value that changed; `--full` shows all of every value."""
+
+_CONTEXT = 40
+"""Characters that are shown before the first one that differs."""
 
 _SIDECAR = "EncfsSideCarArgs"
 """Where the file systems are said: base64 of JSON, shown decoded because it names blobs and keys."""
@@ -115,7 +119,7 @@ def _flat(value: object, path: str = "") -> dict[str, str]:
 def _changed_variables(container: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for name in sorted({*was, *now}):
         if was.get(name) != now.get(name):
-            yield f"{container}, {name}: {_value(was.get(name))} → {_value(now.get(name))}"
+            yield f"{container}, {name}: {_change(was.get(name), now.get(name))}"
 
 
 def _is_pinned_variable(change: Difference) -> bool:
@@ -126,7 +130,7 @@ def _is_pinned_variable(change: Difference) -> bool:
 def _line(change: Difference) -> str:
     if change.field == "layers":
         return f"{change.subject}, the image's files: they differ"
-    return f"{change.subject}, {change.field}: {_value(change.before)} → {_value(change.after)}"
+    return f"{change.subject}, {change.field}: {_change(change.before, change.after)}"
 
 
 def file_systems(argument: str) -> Mapping[str, Mapping[str, Any]]:
@@ -198,18 +202,26 @@ def _pinned(container: ContainerRules) -> Iterator[str]:
     for rule in container.env_rules:
         if rule.strategy == "string" and not is_wildcard(rule):
             yield f"{_name(container)} has {_shown(rule.pattern)}"
+    yield f"{_name(container)} has {capability_words(container.capabilities)} capabilities"
     for mount in container.mounts:
         yield f"{_name(container)} mounts {mount.destination} ({', '.join(mount.options)})"
 
 
 def _shown(variable: str) -> str:
     name, _, value = variable.partition("=")
-    return f"{name}={json.dumps(file_systems(value))}" if name == _SIDECAR else _shortened(variable)
+    return f"{name}={json.dumps(file_systems(value))}" if name == _SIDECAR else variable
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"
+def _change(before: object, after: object) -> str:
+    """Show two values, long ones from shortly before the place where they begin to differ."""
+    was, now = ("nothing" if value is None else str(value) for value in (before, after))
+    start = 0
+    if max(len(was), len(now)) > _LONGEST_VALUE:
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False)))
+        start = max(0, same - _CONTEXT)
+    return f"{_part(was, start)} → {_part(now, start)}"
 
 
-def _value(value: object) -> str:
-    return "nothing" if value is None else _shortened(str(value))
+def _part(text: str, start: int) -> str:
+    end = start + _LONGEST_VALUE
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
