@@ -30,6 +30,11 @@ h3 {font-size: 1.1rem !important}
 code {overflow-wrap: anywhere}
 </style>"""
 """Streamlit has no option for these: a calmer width, smaller headings, nothing that leads elsewhere, full contrast."""
+_GUARD: Final = {
+    "withhold": "bounds what summaries repeat of a document: words in a row, and the share of its letters that all "
+    "answers to all readers repeat together.",
+    "report": "only tells here what summaries repeat of a document: the policy lets them repeat all of it.",
+}
 _COPY: Final = """<button type="button" class="copy" data-text="{text}" aria-label="Copy the summary of {name}"
 style="font:inherit;font-size:.85rem;padding:.15rem .6rem;border:1px solid currentColor;border-radius:.4rem;
 background:transparent;color:inherit;cursor:pointer">Copy</button>
@@ -78,8 +83,7 @@ def evidence_panel(context: Context) -> None:
         "checks a fresh proof of the processor before your browser sees anything, and passes on no other connection.\n"
         "- **The data owner**: their key goes only to a group with the policy that they approved; `csum verify` "
         "repeats the whole check without trusting the cluster.\n"
-        "- **The disclosure guard** bounds what summaries repeat of a document: words in a row, and the share of its "
-        "letters that all answers to all readers repeat together. It does not hide what a summary says."
+        f"- **The disclosure guard** {_GUARD[context.settings.guard]} It does not hide what a summary says."
     )
     if context.policy_hash:
         st.markdown("Hash of the policy that this group is bound to (host-data):")

@@ -199,6 +199,13 @@ def test_the_policy_hash_is_shown_and_confidentiality_claimed_only_with_it(draw)
     assert "decrypted in its memory" not in text(outside)
 
 
+@pytest.mark.parametrize(
+    ("mode", "claim"), [("withhold", "bounds what summaries repeat"), ("report", "only tells here")]
+)
+def test_the_page_claims_no_more_of_the_guard_than_it_does(draw, mode: str, claim: str) -> None:
+    assert f"**The disclosure guard** {claim}" in text(draw(state=State.READY, changes={"guard": mode}))
+
+
 def test_a_fresh_proof_is_told_in_sentences_and_not_as_a_token(draw) -> None:
     attested = Attested(datetime.now(UTC))
     tokens = []
