@@ -260,7 +260,11 @@ def main() -> int:
         if arguments.once:
             demo.remove()
     except SummarizerError as error:
-        hint = f"The logs are in {demo.state.logs}; `make demo-down` stops what runs."
+        hint = f"The logs are in {demo.state.logs}."
+        if arguments.once:
+            lifecycle.down(demo.state, demo.progress)
+        else:
+            hint += " `make demo-down` stops what runs."
         print(f"\nError: {error}\n{hint}", file=sys.stderr)
         return 1
     if not complete:

@@ -25,6 +25,8 @@ KILL_SECONDS = 5.0
 LOG_TAIL_LINES = 12
 """How much of a log an error message quotes."""
 
+STDERR = 2
+"""The last of the standard file descriptors."""
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 """What a process takes over from the caller's shell; nothing else there, a proxy say, may change how it behaves."""
@@ -112,6 +114,7 @@ def start(state: SandboxState, command: Command) -> Identity:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
+                *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited_files()),
             ],
             setsid=True,
         )
@@ -124,6 +127,16 @@ def start(state: SandboxState, command: Command) -> Identity:
         raise TransientError(f"{command.name} ended at once{_log_tail(state, command.name)}")
     write_private(_pid_file(state, command.name), json.dumps(vars(identity)))
     return identity
+
+
+def _inherited_files() -> list[int]:
+    """Files that this process was given and would pass on, such as a lock, which would outlive its holder."""
+    inherited = []
+    for number in (int(entry.name) for entry in Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # the listing itself had one open
+            if number > STDERR and os.get_inheritable(number):
+                inherited.append(number)
+    return inherited
 
 
 def stop(state: SandboxState, name: str, seconds: float = 20.0) -> bool:

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import signal
@@ -99,6 +100,16 @@ def test_the_callers_proxy_does_not_reach_a_process_but_its_own_settings_do(stat
     assert "elsewhere" not in state.log("writer").read_text()
     assert "'PLANET': 'mars'" in state.log("writer").read_text()
     assert "'PATH'" in state.log("writer").read_text()
+
+
+def test_a_process_keeps_nothing_open_that_its_starter_was_given(state, tmp_path):
+    """`flock FILE make demo`: the lock must end with the command, not with the last process that it started."""
+    with (tmp_path / "lock").open("w") as given:
+        fcntl.flock(given, fcntl.LOCK_EX)
+        os.set_inheritable(given.fileno(), True)
+        processes.start(state, python("sleeper", SLEEPS))
+    with (tmp_path / "lock").open("w") as free:
+        fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_program_that_does_not_exist_is_named(state):
