@@ -31,8 +31,9 @@ from summarizer.progress import Progress, State
 from summarizer.settings import Settings
 from summarizer.storage import BlobPrefix
 from summarizer.worker import Worker
+from tests.support.approving import derived_with
 from tests.support.data_owner import Group, SmallAzure, csum
-from tests.support.resources import VAULT, document, spec
+from tests.support.resources import VAULT, document, resource, spec
 
 pytestmark = pytest.mark.needs("node", "npm")
 
@@ -256,10 +257,9 @@ def test_what_was_approved_on_this_machine_says_whose_results_they_are(azure, me
     unknown = csum(*options)
     assert unknown.code == 4
     assert "nothing was approved for it on this machine" in unknown.err
+    closed = asyncio.run(derived_with("1")(resource())).policy.text
     for host_data, code in (("cd" * 32, 6), (HOST_DATA, 0)):
-        approval = Approval(
-            "legal/contracts", VAULT, "contracts-key", ATTESTATION, host_data, "package policy", {}, now()
-        )
+        approval = Approval("legal/contracts", VAULT, "contracts-key", ATTESTATION, host_data, closed, {}, now())
         Approvals().record(approval)
         assert csum(*options).code == code
 
