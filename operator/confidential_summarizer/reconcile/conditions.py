@@ -71,7 +71,7 @@ def _condition(finding: Finding, before: Status, generation: int, now: datetime)
 
 
 def transitions(before: Status, after: Status) -> list[Condition]:
-    """Return the conditions worth an event: those whose status or reason is not what it was."""
+    """Return the conditions whose status or reason is not what it was; of those with one reason the first."""
     known = {c.type: (c.status, c.reason) for c in before.conditions}
     changed = [
         c
@@ -79,7 +79,7 @@ def transitions(before: Status, after: Status) -> list[Condition]:
         if c.type in OURS and c.reason != Reason.PENDING and known.get(c.type) != (c.status, c.reason)
     ]
     # Ready, Reconciling and Stalled repeat what the aspect says that they stand for: once is enough.
-    return list({c.reason: c for c in changed}.values())
+    return list({c.reason: c for c in reversed(changed)}.values())[::-1]
 
 
 def status_patch(old: Mapping[str, Any], new: Status) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes a status, and tells people what changed in it: one event and one line of the log for each transition."""
+"""Writes a status, and tells people what changed in it: a line of the log for each transition, an event for Ready's."""
 
 import logging
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 ORDINARY = frozenset(
     {
+        Reason.MEASURING,
         Reason.ROLLING_OUT,
         Reason.PROGRESSING,
         Reason.OPENING_FILE_SYSTEMS,
@@ -25,6 +26,10 @@ ORDINARY = frozenset(
     }
 )
 """Reasons of a False condition that are the usual course of things, not a warning."""
+
+
+EVENTFUL = frozenset({ConditionType.READY, ConditionType.DRIFTED})
+"""Conditions whose transitions become events: Ready says what any other one has to say against it."""
 
 
 class Recorder(Protocol):
@@ -56,15 +61,22 @@ class Publisher:
         kept = {key: value for key, value in {**before, **patch}.items() if value is not None}
         self.document = {**self.document, "status": kept}
         for condition in transitions(read_status(before), status):
-            await self.tell(condition.reason, condition.message, normal=_is_ordinary(condition), about=condition.type)
+            normal = _is_ordinary(condition)
+            if condition.type in EVENTFUL:
+                await self.tell(condition.reason, condition.message, normal=normal, about=condition.type)
+            else:
+                self._log(condition.reason, condition.message, normal=normal, about=condition.type)
 
     async def tell(self, reason: str, message: str, *, normal: bool, about: str = "") -> None:
         """Say something about the resource in an event and in the log."""
+        self._log(reason, message, normal=normal, about=about)
+        await self.record(self.document, normal=normal, reason=reason, message=message)
+
+    def _log(self, reason: str, message: str, *, normal: bool, about: str) -> None:
         meta = self.document["metadata"]
         subject = f"{meta['namespace']}/{meta['name']}"
         level = logging.INFO if normal else logging.WARNING
         logger.log(level, "%s: %s %s: %s", subject, about, reason, message, extra={"object": subject, "reason": reason})
-        await self.record(self.document, normal=normal, reason=reason, message=message)
 
 
 def _is_ordinary(condition: Condition) -> bool:
