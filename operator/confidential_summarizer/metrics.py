@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from confidential_summarizer.api.status import ConditionType, Status
+from confidential_summarizer.api.status import ConditionStatus, ConditionType, Status
 from confidential_summarizer.reconcile.loops import Loop
 from confidential_summarizer.reconcile.run import Visit
 
@@ -72,11 +72,21 @@ class Fleet(Collector):
         for values, count in Tally(map(_readiness, statuses)).items():
             resources.add_metric(values, count)
         yield resources
+        waits = GaugeMetricFamily(
+            "csum_not_ready_age_seconds",
+            "Time for which a resource has not been Ready, the longest of each reason.",
+            labels=["reason"],
+        )
+        for reason, longest in _longest_waits(statuses, now).items():
+            waits.add_metric([reason], longest)
+        yield waits
         drifted = sum(status.condition(ConditionType.DRIFTED) is not None for status in statuses)
         yield GaugeMetricFamily("csum_drifted_resources", "Resources with drift at the last look.", drifted)
         going = [(now - visit.deleting_since).total_seconds() for visit in visits if visit.deleting_since]
         yield GaugeMetricFamily("csum_deletion_age_seconds", "Age of the longest deletion.", max(going, default=0))
-        checked = [age for status in statuses if (age := _attestation_age(status, now)) is not None]
+        # Who is going is no longer asked, and nobody relies on it.
+        staying = [visit.status for visit in visits if visit.status is not None and visit.deleting_since is None]
+        checked = [age for status in staying if (age := _attestation_age(status, now)) is not None]
         yield GaugeMetricFamily(
             "csum_attestation_age_seconds",
             "Age of the oldest evidence that is relied on.",
@@ -97,6 +107,16 @@ class Fleet(Collector):
 def _readiness(status: Status) -> tuple[str, str]:
     ready = status.condition(ConditionType.READY)
     return (ready.status.value, ready.reason) if ready else ("Unknown", "Unknown")
+
+
+def _longest_waits(statuses: Iterable[Status], now: datetime) -> Mapping[str, float]:
+    longest: dict[str, float] = {}
+    for status in statuses:
+        ready = status.condition(ConditionType.READY)
+        if ready is not None and ready.status is not ConditionStatus.TRUE:
+            age = (now - datetime.fromisoformat(ready.last_transition_time)).total_seconds()
+            longest[ready.reason] = max(age, longest.get(ready.reason, 0))
+    return longest
 
 
 def _attestation_age(status: Status, now: datetime) -> float | None:

@@ -12,13 +12,14 @@ from confidential_summarizer.reconcile.loops import Loop
 from confidential_summarizer.reconcile.run import Result, Visit
 
 
-def status(ready: str, reason: str, verified: str | None = None) -> Status:
+def status(ready: str, reason: str, verified: str | None = None, since: timedelta = timedelta()) -> Status:
+    turned = (datetime.now(UTC) - since).strftime("%Y-%m-%dT%H:%M:%SZ")
     condition = {"type": "Ready", "status": ready, "reason": reason, "message": "", "observedGeneration": 1}
     group = {"name": "g", "identity": "g", "hostData": "ab", "verifiedTime": verified}
     attestation = {"authority": "a", "verifiedTime": verified, "groups": [group]}
     return Status.model_validate(
         {
-            "conditions": [{**condition, "lastTransitionTime": "2026-11-24T12:00:00Z"}],
+            "conditions": [{**condition, "lastTransitionTime": turned}],
             "trust": {"attestation": attestation} if verified else None,
         }
     )
@@ -30,7 +31,13 @@ def test_resources_are_counted_by_what_they_wait_for() -> None:
         Loop(visit=Visit(Result.DONE, status=status("True", "Ready", hour_ago))),
         Loop(visit=Visit(Result.WAITING, status=status("False", "AwaitingApproval"))),
         Loop(visit=Visit(Result.WAITING, status=status("False", "AwaitingApproval"))),
-        Loop(visit=Visit(Result.REMOVING, deleting_since=datetime.now(UTC) - timedelta(minutes=5))),
+        Loop(
+            visit=Visit(
+                Result.REMOVING,
+                status=status("False", "Deleting", "2026-01-01T00:00:00Z"),
+                deleting_since=datetime.now(UTC) - timedelta(minutes=5),
+            )
+        ),
         Loop(),
     ]
     with metrics.Fleet(loops):
@@ -42,6 +49,20 @@ def test_resources_are_counted_by_what_they_wait_for() -> None:
         text = generate_latest().decode()
     assert "namespace" not in text
     assert "csum_resources" not in generate_latest().decode()
+
+
+def test_of_each_reason_the_longest_time_without_ready_is_told() -> None:
+    loops = [
+        Loop(visit=Visit(Result.WAITING, status=status("False", "AwaitingApproval", since=timedelta(hours=1)))),
+        Loop(visit=Visit(Result.WAITING, status=status("False", "AwaitingApproval", since=timedelta(hours=3)))),
+        Loop(visit=Visit(Result.PAUSED, status=status("Unknown", "Paused", since=timedelta(hours=2)))),
+        Loop(visit=Visit(Result.DONE, status=status("True", "Ready", since=timedelta(hours=9)))),
+    ]
+    with metrics.Fleet(loops):
+        value = REGISTRY.get_sample_value
+        assert (value("csum_not_ready_age_seconds", {"reason": "AwaitingApproval"}) or 0) // 3600 == 3
+        assert (value("csum_not_ready_age_seconds", {"reason": "Paused"}) or 0) // 3600 == 2
+        assert value("csum_not_ready_age_seconds", {"reason": "Ready"}) is None
 
 
 def test_a_look_is_counted_by_what_came_of_it() -> None:
