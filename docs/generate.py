@@ -6,6 +6,7 @@ mkdocs calls `on_config` and `on_files` (mkdocs.yml, `hooks`).
 import html
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -156,12 +157,27 @@ def chart() -> str:
 
 
 def metric_table() -> str:
-    """What /metrics says, from the registry that serves it."""
+    """What /metrics says, from the registry that serves it, and the chart's alerts on it."""
     with metrics.Fleet([]):
         families = [family for family in REGISTRY.collect() if family.name.startswith("csum_")]
     lines = ["# Metrics", "", "The operator serves them at `/metrics` on its port 8080, as Prometheus reads them.", ""]
     rows = [(f"`{family.name}`", family.type, family.documentation) for family in families]
-    return "\n".join([*lines, *_table("metric", "type", "", rows=rows)])
+    lines += _table("metric", "type", "", rows=rows)
+    lines += ["## Alerts", "", "`monitoring.prometheusRule` of the [chart](chart.md) brings them.", ""]
+    for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text()):
+        for rule in group["rules"]:
+            lines += _alert(rule)
+    return "\n".join(lines)
+
+
+def _alert(rule: Mapping[str, Any]) -> list[str]:
+    condition = re.sub(r",? ?\$operator", "", rule["expr"]).replace("{}", "")
+    fires = (
+        f"{rule['labels']['severity'].capitalize()}, when for {rule['for']}:"
+        if "for" in rule
+        else (f"{rule['labels']['severity'].capitalize()}, as soon as:")
+    )
+    return [f"### {rule['alert']}", "", fires, "", "```", condition, "```", "", rule["annotations"]["description"], ""]
 
 
 def _table(*head: str, rows: Any) -> list[str]:
