@@ -1,5 +1,6 @@
 """Storage and whoever writes the blobs: what is read is what was approved, or nothing is summarized."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from confidential_summarizer.errors import IntegrityError, SpecError
-from confidential_summarizer.evidence.result import Origin, Result
+from confidential_summarizer.evidence.result import FORMAT, Origin, Result
 from confidential_summarizer.sealing import Signer, content_key, read_manifest, seal
 from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 from encfs.opening import open_image
@@ -340,6 +341,21 @@ def test_two_results_that_change_places_are_refused(vouched: Attested) -> None:
     for name, blob in ((one, second), (two, first)):
         with pytest.raises(IntegrityError, match="another document"):
             checked(vouched, name, blob)
+
+
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [("../../../../", 1), ("/etc/cron.d/", 1), ("\ud800" * 64, 1), ("c" * 64, -1), ("c" * 64, True)],
+    ids=["up", "absolute", "no Unicode", "negative", "no number"],
+)
+def test_a_result_cannot_say_where_it_is_written(content: object, number: object) -> None:
+    """Not even one that nobody checks further (`--unverified`): its digest becomes part of a file's name."""
+    text = json.dumps({"contentSHA256": content, "number": number})
+    document = {"format": FORMAT, "result": text, "key": "", "signature": "", "evidence": None}
+    result = Result.open(pyrage.encrypt(json.dumps(document).encode(), [RECIPIENT.to_public()]), [RECIPIENT])
+    name = hashlib.sha256(f"{FORMAT}\0{content}\0{number}".encode(errors="replace")).hexdigest() + ".age"
+    with pytest.raises(IntegrityError, match="does not say of which document"):
+        result.check(name, None)
 
 
 def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> None:

@@ -7,6 +7,7 @@ blobs, and the key that they are encrypted to is public: whatever decrypts may s
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from confidential_summarizer.evidence.token import SigningKey, Token
 FORMAT = "confidential-summarizer result 1"
 CONTEXT = b"confidential-summarizer result 1, signed by the group that made it\n\0"
 """What a signature of a result begins with, so that no other signature of the same key is one."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 LARGEST_RESULT = 1024 * 1024
 """Bytes of a blob; the group writes no larger one."""
@@ -100,7 +103,8 @@ class Result:
             IntegrityError: The result does not say of which content it is.
         """
         content, number = self.fields.get("contentSHA256"), self.fields.get("number")
-        if not isinstance(content, str) or not isinstance(number, int):
+        # Both become part of a file's name, and with `--unverified` they are anybody's.
+        if type(number) is not int or number < 1 or not (isinstance(content, str) and _SHA256.fullmatch(content)):
             raise IntegrityError("it does not say of which document it is")
         return hashlib.sha256(f"{FORMAT}\0{content}\0{number}".encode()).hexdigest() + ".age"
 
