@@ -54,7 +54,7 @@ class PeerLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        limit = LIMITS.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        limit = LIMITS.get((_method(scope), scope["path"])) if scope["type"] == "http" else None
         if limit is None:
             await self._app(scope, receive, send)
             return
@@ -79,3 +79,9 @@ class PeerLimits:
         while peer.times and self._clock() - peer.times[0] >= _WINDOW_SECONDS:
             peer.times.popleft()
         return peer
+
+
+def _method(scope: Scope) -> str:
+    """Return the method whose work a request makes: a route for GET answers HEAD as well."""
+    method = str(scope["method"])
+    return "GET" if method == "HEAD" else method

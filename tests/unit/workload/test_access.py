@@ -142,6 +142,14 @@ def test_who_signs_in_too_often_waits_while_others_do_not() -> None:
     assert one.post("/login").status_code == 200
 
 
+def test_asking_for_the_head_of_evidence_counts_as_asking_for_it() -> None:
+    """A route for GET answers HEAD as well, and makes the evidence for it."""
+    limited = TestClient(PeerLimits(Starlette(routes=[Route("/api/evidence", page, methods=["GET"])])))
+    most = LIMITS["GET", "/api/evidence"].a_minute
+    assert [limited.head("/api/evidence").status_code for _ in range(most + 1)] == [200] * most + [429]
+    assert limited.get("/api/evidence").status_code == 429
+
+
 async def test_one_peer_cannot_fill_the_queue_for_evidence() -> None:
     """A queue of eight that one peer filled, a minute for each, kept `csum verify` away from everybody."""
     entered, release = asyncio.Semaphore(0), asyncio.Event()
