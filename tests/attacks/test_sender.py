@@ -1,5 +1,6 @@
 """Who makes an image or evidence that the data owner's machine reads."""
 
+import base64
 import stat
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from confidential_summarizer.blueprint import ENCFS, SUMMARIZER
 from confidential_summarizer.cli.console import emit, fail, note
 from confidential_summarizer.cli.key.review import description
 from confidential_summarizer.cli.verify import checks_table
-from confidential_summarizer.evidence import Check
+from confidential_summarizer.errors import IntegrityError
+from confidential_summarizer.evidence import Check, Token
 from confidential_summarizer.targets.derive import derive
 from tests.support.data_owner import csum
 from tests.support.policy_scenarios import measured_image
@@ -117,3 +119,12 @@ def test_evidence_cannot_rewrite_the_table_of_its_checks(said: str, capsys: pyte
 def test_an_error_keeps_its_lines_and_none_of_its_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     fail(f"the page said {ERASE}\nsecond line")
     assert capsys.readouterr().err == "Error: the page said \\x1b[40A\\x1b[J\nsecond line\n"
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["header", "claims"])
+def test_a_token_nested_without_end_is_no_token(part: int) -> None:
+    parts = [base64.urlsafe_b64encode(b'{"alg":"RS256"}').decode().rstrip("="), "", "AA"]
+    parts[1 - part] = parts[0]
+    parts[part] = base64.urlsafe_b64encode(b"[" * 99_999).decode().rstrip("=")
+    with pytest.raises(IntegrityError, match="no JWT"):
+        Token.parse(".".join(parts))

@@ -70,7 +70,7 @@ class Token:
         try:
             decoded = jwt.api_jws.decode_complete(text, options={"verify_signature": False})
             claims = json.loads(decoded["payload"])
-        except (jwt.PyJWTError, ValueError):
+        except (jwt.PyJWTError, ValueError, RecursionError):
             raise IntegrityError("The evidence's token is no JWT.") from None
         if not isinstance(claims, dict):
             raise IntegrityError("The evidence's token has no claims.")
