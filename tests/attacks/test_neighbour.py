@@ -151,6 +151,17 @@ async def test_a_neighbour_cannot_adopt_a_key_by_an_annotation_that_they_write_t
     assert cluster.vault.keys["shared-key"] == before
 
 
+async def test_nor_in_a_namespace_of_the_victims_name_in_another_cluster() -> None:
+    cluster = await victim()
+    before = cluster.vault.keys["shared-key"]
+    cluster.namespace("legal", "made-again-or-in-another-cluster")
+    cluster.put("legal", image=EVIL_IMAGE, annotations={ADOPT: f"{VAULT}/shared-key"}, fileSystems=file_systems())
+    cluster.kube.objects["ConfidentialSummarizer", "legal", "contracts"]["metadata"]["uid"] = "another"
+    del cluster.kube.objects["ConfigMap", "legal", "contracts-policy"]
+    assert await cluster.reconcile("legal") == "KeyNotOwned"
+    assert cluster.vault.keys["shared-key"] == before
+
+
 async def made_again(cluster: Cluster) -> str:
     """Put another resource of the same name in the place of the victim's, and return what becomes of it."""
     cluster.put("legal", image=EVIL_IMAGE, fileSystems=file_systems())

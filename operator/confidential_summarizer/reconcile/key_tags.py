@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
-from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.api.resource import Metadata
 from confidential_summarizer.azure.keys import VaultKey
 
 OWNER_TAG = "csum-owner-"
@@ -69,16 +69,18 @@ def shared(key: VaultKey, owner: Owner) -> bool:
     return any(tag.startswith(OWNER_TAG) and tag.removeprefix(OWNER_TAG) not in own for tag in key.tags)
 
 
-def adoptable(key: VaultKey, resource: ConfidentialSummarizer, vault: str) -> bool:
-    """Tell whether both sides agree: the resource by its annotation, the key by a tag or by a neighbour's ownership.
+def adoptable(key: VaultKey, owner: Owner, vault: str) -> bool:
+    """Tell whether both sides agree: the resource by its annotation, the key by a tag, or by being of this namespace.
 
     The annotation alone would be no defence: whoever writes the resource writes it, too.
     """
-    if resource.metadata.annotations.get(ADOPT_KEY_ANNOTATION) != f"{vault}/{key.name}":
+    if owner.metadata.annotations.get(ADOPT_KEY_ANNOTATION) != f"{vault}/{key.name}":
         return False
-    namespace = resource.metadata.namespace + "/"
-    at_home = any(tag.startswith(OWNER_TAG) and value.startswith(namespace) for tag, value in key.tags.items())
-    return at_home or key.tags.get(CONSENT_TAG) == resource.key
+    # By its UID: a namespace of the same name may be another cluster's.
+    at_home = bool(owner.namespace_uid) and any(
+        tag.startswith(OWNER_TAG) and value.endswith(f" {owner.namespace_uid}") for tag, value in key.tags.items()
+    )
+    return at_home or key.tags.get(CONSENT_TAG) == owner.metadata.key
 
 
 def added(key: VaultKey, owner: Owner) -> list[str]:

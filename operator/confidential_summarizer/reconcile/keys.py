@@ -140,7 +140,7 @@ async def _managed(
     if key.deleted or not key.enabled or key.release_policy is None or host_data in key.release_policy.host_data:
         return key
     owner = await owner_of(clients.kube, resource.metadata)
-    if not owned(key, owner) and not adoptable(key, resource, file_system.key.vault):
+    if not owned(key, owner) and not adoptable(key, owner, file_system.key.vault):
         raise KeyNotOwned(not_owned(resource, file_system))
     tags = with_added(key, owner, [*added(key, owner), host_data])
     await amend_release_policy(

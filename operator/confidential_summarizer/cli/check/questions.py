@@ -170,7 +170,7 @@ async def _amendable(
     if kube is None:
         return Row(what, Verdict.UNKNOWN, f"whose key it is depends on the cluster; {NO_CLUSTER}")
     owner = await owner_of(kube, resource.metadata)
-    if owned(key, owner) or adoptable(key, resource, file_system.key.vault):
+    if owned(key, owner) or adoptable(key, owner, file_system.key.vault):
         return Row(what, Verdict.OK, "the operator adds the policy to it")
     return Row(what, Verdict.MISSING, not_owned(resource, file_system))
 
