@@ -1,5 +1,7 @@
 """A reader, or a model that serves one, wants more of a document than its summary."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,7 +121,9 @@ def test_whatever_a_copying_model_answers_and_however_often_the_limits_hold(data
     shown = [apply_guard(guard, answer, document, ledger) for answer in answers]
 
     assert repeated(document, [one.summary for one in shown]) <= share
-    assert all(one.longest_run <= run for one in shown)
+    names = re.findall(r"[^\W_]+", document)
+    for stretch in (letters_of("".join(names[i : i + run + 1])) for i in range(len(names) - run)):
+        assert not any(stretch in letters_of(one.summary) for one in shown)
     # A cut sentence gets an ellipsis, which is no word of the document.
     assert all(count_words(one.summary.removesuffix("…")) <= 30 for one in shown)
 
@@ -131,6 +135,20 @@ def test_nothing_is_shown_of_a_document_shorter_than_the_limit(data, document) -
     ledger = Ledger(letters_of(document))
     for answer in data.draw(st.lists(copies(document), min_size=1, max_size=3)):
         assert apply_guard(guard, answer, document, ledger).summary == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [accented, lambda text: text.replace("0 ", "0"), lambda text: text.replace("r", "r "), lambda text: text.upper()],
+    ids=["accents", "blanks left out", "blanks in words", "capitals"],
+)
+def test_words_in_a_row_are_found_however_they_are_spelled_and_spaced(change: Callable[[str], str]) -> None:
+    guard = Guard("withhold", 10, 1000, max_share=100)
+    copied = " ".join(WORDS[:11])
+    guarded = apply_guard(guard, change(copied), DOCUMENT)
+    assert (guarded.verdict, guarded.summary) == ("Withheld", "")
+    assert apply_guard(guard, change(" ".join(WORDS[:10])), DOCUMENT).longest_run <= 10
+    assert apply_guard(guard, " ".join(WORDS[:5] + WORDS[200:205]), DOCUMENT).verdict == "Passed"
 
 
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 Two limits hold: on words in a row, and on the share of the document's letters and digits that all answers about it
 repeat together. A stretch counts from `GRAM` letters in a row on (`DENSE_GRAM` in scripts without blanks), without
-case, blanks and punctuation. Shorter pieces, paraphrases and single facts are not bounded. In mode `report` a breach is
-only told; in mode `withhold` sentences are left out until both limits hold.
+case, accents, blanks and punctuation; so do words in a row. Shorter pieces, paraphrases and single facts are not
+bounded. In mode `report` a breach is only told; in mode `withhold` sentences are left out until both limits hold.
 """
 
 import re
@@ -122,10 +122,10 @@ def apply_guard(guard: Guard, summary: str, document: str, ledger: Ledger | None
     """Return what of `summary` may be shown, and count it in the document's `ledger`."""
     ledger = ledger or Ledger(letters_of(document))
     short = shorten(summary, guard.max_words)
-    source = _normal_words(document)
+    source = [letters for word in _WORD.findall(document) if (letters := letters_of(word))]
 
     def fits(text: str) -> bool:
-        return longest_common_run(_normal_words(text), source) <= guard.longest_run and ledger.allows(guard, text)
+        return longest_run(source, letters_of(text)) <= guard.longest_run and ledger.allows(guard, text)
 
     shown = short
     verdict: Verdict = "Passed"
@@ -139,7 +139,7 @@ def apply_guard(guard: Guard, summary: str, document: str, ledger: Ledger | None
                 kept.append(sentence)
         shown = join(kept)
     ledger.add(shown)
-    return Guarded(shown, verdict, longest_common_run(_normal_words(shown), source))
+    return Guarded(shown, verdict, longest_run(source, letters_of(shown)))
 
 
 def letters_of(text: str) -> str:
@@ -162,19 +162,23 @@ def shorten(text: str, max_words: int) -> str:
     return cut(text.strip(), max_words)[0] + "…"
 
 
-def longest_common_run(first: list[str], second: list[str]) -> int:
-    """Return the length of the longest run of words that stands in both lists (dynamic programming, one row)."""
-    places: dict[str, list[int]] = {}
-    for place, word in enumerate(second):
-        places.setdefault(word, []).append(place)
-    best = 0
-    previous: dict[int, int] = {}
-    for word in first:
-        current = {place: previous.get(place - 1, 0) + 1 for place in places.get(word, ())}
-        best = max(best, max(current.values(), default=0))
-        previous = current
+def longest_run(source: list[str], letters: str) -> int:
+    """Return how many words in a row of a document a text repeats, however it spells and spaces them.
+
+    Args:
+        source: The letters of each word of the document.
+        letters: The letters of the text.
+    """
+    known = {word: word in letters for word in set(source)}
+    best = start = 0
+    stretch = ""
+    for end, word in enumerate(source, start=1):
+        if not known[word]:
+            start, stretch = end, ""
+            continue
+        stretch += word
+        while stretch not in letters:
+            stretch = stretch[len(source[start]) :]
+            start += 1
+        best = max(best, end - start)
     return best
-
-
-def _normal_words(text: str) -> list[str]:
-    return [match.group().lower().replace("\u2019", "'") for match in _WORD.finditer(text)]
