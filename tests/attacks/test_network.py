@@ -132,6 +132,27 @@ def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: 
     assert [line for line in asked if "/api/evidence?nonce=" not in line or "token" in line] == []
 
 
+def test_nobody_gets_a_password_that_the_readers_machine_keeps_for_an_address(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster says where its page is, and the first connection ends at anybody's key: at a password's host, too."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password kept-for-another\n")
+    (tmp_path / "token").write_text("readers-secret-token\n")
+    options = ("--host-data", HOST_DATA, "--attestation", ATTESTATION)
+    page = ("--token-file", tmp_path / "token", "--get", "/api/summaries")
+    asked: list[str] = []
+    with group.running() as genuine, look_alike(genuine, asked) as forged:
+        for command, code in (
+            (("verify", forged.url), 1),
+            (("open", forged.url, *page), 1),
+            (("open", genuine.url, *page), 0),
+        ):
+            monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+            assert csum(*command, *options).code == code
+    assert len(asked) == 2
+    assert not [line for line in asked if "authorization" in line.lower()]
+
+
 def test_who_answers_is_known_even_when_the_answer_is_over_at_once(group: Group) -> None:
     """The connection of an answer that came in one piece is closed before anybody can look at it."""
 

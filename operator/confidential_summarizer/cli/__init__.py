@@ -15,6 +15,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 import importlib
 import importlib.metadata
 import logging
+import os
 import sys
 from typing import Any
 
@@ -139,6 +140,8 @@ def csum(loopback_registry: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of ours become one line and an exit code."""
     logging.getLogger("azure").setLevel(logging.ERROR)  # what matters of it reaches people as an error of ours
+    # aiohttp takes passwords for hosts from there together with the proxies, and pages are asked before they are known.
+    os.environ["NETRC"] = os.devnull
     try:
         code: Any = csum.main(args=arguments, standalone_mode=False)
     except click.exceptions.Abort:
