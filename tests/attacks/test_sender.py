@@ -116,6 +116,19 @@ def test_evidence_cannot_rewrite_the_table_of_its_checks(said: str, capsys: pyte
     assert not any(character in shown for character in "\x1b\u202e")
 
 
+@pytest.mark.parametrize("output", ["json", "yaml", "table"])
+def test_no_form_of_output_passes_on_marks_that_steer_a_terminal(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emit({"claim": f"abc\u202egnp.exe{ERASE}\x7f"}, output)
+    assert not any(character in capsys.readouterr().out for character in "\x1b\x7f\u202e")
+
+
+def test_yaml_keeps_names_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"document": "Verträge.txt"}, "yaml")
+    assert "Verträge.txt" in capsys.readouterr().out
+
+
 def test_an_error_keeps_its_lines_and_none_of_its_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     fail(f"the page said {ERASE}\nsecond line")
     assert capsys.readouterr().err == "Error: the page said \\x1b[40A\\x1b[J\nsecond line\n"

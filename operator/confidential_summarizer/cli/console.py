@@ -90,7 +90,9 @@ def emit(document: Mapping[str, Any] | Sequence[Any], output: str, table: Table 
     if output == "json":
         click.echo(json.dumps(document, indent=2))
     elif output == "yaml":
-        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+        # YAML takes marks that turn text round for letters; JSON's form of control characters is printable.
+        printable = json.dumps(document, ensure_ascii=False).isprintable()
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=printable), nl=False)
     else:
         console = Console(width=None if sys.stdout.isatty() else 200)
         console.print(table if table is not None else facts(document if isinstance(document, Mapping) else {}))
