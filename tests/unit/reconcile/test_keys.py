@@ -1,0 +1,212 @@
+"""Which keys the operator waits for, changes, and leaves alone: those of a data owner, whatever happens."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+
+from confidential_summarizer.reconcile.run import Result
+from confidential_summarizer.release import build
+from confidential_summarizer.targets.observation import GroupPhase
+from tests.support.resources import ATTESTATION, spec
+from tests.unit.reconcile.test_reconcile import ATTESTED, IMPORTED, NOW, World, material, settled
+
+OLDER = "ab" * 32
+
+
+def imported(**changes: Any) -> list[dict[str, Any]]:
+    return [{**IMPORTED[0], "key": {**IMPORTED[0]["key"], **changes}}]
+
+
+def external(**changes: Any) -> list[dict[str, Any]]:
+    (file_system,) = spec()["fileSystems"]
+    return [{**file_system, "key": {**file_system["key"], **changes}}]
+
+
+async def with_imported_key(**changes: Any) -> World:
+    world = World().given(fileSystems=imported(**changes))
+    material(world)
+    await world.until_ready()
+    world.vault.calls.clear()
+    return world
+
+
+def admitted(world: World, name: str = "imported") -> tuple[str, ...]:
+    policy = world.vault.keys[name].release_policy
+    assert policy is not None
+    return policy.host_data
+
+
+def change(world: World, name: str, changes: dict[str, Any]) -> None:
+    """Change a key behind the operator's back."""
+    world.vault.keys[name] = replace(world.vault.keys[name], **changes)
+
+
+async def test_older_policies_of_an_external_key_stay_admitted() -> None:
+    world = await settled()
+    world.vault.add("contracts-key", build([OLDER, world.host_data()], [ATTESTATION]))
+    await world.until_ready()
+    assert admitted(world, "contracts-key") == (OLDER, world.host_data())
+    assert world.vault.calls == []
+
+
+async def test_an_external_key_is_not_even_changed_where_its_tags_name_the_resource() -> None:
+    """Tags are no consent: whoever may write them may have copied them."""
+    theirs = await with_imported_key()
+    world = await settled()
+    policy = build([theirs.host_data(), world.host_data()], [ATTESTATION])
+    world.vault.add("contracts-key", policy, tags=theirs.vault.keys["imported"].tags)
+    await world.until_ready()
+    assert world.vault.calls == []
+
+
+@pytest.mark.parametrize("policy", ["Disable", "Delete"])
+async def test_an_external_key_outlives_its_resource_whatever_the_deletion_policy(policy: str) -> None:
+    owned = (await with_imported_key()).vault.keys["imported"]
+    world = await settled(fileSystems=external(deletionPolicy=policy))
+    world.vault.add("contracts-key", owned.release_policy, tags=owned.tags)
+    world.delete()
+    while not await world.removed():
+        pass
+    assert world.vault.calls == []
+
+
+NEVER_RELEASED: dict[str, tuple[dict[str, Any], str]] = {
+    "deleted": ({"deleted": True}, "is deleted"),
+    "disabled": ({"enabled": False}, "is disabled: its owner has to enable it"),
+    "without a release policy": ({"release_policy": None}, "has no release policy"),
+}
+
+
+@pytest.mark.parametrize("state", NEVER_RELEASED)
+@pytest.mark.parametrize("file_systems", [imported(), external()], ids=["Import", "External"])
+async def test_a_key_that_cannot_come_out_is_named_and_neither_changed_nor_waited_for_by_a_group(
+    file_systems: list[dict[str, Any]], state: str
+) -> None:
+    changes, message = NEVER_RELEASED[state]
+    world = World().given(fileSystems=file_systems)
+    await world.visit()
+    name = file_systems[0]["key"]["name"]
+    world.vault.add(name, build([world.host_data()], [ATTESTATION]))
+    change(world, name, changes)
+    assert (await world.visit()).result is Result.WAITING
+    assert world.reason() == "KeyNotFound"
+    assert message in world.condition("Ready")["message"]
+    assert (world.groups.calls, world.vault.calls) == ([], [])
+
+
+@pytest.mark.parametrize("state", NEVER_RELEASED)
+async def test_a_key_that_cannot_come_out_is_not_changed_for_a_new_policy_either(state: str) -> None:
+    changes, message = NEVER_RELEASED[state]
+    world = await with_imported_key()
+    change(world, "imported", changes)
+    world.edit(fileSystems=imported(), summarizer={"maxWords": 50})
+    await world.visit()
+    assert world.reason() == "KeyNotFound"
+    assert message in world.condition("Ready")["message"]
+    assert world.vault.calls == []
+
+
+@pytest.mark.parametrize("policy", ["Disable", "Delete"])
+@pytest.mark.parametrize("changes", [None, {"deleted": True}, {"enabled": False}], ids=["gone", "deleted", "disabled"])
+async def test_a_key_that_is_gone_already_does_not_hold_its_resource_up(
+    policy: str, changes: dict[str, Any] | None
+) -> None:
+    world = await with_imported_key(deletionPolicy=policy)
+    if changes is None:
+        del world.vault.keys["imported"]
+    else:
+        change(world, "imported", changes)
+    world.delete()
+    while not await world.removed():
+        pass
+    disabled_before = changes == {"enabled": False}
+    assert world.vault.calls == (["delete imported"] if disabled_before and policy == "Delete" else [])
+
+
+def pem(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes = b"") -> bytes:
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+ANOTHER_KIND = pem(ec.generate_private_key(ec.SECP256R1()))
+LOCKED = pem(rsa.generate_private_key(65537, 2048), b"password")
+
+
+@pytest.mark.parametrize(
+    "content", [b"planted-secret", b"", ANOTHER_KIND, LOCKED], ids=["text", "nothing", "EC", "locked"]
+)
+async def test_a_secret_that_holds_no_rsa_key_is_refused_without_quoting_it(content: bytes) -> None:
+    world = World().given(fileSystems=imported(type="RSA-HSM", derivation={"salt": "ab" * 32}))
+    material(world, content)
+    assert (await world.visit()).result is Result.STALLED
+    assert world.reason() == "InvalidSpec"
+    message = world.condition("Ready")["message"]
+    assert "legal/material, key key holds no RSA key in PEM" in message
+    assert world.vault.calls == []
+    for said in (str(world.resource["status"]), str(world.events)):
+        assert not any(line in said for line in content.decode().splitlines() if line)
+
+
+async def test_a_debug_profile_whose_policy_nobody_admitted_waits_for_approval() -> None:
+    world = World().given(policy={"profile": "Debug"})
+    world.vault.add("contracts-key", build([OLDER], [ATTESTATION]))
+    await world.visit()
+    assert world.reason() == "AwaitingApproval"
+    assert world.groups.calls == []
+
+
+async def test_a_bug_while_keys_are_looked_at_deploys_nothing() -> None:
+    world = World().given()
+    world.vault.error = ZeroDivisionError()
+    await world.visit()
+    assert world.reason("KeyReleasable") == "InternalError"
+    assert world.groups.calls == []
+
+
+async def changed_while_pages_answer(world: World, evidence: Any) -> str:
+    """Change the policy, let groups of it come up and their pages answer with the evidence; return the old policy."""
+    old = world.host_data()
+    world.pages.evidence_for = evidence
+    world.edit(fileSystems=imported(), summarizer={"maxWords": 50})
+    for _ in range(3):
+        await world.visit()
+    return old
+
+
+async def test_refused_evidence_keeps_the_policy_that_works_admitted() -> None:
+    world = await with_imported_key()
+    old = await changed_while_pages_answer(world, lambda nonce: ATTESTED.evidence(nonce, OLDER))
+    assert world.reason() == "EvidenceRefused"
+    assert set(admitted(world)) == {old, world.host_data()}
+
+
+async def test_a_page_without_evidence_is_waited_for_and_retires_nothing() -> None:
+    world = await with_imported_key()
+    old = await changed_while_pages_answer(world, None)
+    assert world.reason("Attested") == "Progressing"
+    assert "group-0 has no evidence yet" in world.condition("Attested")["message"]
+    assert world.condition("Reconciling")["status"] == "True"
+    assert set(admitted(world)) == {old, world.host_data()}
+
+
+async def test_evidence_of_the_policy_before_says_nothing_of_the_new_one() -> None:
+    world = await with_imported_key()
+    before = world.pages.evidence_for
+    world.pages.asked.clear()
+    world.now = NOW + timedelta(minutes=1)
+    await changed_while_pages_answer(world, before)
+    assert world.pages.asked == ["10.0.0.1:8501"]
+    (group,) = world.resource["status"]["trust"]["attestation"]["groups"]
+    assert group["hostData"] == world.host_data()
+
+
+@pytest.mark.parametrize("phase", [GroupPhase.STARTING, GroupPhase.RUNNING, GroupPhase.FAILED, GroupPhase.DENIED])
+async def test_no_policy_is_retired_before_every_group_is_ready(phase: GroupPhase) -> None:
+    world = await with_imported_key()
+    world.groups.phase = phase
+    old = await changed_while_pages_answer(world, world.pages.evidence_for)
+    assert set(admitted(world)) == {old, world.host_data()}
