@@ -73,4 +73,4 @@ class Evidence:
         except (ValueError, RecursionError):
             return None
         value = document.get(name) if isinstance(document, dict) else None
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) and value.isascii() else None

@@ -70,6 +70,8 @@ class Token:
         try:
             decoded = jwt.api_jws.decode_complete(text, options={"verify_signature": False})
             claims = json.loads(decoded["payload"])
+            # JSON can name half a character, which could be neither compared as bytes nor shown.
+            json.dumps([decoded["header"], claims], ensure_ascii=False).encode()
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise IntegrityError("The evidence's token is no JWT.") from None
         if not isinstance(claims, dict):
@@ -107,6 +109,6 @@ def _public_key(entry: Mapping[str, Any]) -> RSAPublicKey | None:
             key = load_der_x509_certificate(base64.b64decode(entry["x5c"][0])).public_key()
         else:
             key = jwt.PyJWK.from_dict(dict(entry), algorithm=ALGORITHM).key
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, LookupError):
         return None
     return key if isinstance(key, RSAPublicKey) else None

@@ -79,7 +79,7 @@ class ReleasePolicy:
         """
         try:
             document = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ReleasePolicyError(f"The release policy is not JSON ({type(error).__name__}).") from None
         return cls.from_document(document)
 

@@ -127,6 +127,12 @@ def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
         ({"exp": NOW.timestamp() - 3600}, "Valid now"),
         ({"exp": None}, "Valid now"),
         ({"exp": True}, "Valid now"),
+        ({"exp": "9999999999"}, "Valid now"),
+        ({"exp": 10**20}, "Valid now"),
+        ({"exp": float("nan")}, "Valid now"),
+        ({"nbf": None}, "Valid now"),
+        ({"nbf": NOW.timestamp() - 10, "exp": NOW.timestamp() - 61}, "Valid now"),
+        ({"nbf": NOW.timestamp() + 61}, "Valid now"),
         ({"nbf": NOW.timestamp() + 3600}, "Valid now"),
         ({"x-ms-sevsnpvm-reportdata": "00" * 64}, "Report data"),
         ({"x-ms-sevsnpvm-reportdata": None}, "Report data"),
@@ -136,6 +142,64 @@ def test_each_claim_that_differs_fails_its_own_check(
     key: rsa.RSAPrivateKey, changes: dict[str, Any], name: str
 ) -> None:
     assert failed(verdict(key, changes)) == [name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": NOW.timestamp() - 59},
+        {"nbf": NOW.timestamp() + 59},
+        {"nbf": -62135596800},  # the first and the last second that a time can have here
+        {"exp": 253402300799},
+        {"x-ms-sevsnpvm-hostdata": HOST_DATA.upper()},
+    ],
+)
+def test_clocks_may_be_a_minute_apart_and_the_case_of_digits_means_nothing(
+    key: rsa.RSAPrivateKey, changes: dict[str, Any]
+) -> None:
+    assert verdict(key, changes).passed
+
+
+def test_report_data_and_an_expected_hash_may_be_in_upper_case(key: rsa.RSAPrivateKey) -> None:
+    data = runtime("fresh")
+    shouted = {"x-ms-sevsnpvm-reportdata": claims(data)["x-ms-sevsnpvm-reportdata"].upper()}
+    token = jwt.encode(claims(data, **shouted), key, algorithm="RS256", headers={"kid": "k1"})
+    expectation = Expectation(MAA, ["cd" * 32, HOST_DATA.upper()], "fresh", PEER, NOW)
+
+    assert check(Evidence(token, data), signing_keys(published(key)), expectation).passed
+
+
+def test_a_debuggable_guest_is_refused_by_who_says_nothing_about_it(key: rsa.RSAPrivateKey) -> None:
+    data = runtime("fresh")
+    token = jwt.encode(
+        claims(data, **{"x-ms-sevsnpvm-is-debuggable": True}), key, headers={"kid": "k1"}, algorithm="RS256"
+    )
+
+    result = check(
+        Evidence(token, data), signing_keys(published(key)), Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
+    )
+
+    assert failed(result) == ["Not debuggable"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"x-ms-sevsnpvm-hostdata": "cd" * 32}, f"{'cd' * 32}, expected {HOST_DATA}"),
+        ({"x-ms-sevsnpvm-hostdata": None}, f"absent, expected {HOST_DATA}"),
+        ({"x-ms-compliance-status": "other"}, "other, expected azure-compliant-uvm"),
+        ({"x-ms-sevsnpvm-vmpl": None}, "absent, expected 0"),
+        ({"x-ms-sevsnpvm-reportdata": "00" * 64}, "of other runtime data"),
+        ({"x-ms-sevsnpvm-snpfw-svn": 22}, "22, at least 23"),
+        ({"x-ms-sevsnpvm-microcode-svn": None}, "absent, at least 84"),
+        ({"exp": None}, "lacks its times"),
+    ],
+)
+def test_a_failure_says_what_was_found_and_what_was_expected(
+    key: rsa.RSAPrivateKey, changes: dict[str, Any], detail: str
+) -> None:
+    (failure,) = verdict(key, changes).failures
+    assert detail in failure.detail
 
 
 def test_an_old_nonce_is_refused(key: rsa.RSAPrivateKey) -> None:
@@ -155,6 +219,26 @@ def test_evidence_that_names_no_connection_is_refused(key: rsa.RSAPrivateKey, da
     expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
 
     assert "Channel" in failed(check(Evidence(token, data), signing_keys(published(key)), expectation))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"[]", b"{}", b'{"nonce": null, "tlsSPKI": null}', b'{"nonce": 7}', b'{"nonce": "\\ud800", "tlsSPKI": "\\ud800"}'],
+)
+def test_runtime_data_without_the_nonce_that_was_asked_with_are_refused(key: rsa.RSAPrivateKey, data: bytes) -> None:
+    token = jwt.encode(claims(data), key, algorithm="RS256", headers={"kid": "k1"})
+    result = check(
+        Evidence(token, data), signing_keys(published(key)), Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
+    )
+
+    assert failed(result) == ["Nonce", "Channel"]
+
+
+@pytest.mark.parametrize("claim", ["x-ms-sevsnpvm-reportdata", "x-ms-compliance-status", "x-ms-owner"])
+def test_a_token_with_half_a_character_is_none(key: rsa.RSAPrivateKey, claim: str) -> None:
+    """JSON can name it, no bytes stand for it: neither a comparison nor a terminal could take it."""
+    with pytest.raises(IntegrityError):
+        verdict(key, {claim: "\ud800"})
 
 
 def test_evidence_from_a_file_needs_neither_nonce_nor_connection(key: rsa.RSAPrivateKey) -> None:
@@ -205,13 +289,48 @@ def test_bare_rsa_numbers_are_read_as_well(key: rsa.RSAPrivateKey) -> None:
     assert verdict(key, keys={"keys": [{"kid": "k0", "kty": "EC"}, jwk]}).passed
 
 
-@pytest.mark.parametrize("document", [None, [], {}, {"keys": []}, {"keys": [{"kid": "a", "x5c": ["!"]}]}])
+NO_KEYS: list[object] = [
+    "k1",
+    None,
+    {},
+    {"kid": "k1"},
+    {"kty": "RSA"},
+    *({"kid": "k1", "x5c": chain} for chain in (["!"], [""], [7], [None], [[]], "!", 7, True, {"0": "!"}, {"a": "b"})),
+    *({"kid": "k1", "kty": "RSA", "n": n, "e": "AQAB"} for n in ("", "!", 7, None)),
+]
+"""Entries of a JWK set that hold no key which could be read."""
+
+
+@pytest.mark.parametrize(
+    "document", [None, [], {}, {"keys": []}, {"keys": {}}, *({"keys": [entry]} for entry in NO_KEYS)]
+)
 def test_a_service_without_keys_is_refused(document: object) -> None:
     with pytest.raises(IntegrityError):
         signing_keys(document)
 
 
-@pytest.mark.parametrize("token", ["", "a.b", "a.b.c", "e30.W10.e30"])
+def test_entries_that_hold_no_key_do_not_hide_the_one_that_does(key: rsa.RSAPrivateKey) -> None:
+    assert verdict(key, keys={"keys": [*NO_KEYS, *published(key)["keys"]]}).passed
+
+
+def encoded(*parts: str) -> str:
+    return ".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "a.b",
+        "a.b.c",
+        "e30.W10.e30",
+        encoded('{"alg":"RS256"}', "no JSON", "x"),
+        encoded('{"alg":"RS256"}', "[]", "x"),
+        encoded('{"alg":"RS256"}', "[" * 100_000, "x"),
+        encoded("[" * 100_000, "{}", "x"),
+        encoded("[]", "{}", "x"),
+    ],
+)
 def test_what_is_no_token_is_refused(key: rsa.RSAPrivateKey, token: str) -> None:
     expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
     with pytest.raises(IntegrityError):

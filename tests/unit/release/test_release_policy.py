@@ -1,4 +1,5 @@
 import json
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from confidential_summarizer.release import (
     COMPLIANCE_STATUS,
     HOST_DATA,
     IS_DEBUGGABLE,
+    MIGRATION_ALLOWED,
     VMPL,
     AuthorityRule,
     Condition,
@@ -21,6 +23,7 @@ from confidential_summarizer.release import (
     remove_host_data,
     weaknesses,
 )
+from confidential_summarizer.release.grammar import OPERATORS
 from tests.support.attested import FIRMWARE
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -114,6 +117,46 @@ def test_claims_that_the_owner_added_hold_for_a_new_hash_too() -> None:
     assert not evaluate(policy, claims(NEW, **{"x-ms-sevsnpvm-guestsvn": 1})).admitted
 
 
+def test_a_hash_can_be_admitted_for_another_authority_alone() -> None:
+    policy = build([OLD], [WEST])
+
+    added = add_host_data(policy, NEW, [EAST])
+
+    assert added.rules == (*policy.rules, *build([NEW], [EAST]).rules)
+
+
+def test_a_hash_that_one_authority_vouches_for_is_admitted_for_another_as_well() -> None:
+    added = add_host_data(build([OLD], [WEST]), OLD, [EAST])
+
+    assert added == build([OLD], [WEST, EAST])
+    assert add_host_data(added, OLD, [EAST]) == added
+
+
+OWN = Condition("x-ms-owner", "party2")
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        AuthorityRule(f"https://{EAST}", (Condition(HOST_DATA, OLD), OWN)),  # of another authority
+        AuthorityRule(f"https://{WEST}", (OWN,)),  # of no host-data
+    ],
+)
+def test_a_new_rule_takes_its_claims_over_only_from_a_rule_of_its_authority_that_binds_a_host_data(
+    stranger: AuthorityRule,
+) -> None:
+    policy = ReleasePolicy((stranger, *build([OLD], [WEST]).rules))
+
+    assert add_host_data(policy, NEW, [WEST]).rules == (*policy.rules, *build([NEW], [WEST]).rules)
+
+
+def test_a_rule_of_which_one_condition_is_enough_does_not_stand_for_one_that_asks_for_all() -> None:
+    (strict,) = build([OLD], [WEST]).rules
+    loose = AuthorityRule(strict.authority, strict.conditions, "anyOf")
+
+    assert strict in add_host_data(ReleasePolicy((loose,)), OLD).rules
+
+
 def test_revoking_the_last_hash_leaves_a_policy_that_admits_nobody() -> None:
     revoked = remove_host_data(build([OLD], [WEST]), OLD)
 
@@ -158,6 +201,20 @@ def test_an_absent_claim_is_refused(claim: str) -> None:
     assert result.nearest[0].actual == "absent"
 
 
+@pytest.mark.parametrize("operator", [name for name in OPERATORS if name != "exists"])
+def test_an_absent_claim_satisfies_no_comparison(operator: str) -> None:
+    rule = AuthorityRule(f"https://{WEST}", (Condition("svn", 4, operator),))
+
+    assert not evaluate(ReleasePolicy((rule,)), {"iss": f"https://{WEST}"}).admitted
+
+
+@pytest.mark.parametrize(("wanted", "admitted"), [(False, True), ("false", True), (True, False)])
+def test_a_claim_can_be_asked_to_be_absent(wanted: str | bool, admitted: bool) -> None:
+    rule = AuthorityRule(f"https://{WEST}", (Condition("svn", wanted, "exists"),))
+
+    assert evaluate(ReleasePolicy((rule,)), {"iss": f"https://{WEST}"}).admitted is admitted
+
+
 def test_a_nested_claim_is_found_by_its_path() -> None:
     rule = AuthorityRule(f"https://{WEST}", (Condition("x-ms-isolation-tee.x-ms-attestation-type", "sevsnpvm"),))
 
@@ -195,23 +252,58 @@ def test_one_condition_is_enough_for_any_of() -> None:
     assert not evaluate(ReleasePolicy((rule,)), {"iss": f"https://{WEST}", "b": 2}).admitted
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        "no json",
-        "[]",
-        '{"version":"9","anyOf":[]}',
-        '{"version":"1.0.0","anyOf":[]}',
-        '{"version":"1.0.0","anyOf":[{"authority":"https://a"}]}',
-        '{"version":"1.0.0","anyOf":[{"authority":"https://a","allOf":[{"claim":"a","like":"b"}]}]}',
-        '{"version":"1.0.0","anyOf":[{"authority":"https://a","allOf":[{"claim":"a","equals":{}}]}]}',
-        '{"version":"1.0.0","anyOf":[{"authority":"https://a","allOf":[{"anyOf":[]}]}]}',
-        '{"version":"1.0.0","anyOf":[{"authority":"https://a","allOf":[{"claim":"a","equals":"b"}]}],"except":[]}',
-    ],
-)
-def test_what_is_not_understood_is_refused(document: str) -> None:
-    with pytest.raises(ReleasePolicyError):
-        ReleasePolicy.parse(document)
+RULE = {"authority": "https://a", "allOf": [{"claim": "a", "equals": "b"}]}
+GOOD = {"version": "1.0.0", "anyOf": [RULE]}
+
+
+def ruled(**changes: object) -> dict[str, object]:
+    return GOOD | {"anyOf": [{name: value for name, value in (RULE | changes).items() if value is not None}]}
+
+
+def conditioned(condition: object) -> dict[str, object]:
+    return ruled(allOf=[condition])
+
+
+FAULTS: dict[str, tuple[object, str]] = {
+    "a list": ([GOOD], "no JSON object"),
+    "no version": ({"anyOf": [RULE]}, "lacks version"),
+    "an unknown version": (GOOD | {"version": "9"}, "version '9'"),
+    "no rules": ({"version": "1.0.0"}, "lacks anyOf"),
+    "an empty list of rules": (GOOD | {"anyOf": []}, "an empty one"),
+    "rules that are no list": (GOOD | {"anyOf": RULE}, "no list"),
+    "a field beside the rules": (GOOD | {"except": []}, "unknown fields: except"),
+    "a rule that is no object": (GOOD | {"anyOf": ["https://a"]}, "no JSON object"),
+    "no authority": (ruled(authority=None), "lacks authority"),
+    "an authority that is no text": (ruled(authority=7), "no text"),
+    "an authority without a name": (ruled(authority="https://"), "no host name"),
+    "an authority over http": (ruled(authority="http://a"), "no host name"),
+    "a rule without conditions": (ruled(allOf=None), "exactly one of allOf and anyOf"),
+    "a rule with both combinations": (ruled(anyOf=RULE["allOf"]), "exactly one of allOf and anyOf"),
+    "an empty list of conditions": (ruled(allOf=[]), "an empty one"),
+    "a field beside the conditions": (ruled(unless=[]), "unknown fields: unless"),
+    "a condition without a claim": (conditioned({"equals": "b"}), "lacks claim"),
+    "a condition without an operator": (conditioned({"claim": "a"}), "exactly one of equals"),
+    "a condition with two operators": (conditioned({"claim": "a", "equals": "b", "notEquals": "c"}), "exactly one"),
+    "an unknown operator": (conditioned({"claim": "a", "like": "b"}), "unknown fields: like"),
+    "conditions within conditions": (conditioned({"anyOf": RULE["allOf"]}), "lacks claim"),
+    "a claim that is no text": (conditioned({"claim": 7, "equals": "b"}), "compares a name"),
+    "a value that is an object": (conditioned({"claim": "a", "equals": {}}), "compares a name"),
+    "a value that is null": (conditioned({"claim": "a", "equals": None}), "compares a name"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_thing_that_is_not_understood_is_enough_to_refuse_a_policy(fault: str) -> None:
+    document, message = FAULTS[fault]
+    assert ReleasePolicy.from_document(GOOD).to_document() == GOOD
+    with pytest.raises(ReleasePolicyError, match=message):
+        ReleasePolicy.parse(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["no json", "[" * 100_000])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(ReleasePolicyError, match="is not JSON"):
+        ReleasePolicy.parse(text)
 
 
 def test_the_older_version_is_kept_as_it_is() -> None:
@@ -241,14 +333,96 @@ def test_a_built_policy_has_no_weakness() -> None:
     assert weaknesses(build([OLD], [WEST, EAST])) == ()
 
 
-def test_a_rule_that_asks_only_for_the_hardware_is_named_weak() -> None:
-    rule = AuthorityRule(f"https://{WEST}", (Condition("x-ms-attestation-type", "sevsnpvm"),))
+WEAKNESSES = {
+    HOST_DATA: "binds no host-data",
+    IS_DEBUGGABLE: "admits a debuggable guest",
+    COMPLIANCE_STATUS: f"utility VM endorsed by Microsoft ({COMPLIANCE_STATUS})",
+    VMPL: f"does not ask for {VMPL} 0",
+    MIGRATION_ALLOWED: "may be moved to another machine",
+    "x-ms-sevsnpvm-snpfw-svn": "SNP firmware older than 23",
+}
 
-    found = " ".join(weaknesses(ReleasePolicy((rule,))))
 
-    assert "binds no host-data" in found
-    assert "debuggable" in found
-    assert COMPLIANCE_STATUS in found
+def rule_with(
+    claim: str, replacement: Condition | None, combination: Literal["allOf", "anyOf"] = "allOf"
+) -> AuthorityRule:
+    """A rule as `build` makes it, but for one condition."""
+    (built,) = build([OLD], [WEST]).rules
+    changed = (replacement if condition.claim == claim else condition for condition in built.conditions)
+    return AuthorityRule(built.authority, tuple(condition for condition in changed if condition), combination)
+
+
+def value_of(claim: str) -> str | int | float | bool:
+    return next(condition.value for condition in build([OLD], [WEST]).rules[0].conditions if condition.claim == claim)
+
+
+@pytest.mark.parametrize("claim", WEAKNESSES)
+def test_a_rule_that_does_not_ask_for_a_claim_is_named_weak_for_that_claim_alone(claim: str) -> None:
+    (weakness,) = weaknesses(ReleasePolicy((rule_with(claim, None),)))
+    assert WEAKNESSES[claim] in weakness
+
+
+@pytest.mark.parametrize("claim", WEAKNESSES)
+def test_a_rule_that_asks_for_the_contrary_is_as_weak_as_one_that_does_not_ask(claim: str) -> None:
+    rule = rule_with(claim, Condition(claim, value_of(claim), "notEquals"))
+    (weakness,) = weaknesses(ReleasePolicy((rule,)))
+    assert WEAKNESSES[claim] in weakness
+    assert (rule.host_data is None) == (claim == HOST_DATA)
+
+
+@pytest.mark.parametrize("claim", [IS_DEBUGGABLE, COMPLIANCE_STATUS, VMPL, MIGRATION_ALLOWED])
+def test_a_rule_that_asks_for_another_value_is_weak(claim: str) -> None:
+    (weakness,) = weaknesses(ReleasePolicy((rule_with(claim, Condition(claim, "true")),)))
+    assert WEAKNESSES[claim] in weakness
+
+
+def test_a_rule_of_which_one_condition_is_enough_asks_for_nothing_for_certain() -> None:
+    rule = rule_with("", None, "anyOf")
+    found = weaknesses(ReleasePolicy((rule,)))
+    assert rule.host_data is None
+    assert all(any(words in weakness for weakness in found) for words in WEAKNESSES.values())
+
+
+def test_the_only_condition_of_a_rule_has_to_hold_whatever_the_combination() -> None:
+    rule = AuthorityRule(f"https://{WEST}", (Condition(HOST_DATA, OLD),), "anyOf")
+    assert rule.host_data == OLD
+    assert not any(WEAKNESSES[HOST_DATA] in weakness for weakness in weaknesses(ReleasePolicy((rule,))))
+
+
+def test_a_rule_that_asks_for_two_hashes_binds_the_key_to_neither() -> None:
+    assert AuthorityRule(f"https://{WEST}", (Condition(HOST_DATA, OLD), Condition(HOST_DATA, NEW))).host_data is None
+
+
+def one_of(authority: str, *conditions: Condition) -> ReleasePolicy:
+    return ReleasePolicy((AuthorityRule(f"https://{authority}", conditions, "anyOf"),))
+
+
+def all_of(authority: str, *conditions: Condition) -> ReleasePolicy:
+    return ReleasePolicy((AuthorityRule(f"https://{authority}", conditions),))
+
+
+UNKNOWN = Condition("x-ms-sevsnpvm-guestsvn", 2, "greaterOrEquals")
+
+
+@pytest.mark.parametrize(
+    ("policy", "admitted"),
+    [
+        (one_of(WEST, Condition(HOST_DATA, NEW), UNKNOWN), True),  # the running group may show it
+        (one_of(EAST, Condition(HOST_DATA, NEW), UNKNOWN), False),
+        (one_of(EAST, Condition(HOST_DATA, OLD)), False),
+        (one_of(WEST, Condition(HOST_DATA, NEW), Condition(VMPL, "1")), False),
+        (one_of(WEST, Condition(HOST_DATA, OLD), Condition(VMPL, "1")), True),
+        (all_of(WEST, Condition(HOST_DATA, OLD), UNKNOWN), True),
+        (all_of(WEST, Condition(HOST_DATA, NEW), UNKNOWN), False),
+        (all_of(EAST, Condition(HOST_DATA, OLD), UNKNOWN), False),
+        (all_of(WEST, Condition(HOST_DATA, OLD), Condition(IS_DEBUGGABLE, "true")), False),
+        (all_of(WEST, Condition(HOST_DATA, OLD), Condition(MIGRATION_ALLOWED, "true")), False),
+    ],
+)
+def test_a_group_that_has_not_started_counts_as_admitted_where_what_is_known_fits(
+    policy: ReleasePolicy, admitted: bool
+) -> None:
+    assert admits(policy, OLD, authority=WEST).admitted is admitted
 
 
 def test_a_comparison_names_what_came_and_what_went() -> None:
@@ -256,6 +430,28 @@ def test_a_comparison_names_what_came_and_what_went() -> None:
 
     assert [line[:14] for line in change.lines()] == ["+ host-data bb", "- host-data aa"]
     assert not compare(build([OLD], [WEST]), ReleasePolicy.parse(json.dumps(build([OLD], [WEST]).to_document())))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "signs"),
+    [
+        (build([OLD], [WEST]), build([OLD, NEW], [WEST]), ["+"]),
+        (build([OLD, NEW], [WEST]), build([OLD], [WEST]), ["-"]),
+        (build([OLD], [WEST]), build([OLD], [WEST, EAST]), ["+"]),
+        (one_of(WEST, UNKNOWN, OWN), all_of(WEST, UNKNOWN, OWN), ["+", "-"]),
+        (all_of(WEST, UNKNOWN), all_of(EAST, UNKNOWN), ["+", "-"]),
+        (all_of(WEST, UNKNOWN), all_of(WEST, UNKNOWN, OWN), ["+", "-"]),
+        (all_of(WEST, UNKNOWN, OWN), all_of(WEST, OWN, UNKNOWN), []),
+        (None, build([OLD], [WEST]), ["+"]),
+    ],
+)
+def test_whatever_comes_or_goes_is_a_change(
+    before: ReleasePolicy | None, after: ReleasePolicy, signs: list[str]
+) -> None:
+    change = compare(before, after)
+
+    assert [line[0] for line in change.lines()] == signs
+    assert bool(change) is bool(signs)
 
 
 OLD_RULE = {
