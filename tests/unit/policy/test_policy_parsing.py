@@ -1,3 +1,7 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +97,96 @@ def test_whatever_is_not_in_the_known_layout_is_refused(change: str) -> None:
     assert old in TEXT
     with pytest.raises(PolicyError, match=message):
         parse_policy(TEXT.replace(old, new, 1))
+
+
+def changed(name: str, change: Callable[[Any], object]) -> str:
+    """Return the policy with a change to what one of its statements says."""
+    start = TEXT.index(f"{name} := ") + len(f"{name} := ")
+    value, end = json.JSONDecoder().raw_decode(TEXT, start)
+    change(value)
+    return TEXT[:start] + json.dumps(value) + TEXT[end:]
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "a container": lambda containers: containers[0],
+    "an env rule": lambda containers: containers[0]["env_rules"][0],
+    "a mount": lambda containers: containers[0]["mounts"][0],
+    "an exec process": lambda containers: containers[0]["exec_processes"][0],
+    "capabilities": lambda containers: containers[0]["capabilities"],
+    "a user": lambda containers: containers[0]["user"],
+    "a user's name": lambda containers: containers[0]["user"]["user_idname"],
+    "a group's name": lambda containers: containers[0]["user"]["group_idnames"][0],
+    "a fragment": lambda fragments: fragments[0],
+}
+FIELDS = {
+    "a container": ["layers", "command", "env_rules", "mounts", "working_dir", "user", "signals", "exec_processes",
+                    "allow_elevated", "allow_stdio_access", "no_new_privileges", "seccomp_profile_sha256", "id"],
+    "an env rule": ["pattern", "strategy", "required"],
+    "a mount": ["destination", "source", "options", "type"],
+    "an exec process": ["command", "signals"],
+    "capabilities": ["bounding", "effective", "inheritable", "permitted", "ambient"],
+    "a user": ["user_idname", "group_idnames", "umask"],
+    "a user's name": ["pattern", "strategy"],
+    "a group's name": ["pattern", "strategy"],
+    "a fragment": ["feed", "issuer", "includes"],
+}  # fmt: skip
+TEXT_FIELDS = {"working_dir", "seccomp_profile_sha256", "id", "pattern", "destination", "source", "type", "umask", "feed",
+          "issuer"}  # fmt: skip
+
+
+def statement(part: str) -> str:
+    return "fragments" if part == "a fragment" else "containers"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_field_that_is_not_known_is_refused_wherever_it_stands(part: str) -> None:
+    text = changed(statement(part), lambda value: PARTS[part](value).update(allow_magic=True))
+    with pytest.raises(PolicyError, match="'allow_magic', which this tool does not know"):
+        parse_policy(text)
+
+
+@pytest.mark.parametrize(("part", "name"), [(part, name) for part in FIELDS for name in FIELDS[part]])
+def test_a_field_of_another_type_is_refused_wherever_it_stands(part: str, name: str) -> None:
+    def with_value(value: object) -> str:
+        return changed(statement(part), lambda given: PARTS[part](given).update({name: value}))
+
+    right: tuple[object, ...] = ("text",) if name in TEXT_FIELDS else ([7],) if name == "signals" else ()
+    for value in (value for value in ("text", 7, [7], [True], {"x": 1}, {}) if value not in right):
+        with pytest.raises(PolicyError):
+            parse_policy(with_value(value))
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in {"a container", "a fragment"}])
+def test_what_is_no_object_is_refused_where_one_has_to_be(part: str) -> None:
+    """An object of one field in a list is no list of its fields, and a text has no fields at all."""
+    holder, _, name = {
+        "an env rule": "a container env_rules",
+        "a mount": "a container mounts",
+        "an exec process": "a container exec_processes",
+        "capabilities": "a container capabilities",
+        "a user": "a container user",
+        "a user's name": "a user user_idname",
+        "a group's name": "a user group_idnames",
+    }[part].rpartition(" ")
+    for value in ("text", ["text"], {"text": {}}, [["text"]], True):
+        text = changed("containers", lambda given, value=value: PARTS[holder](given).update({name: value}))
+        with pytest.raises(PolicyError):
+            parse_policy(text)
+
+
+@pytest.mark.parametrize("name", ["mount_device", "allow_dump_stacks", "reason", "containers"])
+def test_nothing_is_said_twice(name: str) -> None:
+    (line,) = [line for line in TEXT.split("\n") if line.startswith(f"{name} := ")]
+    value = line if name != "containers" else "containers := []"
+    with pytest.raises(PolicyError, match=f"defines {name} twice"):
+        parse_policy(TEXT + f"\n{value}\n")
+
+
+def test_a_text_longer_than_any_policy_is_refused_unread() -> None:
+    longest = 16 << 20
+    assert parse_policy(TEXT + "\n" * (longest - len(TEXT)))
+    with pytest.raises(PolicyError, match="longer than"):
+        parse_policy(TEXT + "\n" * (longest - len(TEXT) + 1))
 
 
 @pytest.mark.parametrize("missing", ["api_version", "framework_version", "containers"])

@@ -1,5 +1,7 @@
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.applications import Starlette
@@ -25,13 +27,16 @@ async def socket(websocket: WebSocket) -> None:
     await websocket.close()
 
 
+OPEN_WITHOUT_A_TOKEN = ("/healthz", "/readyz", "/metrics", "/_stcore/health", "/api/status", "/api/evidence")
+
+
 @pytest.fixture
 def client() -> TestClient:
     app = Starlette(
         routes=[
             *(
                 Route(path, page, methods=["GET", "POST"])
-                for path in ("/", "/api/summaries", "/api/status", "/api/evidence", "/healthz", "/static/a.js")
+                for path in ("/", "/api/summaries", "/static/a.js", *OPEN_WITHOUT_A_TOKEN)
             ),
             WebSocketRoute("/_stcore/stream", socket),
         ],
@@ -50,7 +55,7 @@ def test_without_a_token_only_probes_state_and_evidence_answer(client) -> None:
     assert client.get("/api/summaries").status_code == 401
     assert client.get("/").headers["location"] == "/login"
     assert client.get("/static/a.js").status_code == 303
-    for path in ("/healthz", "/api/status", "/api/evidence"):
+    for path in OPEN_WITHOUT_A_TOKEN:  # a redirect to the sign-in would count as success to a probe
         assert client.get(path).status_code == 200
 
 
@@ -89,6 +94,49 @@ def test_a_made_up_cookie_is_refused(client) -> None:
     assert client.get("/", headers={"Cookie": b"summarizer_session=\x80"}).status_code == 303
 
 
+@pytest.mark.parametrize("cookie", ["a/b=1", "a,b=1; summarizer_session=guess", "summarizer_session=guess; a/b=1"])
+def test_cookies_that_cannot_be_read_let_nobody_in(client, cookie: str) -> None:
+    assert client.get("/", headers={"Cookie": cookie}).status_code == 303
+    assert client.get("/api/summaries", headers={"Cookie": cookie}).status_code == 401
+
+
+def test_a_program_is_let_in_by_its_token_whatever_its_cookies(client) -> None:
+    headers = {"Authorization": f"bearer  {TOKEN} ", "Cookie": "a/b=1"}
+    assert client.get("/api/summaries", headers=headers).text == "summaries"
+
+
+def test_a_wrong_token_is_refused_even_with_a_session(client) -> None:
+    client.post("/login", data={"token": TOKEN})
+    assert client.get("/api/summaries").status_code == 200
+    assert client.get("/api/summaries", headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_nothing_of_a_refused_socket_reaches_the_page() -> None:
+    reached = []
+
+    async def app(scope, receive, send) -> None:
+        reached.append(scope["type"])
+
+    guarded = TestClient(TokenAccess(app, hashlib.sha256(TOKEN.encode()).hexdigest()))
+    with pytest.raises(WebSocketDisconnect) as refused, guarded.websocket_connect("/_stcore/stream"):
+        pass
+    assert refused.value.code == 1008
+    assert reached == []
+
+
+def test_what_is_neither_a_request_nor_a_socket_passes(client) -> None:
+    started = []
+
+    @asynccontextmanager
+    async def lifespan(_app) -> AsyncIterator[None]:
+        started.append(True)
+        yield
+
+    guards = [Middleware(KnownHosts), Middleware(SameOriginSockets), Middleware(TokenAccess, token_sha256="ab" * 32)]
+    with TestClient(Starlette(lifespan=lifespan, middleware=guards)):
+        assert started
+
+
 def test_the_web_socket_needs_the_session_too(client) -> None:
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream"):
         pass
@@ -112,6 +160,8 @@ def test_answers_are_not_framed_sniffed_or_stored(client) -> None:
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "camera=()" in headers["permissions-policy"]
 
 
 @pytest.mark.parametrize(

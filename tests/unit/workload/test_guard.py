@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,45 @@ def test_a_short_run_passes_in_either_mode() -> None:
 def test_a_long_run_is_reported_with_its_length_and_kept() -> None:
     guarded = apply_guard(Guard("report", 5, 50), "the QUICK, brown fox jumps over it", DOCUMENT)
     assert guarded == type(guarded)("the QUICK, brown fox jumps over it", "Reported", 6)
+
+
+@pytest.mark.parametrize("in_document", ["'", "\u2019"])
+@pytest.mark.parametrize("in_summary", ["'", "\u2019"])
+def test_the_form_of_an_apostrophe_breaks_no_run(in_document: str, in_summary: str) -> None:
+    document, summary = (f"She said they don{mark}t pay before May." for mark in (in_document, in_summary))
+    guarded = apply_guard(Guard("withhold", 5, 50), summary, document)
+    assert (guarded.summary, guarded.verdict) == ("", "Withheld")
+    assert apply_guard(Guard("report", 5, 50), summary, document).longest_run == 7
+
+
+@pytest.mark.parametrize(("allowed", "verdict"), [(8, "Passed"), (7, "Withheld")])
+def test_a_run_of_just_the_length_that_is_allowed_passes(allowed: int, verdict: str) -> None:
+    summary = "Pack my box with five dozen liquor jugs."
+    assert apply_guard(Guard("withhold", allowed, 50), summary, DOCUMENT).verdict == verdict
+
+
+def test_a_summary_of_just_the_words_that_are_allowed_is_kept_whole() -> None:
+    assert apply_guard(Guard("report", 5, 4), "One two. Three four.", DOCUMENT).summary == "One two. Three four."
+    assert apply_guard(Guard("report", 5, 3), "One two. Three four.", DOCUMENT).summary == "One two."
+    assert shorten("One two three.", 3) == "One two three."
+    assert shorten("One two three four.", 1) == "One\u2026"
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(50, "Passed"), (49, "Withheld")])
+def test_just_the_share_of_a_document_that_is_allowed_passes(share: int, verdict: str) -> None:
+    document = "abcdefghijkl mnopqrstuvwx"
+    assert apply_guard(Guard("withhold", 5, 50, share), "abcdefghijkl", document).verdict == verdict
+
+
+@pytest.mark.parametrize(("shortest", "verdict"), [(24, "Passed"), (25, "Withheld")])
+def test_a_document_of_just_the_length_that_is_summarized_is(shortest: int, verdict: str) -> None:
+    guard = Guard("withhold", 5, 50, shortest=shortest)
+    assert apply_guard(guard, "something else", "abcdefghijkl mnopqrstuvwx").verdict == verdict
+
+
+@pytest.mark.parametrize(("letters", "verdict"), [(40, "Passed"), (41, "Withheld")])
+def test_no_word_is_longer_than_words_are(letters: int, verdict: str) -> None:
+    assert apply_guard(Guard("withhold", 5, 50), "x" * letters, DOCUMENT).verdict == verdict
 
 
 def test_withholding_leaves_out_only_the_sentences_that_copy() -> None:
