@@ -80,6 +80,8 @@ def parse_fragment(entry: Mapping[str, Any]) -> Fragment:
         ) from None
     if not (isinstance(fragment.feed, str) and isinstance(fragment.issuer, str) and fragment.minimum_svn.isdigit()):
         raise PolicyError("a fragment's feed and issuer must be text, its minimum_svn digits")
+    if not isinstance(entry["includes"], list | tuple):
+        raise PolicyError("a fragment's includes must be a list")
     unknown = sorted(set(map(str, fragment.includes)) - _INCLUDES)
     if unknown:
         raise PolicyError(f"a fragment includes {', '.join(unknown)}: only {', '.join(sorted(_INCLUDES))} are known")
