@@ -96,11 +96,27 @@ async def test_its_token_service_is_not_the_loopback_of_whoever_asks(internet: I
 
 
 @pytest.mark.parametrize(
-    "realm", ["https://169.254.169.254/metadata", "https://168.63.129.16/", "https://10.0.0.7/", "https://[::1]/", "https://[::ffff:127.0.0.1]/"]
-)  # fmt: skip
+    "realm",
+    [
+        "https://169.254.169.254/metadata",
+        "https://168.63.129.16/",
+        "https://10.0.0.7/",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[64:ff9b::a00:7]/",
+        "https://[64:ff9b::a9fe:a9fe]/metadata",
+        "https://[64:ff9b:1::a00:7]/",
+        "https://[2002:a00:7::]/",
+        "https://[fec0::7]/",
+    ],
+)
 async def test_its_token_service_is_not_at_an_address_inside(internet: Internet, realm: str) -> None:
     internet.challenges(realm)
     await refused(internet, "internal address")
+
+
+def test_a_public_address_stays_one_behind_a_translator() -> None:
+    assert reach_of("64:ff9b::808:808") is reach_of("2002:808:808::") is reach_of("8.8.8.8") is Reach.PUBLIC
 
 
 @pytest.mark.parametrize("name", ["metadata.example", "private.example", "localhost"])

@@ -20,6 +20,14 @@ AZURE_HOST = ipaddress.ip_address("168.63.129.16")
 """Looks public, and is the host of every virtual machine in Azure (its documentation, "What is 168.63.129.16")."""
 
 
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Networks of IPv6 alone reach IPv4 through it, the addresses inside included (RFC 6052 section 2.1)."""
+LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+"""The same with a prefix that a site lays out as it likes (RFC 8215)."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
 class Reach(IntEnum):
     """From where an address can be reached; a larger one is nearer."""
 
@@ -30,11 +38,23 @@ class Reach(IntEnum):
 
 def reach_of(address: str) -> Reach:
     """Tell how near a numeric address is: this machine or its host, a private network, or the internet."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    ip = getattr(ip, "ipv4_mapped", None) or ip
+    ip = _inner(ipaddress.ip_address(address.partition("%")[0]))
     if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip == AZURE_HOST:
         return Reach.LOCAL
-    return Reach.PUBLIC if ip.is_global else Reach.PRIVATE
+    return Reach.PUBLIC if ip.is_global and not _is_of_a_site(ip) else Reach.PRIVATE
+
+
+def _inner(ip: Address) -> Address:
+    """Return the IPv4 address to which an IPv6 address leads: mapped, or translated on the way."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+def _is_of_a_site(ip: Address) -> bool:
+    return isinstance(ip, ipaddress.IPv6Address) and (ip.is_site_local or ip in LOCAL_NAT64)
 
 
 def is_loopback(host: str) -> bool:
