@@ -66,7 +66,7 @@ def container_rules(
     measured = images[spec.image]
     config = measured.image.config
     sidecar = is_sidecar(spec.image, settings)
-    privileged = _boolean(spec.security, "privileged", default=False)
+    privileged = truth(spec.security, "privileged", default=False)
     changes = spec.security.get("capabilities") or {}
     processes = spec.exec_processes
     if not settings.contract.repeats_exec_processes:
@@ -94,7 +94,7 @@ def container_rules(
         exec_processes=processes + (_DEBUG_SHELLS if settings.debug else ()),
         allow_elevated=privileged,
         allow_stdio_access=settings.allow_stdio_access,
-        no_new_privileges=not _boolean(spec.security, "allowPrivilegeEscalation", default=True),
+        no_new_privileges=not truth(spec.security, "allowPrivilegeEscalation", default=True),
         seccomp_profile_sha256=profile_digest(spec.seccomp_profile),
     )
 
@@ -190,7 +190,12 @@ def _identity(spec: ContainerSpec, key: str) -> IdentityRule | None:
     return IdentityRule(str(value), "id")
 
 
-def _boolean(security: Mapping[str, Any], key: str, *, default: bool) -> bool:
+def truth(security: Mapping[str, Any], key: str, *, default: bool) -> bool:
+    """What a security context says of a property, as a boolean or in words.
+
+    Raises:
+        PolicyError: It says neither true nor false.
+    """
     value = security.get(key)
     if value is None:
         return default

@@ -5,7 +5,7 @@ from typing import Any
 
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.measurement.image import MeasuredImage
-from confidential_summarizer.policy.container import ContainerSpec, container_rules, policy_document
+from confidential_summarizer.policy.container import ContainerSpec, container_rules, policy_document, truth
 from confidential_summarizer.policy.document import EnvRule, ExecProcess, MountRule, Policy, PolicyDocument
 from confidential_summarizer.policy.environment import INJECTED, SERVICE_LINKS, WORKLOAD_IDENTITY
 from confidential_summarizer.policy.expansion import expand
@@ -91,7 +91,7 @@ def _container(pod: Json, container: Json, images: Mapping[str, MeasuredImage], 
         command=_command(container, images, env),
         env=(*env, *(WORKLOAD_IDENTITY if identity else ())),
         injected=(*INJECTED, *SERVICE_LINKS),
-        mounts=_mounts(pod, container, identity=identity, privileged=security.get("privileged") in {True, "true"}),
+        mounts=_mounts(pod, container, identity=identity, privileged=truth(security, "privileged", default=False)),
         exec_processes=tuple(_exec_processes(container)),
         security=security,
         seccomp_profile=_seccomp(container["name"], security),

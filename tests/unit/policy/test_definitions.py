@@ -125,6 +125,59 @@ def test_a_sidecar_of_the_service_has_an_empty_command_in_the_oldest_contract_on
     assert commands == {"0.10": (), "0.11": None, "0.12": None}
 
 
+SIDECAR = "mcr.microsoft.com/aci/msi-atlas-adapter:1"
+
+
+def of_images(*references: str, **config: Any) -> PolicyDocument:
+    usual = {"cmd": ("/x",), "env": ("PATH=/bin",), "user": "7", "stop_signal": "SIGQUIT"}
+    images = {reference: measured_image(reference, "1" * 64, **(usual | config)) for reference in references}
+    return parse_policy(Definitions.of_images(references).policy(images, PolicySettings()).text)
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "cmd", "command"),
+    [
+        (("/entry",), None, ("/entry",)),
+        (None, ("/cmd", "a"), ("/cmd", "a")),
+        (("/entry",), ("a",), ("/entry", "a")),
+        (None, None, None),
+    ],
+)
+def test_an_image_alone_starts_its_entry_point_its_command_or_both(
+    entrypoint: tuple[str, ...] | None, cmd: tuple[str, ...] | None, command: tuple[str, ...] | None
+) -> None:
+    assert of_images(APP, entrypoint=entrypoint, cmd=cmd).containers[0].command == command
+
+
+def test_of_a_sidecar_of_the_service_the_image_says_nothing() -> None:
+    ours, theirs = of_images(APP).containers[0], of_images(SIDECAR).containers[0]
+    assert (ours.command, ours.user.user.pattern, ours.signals[-1]) == (("/x",), "7", 3)
+    assert "PATH=/bin" in [rule.pattern for rule in ours.env_rules]
+    assert (theirs.user.user.strategy, theirs.signals) == ("any", ours.signals[:-1])
+    assert theirs.env_rules == ()
+
+
+@pytest.mark.parametrize(
+    ("references", "package", "containers"),
+    [
+        ((APP,), "policy", 2),
+        ((SIDECAR,), "microsoftcontainerinstance", 1),
+        ((SIDECAR, APP), "microsoftcontainerinstance", 3),
+        ((APP, SIDECAR), "policy", 3),
+    ],
+)
+def test_a_policy_of_the_services_sidecars_alone_has_a_package_of_its_own_and_no_pause_container(
+    references: tuple[str, ...], package: str, containers: int
+) -> None:
+    policy = of_images(*references)
+    assert (policy.package, len(policy.containers)) == (package, containers)
+    assert (policy.containers[-1].name == "pause-container") is (APP in references)
+
+
+def test_an_image_whose_name_only_begins_like_a_sidecars_is_none() -> None:
+    assert of_images("mcr.microsoft.com/aci/msi-atlas-adapter-x:1").package == "policy"
+
+
 def test_a_boolean_parameter_is_written_as_the_azure_tooling_writes_it() -> None:
     properties = {**PROPERTIES, "environmentVariables": [{"name": "B", "value": True}]}
     entry = {"name": "app", "properties": properties}

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from confidential_summarizer.policy.denial import _CAUSES, Denial, explain, find_denial
+from confidential_summarizer.policy.denial import _CAUSES, Denial, explain, explanation, find_denial
 
 
 def blob(document: object) -> str:
@@ -22,6 +22,48 @@ def test_a_refusal_is_found_in_the_message_around_it() -> None:
     found = find_denial(text)
     assert found is not None
     assert (found.rule, found.errors) == ("mount_device", ("deviceHash not found",))
+
+
+@pytest.mark.parametrize("padding", ["=", ""])
+@pytest.mark.parametrize("target", ["/run/mounts/m9", "/run/mounts/m90", "/run/mounts/m900", "\u00ff\u00fe\u00bf?>~"])
+def test_a_refusal_is_read_in_either_alphabet_of_base64_with_and_without_padding(padding: str, target: str) -> None:
+    decision = json.dumps(DEVICE | {"input": {"rule": "mount_device", "target": target}}, ensure_ascii=False).encode()
+    plain = base64.b64encode(decision).decode()
+    for encoded in (plain, base64.urlsafe_b64encode(decision).decode()):
+        found = find_denial(f"policyDecision< {encoded.rstrip('=') if not padding else encoded} >policyDecision")
+        assert found is not None
+        assert found.input["target"] == target
+
+
+def test_the_first_refusal_that_can_be_read_counts() -> None:
+    broken = "policyDecision< AAAA >policyDecision"
+    found = find_denial(f"{broken} {blob({'decision': 'allow'})} {blob(DEVICE)}")
+    assert found is not None
+    assert found.errors == ("deviceHash not found",)
+
+
+def test_beside_a_refusal_that_cannot_be_read_the_text_around_it_counts() -> None:
+    found = find_denial(
+        "mount_device not allowed by policy. Errors: [deviceHash not found, overlay has already been mounted]: "
+        "policyDecision< AAAA >policyDecision"
+    )
+    assert found is not None
+    assert (found.rule, found.errors) == ("mount_device", ("deviceHash not found", "overlay has already been mounted"))
+
+
+def test_every_reason_of_a_refusal_is_kept_and_explained() -> None:
+    found = find_denial(blob(DEVICE | {"reason": {"errors": ["invalid command", "invalid env list: A"]}}))
+    assert found is not None
+    assert found.errors == ("invalid command", "invalid env list: A")
+    assert len(explain(found)) == 2
+    assert explanation(found).count(";") >= 2
+
+
+@pytest.mark.parametrize(
+    "odd", [{"input": [1]}, {"input": {}}, {"reason": []}, {"reason": {"errors": "x"}}, {"truncated": "input"}]
+)
+def test_a_refusal_of_another_shape_is_still_one(odd: dict[str, object]) -> None:
+    assert find_denial(blob({"decision": "deny"} | odd)) == Denial("", (), {})
 
 
 def test_an_older_message_without_a_blob_is_found_too() -> None:

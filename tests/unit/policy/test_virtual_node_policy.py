@@ -30,6 +30,13 @@ def first(**container: Any) -> ContainerRules:
     return document(**container).containers[0]
 
 
+def of_image(**config: Any) -> ContainerRules:
+    """The rules of a container of which only the image says something."""
+    pod = {"spec": {"containers": [{"name": "app", "image": IMAGE}]}}
+    images = {IMAGE: measured_image(IMAGE, "1" * 64, **config)}
+    return parse_policy(virtual_node_policy(pod, images, PolicySettings()).text).containers[0]
+
+
 def env(container: ContainerRules) -> list[str]:
     return [rule.pattern for rule in container.env_rules]
 
@@ -175,6 +182,7 @@ def test_a_read_only_claim_is_mounted_read_only() -> None:
         ({}, ("app", "name"), ("staff", "name")),
         ({"runAsUser": 7}, ("7", "id"), ("", "any")),
         ({"runAsGroup": 8}, ("", "any"), ("8", "id")),
+        ({"runAsUser": 0, "runAsGroup": 0}, ("0", "id"), ("0", "id")),
     ],
 )
 def test_the_user_is_the_pods_or_else_the_images(security: dict[str, int], user: object, group: object) -> None:
@@ -183,9 +191,29 @@ def test_the_user_is_the_pods_or_else_the_images(security: dict[str, int], user:
     assert (rule.groups[0].pattern, rule.groups[0].strategy) == group
 
 
-def test_a_user_that_is_no_number_is_refused() -> None:
-    with pytest.raises(PolicyError, match="runAsUser"):
-        first(securityContext={"runAsUser": "root"})
+@pytest.mark.parametrize("field", ["runAsUser", "runAsGroup"])
+@pytest.mark.parametrize("value", ["root", "0", True, -1, 1.0, [0]])
+def test_a_user_or_group_that_is_no_whole_number_is_refused(field: str, value: object) -> None:
+    with pytest.raises(PolicyError, match=f"container app: securityContext.{field} must be a whole number"):
+        first(securityContext={field: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "privileged"),
+    [(True, True), ("true", True), ("True", True), (False, False), ("false", False), ("FALSE", False), (None, False)],
+)
+def test_privileges_are_granted_as_the_manifest_says_in_either_form(value: object, privileged: bool) -> None:
+    container = first(securityContext={"privileged": value, "allowPrivilegeEscalation": value})
+    assert container.allow_elevated is privileged
+    assert any(mount.source == "/sys" or mount.destination == "/sys" for mount in container.mounts) is privileged
+    assert container.no_new_privileges is (value is not None and not privileged)
+
+
+@pytest.mark.parametrize("field", ["privileged", "allowPrivilegeEscalation"])
+@pytest.mark.parametrize("value", ["yes", "", 0, 1, [], {}])
+def test_what_is_neither_true_nor_false_is_refused(field: str, value: object) -> None:
+    with pytest.raises(PolicyError, match=f"securityContext.{field} must be true or false"):
+        first(securityContext={field: value})
 
 
 def test_the_containers_security_context_goes_before_the_pods() -> None:
@@ -217,8 +245,33 @@ def test_the_working_directory_is_the_containers_or_else_the_images() -> None:
     assert (first().working_dir, first(workingDir="/own").working_dir) == ("/srv", "/own")
 
 
-def test_the_images_stop_signal_is_allowed() -> None:
-    assert first().signals == (9, 15, 3)
+@pytest.mark.parametrize(
+    ("stop_signal", "signals"),
+    [
+        ("SIGQUIT", (9, 15, 3)),
+        ("sigquit", (9, 15, 3)),
+        ("SIGKILL", (9, 15)),
+        ("", (9, 15)),
+        ("SIGRTMIN+3", (9, 15, "SIGRTMIN+3")),
+    ],
+)
+def test_the_images_stop_signal_is_allowed_beside_the_usual_ones_and_once(
+    stop_signal: str, signals: tuple[int | str, ...]
+) -> None:
+    assert of_image(stop_signal=stop_signal).signals == signals
+
+
+@pytest.mark.parametrize(
+    ("config", "command"),
+    [
+        ({"entrypoint": ("/entry",)}, ("/entry",)),
+        ({"cmd": ("/cmd", "a")}, ("/cmd", "a")),
+        ({"entrypoint": ("/entry",), "cmd": ("a",)}, ("/entry", "a")),
+        ({}, ()),
+    ],
+)
+def test_an_image_starts_its_entry_point_its_command_or_both(config: dict[str, Any], command: tuple[str, ...]) -> None:
+    assert of_image(**config).command == command
 
 
 def test_probes_and_hooks_become_exec_processes_in_order_and_once() -> None:

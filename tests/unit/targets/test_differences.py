@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,35 @@ def test_a_removed_field_is_a_difference() -> None:
     document = found()
     del container(document)["command"]
     assert list(differences(WANTED, document)) == ["spec.containers[app].command"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "path"),
+    [
+        ("x", ["x"], "a"),
+        (["x"], "x", "a"),
+        ({"b": 1}, "x", "a"),
+        ("x", {"b": 1}, "a"),
+        ([{"name": "x"}], {"x": {"name": "x"}}, "a"),
+        ({}, [], "a"),
+        ([], ["x"], "a"),
+        (["x"], [], "a"),
+        (["/app"], ["/app", "--shell"], "a"),
+        (["/app", "-x"], ["/app"], "a"),
+        ([{"name": "x"}], [{"name": "x"}, {"unnamed": 1}], "a"),
+        ([{"name": "x"}], [{"name": "x"}, "x"], "a"),
+        ([{"name": "x"}, {"name": "y"}], [{"name": "x"}, {"name": "x"}], "a[1].name"),
+        (False, None, "a"),
+        (None, False, "a"),
+        (0, None, "a"),
+        ("", None, "a"),
+        ({"b": {"c": [1, 2]}}, {"b": {"c": [1, 3]}}, "a.b.c[1]"),
+    ],
+)
+def test_another_shape_another_length_and_nothing_at_all_are_differences(
+    wanted: object, found: object, path: str
+) -> None:
+    assert list(differences({"a": wanted}, {"a": found})) == [path]
 
 
 JSON = st.recursive(
