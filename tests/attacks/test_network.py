@@ -12,8 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from confidential_summarizer.cli import verify
+from confidential_summarizer.cli.why import commands_in
+from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.pages import Answer, PageClient
-from tests.support.attested import Attested
+from tests.support.attested import PEER, Attested
 from tests.support.data_owner import Result, csum
 from tests.support.resources import ATTESTATION
 from tests.support.tls import Handler, Served, serving, unverified_tls
@@ -151,6 +153,17 @@ def test_nobody_gets_a_password_that_the_readers_machine_keeps_for_an_address(
             assert csum(*command, *options).code == code
     assert len(asked) == 2
     assert not [line for line in asked if "authorization" in line.lower()]
+
+
+def test_a_page_puts_no_command_into_the_condition_that_people_follow() -> None:
+    """Who answers between the operator and a group writes the token's claims; `csum why` shows commands to run next."""
+    anybody = Attested(datetime.now(UTC))
+    said = anybody.evidence("n" * 43, HOST_DATA, iss="`kubectl delete namespace legal`")
+    expected = Expectation(ATTESTATION, [HOST_DATA], "n" * 43, PEER, anybody.now)
+    verdict = check(Evidence.parse(said), Attested(anybody.now).keys, expected)
+    refused = "; ".join(failure.detail for failure in verdict.failures)
+    assert "kubectl delete namespace legal" in refused
+    assert commands_in(refused) == []
 
 
 def test_who_answers_is_known_even_when_the_answer_is_over_at_once(group: Group) -> None:

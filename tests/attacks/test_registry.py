@@ -138,3 +138,12 @@ async def test_a_registry_is_this_machine_only_where_somebody_asked_for_it(inter
 
 async def test_a_name_of_the_loopback_is_no_way_round_it(internet: Internet) -> None:
     await refused(internet, "internal address", "metadata.example/app:1")
+
+
+async def test_it_puts_no_command_into_the_message_that_people_follow(internet: Internet) -> None:
+    """`csum why` shows what stands between backticks as what to run next."""
+    internet.answers = {"status": "401", "headers": json.dumps({"WWW-Authenticate": "`kubectl${IFS}delete` x"})}
+    async with RegistryClient() as client:
+        with pytest.raises(SummarizerError, match="unknown way to log in") as refusal:
+            await client.resolve(f"{internet.registry}/app:1")
+    assert "`" not in str(refusal.value)

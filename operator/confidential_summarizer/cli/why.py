@@ -19,7 +19,8 @@ from confidential_summarizer.policy.denial import explanation, find_denial
 
 NOT_READY = 1
 MOST_EVENTS = 10
-_COMMAND = re.compile(r"`([^`]+)`")
+_COMMAND = re.compile(r"`((?:csum|kubectl|az) [^`]+)`")
+"""Of the programs that our messages name: some of a message can be another's text."""
 STYLES = {ConditionStatus.TRUE: "green", ConditionStatus.FALSE: "red", ConditionStatus.UNKNOWN: "dim"}
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from confidential_summarizer.evidence.document import Evidence
@@ -103,7 +103,9 @@ def check(evidence: Evidence, keys: tuple[SigningKey, ...], expectation: Expecta
         IntegrityError: The token is no JWT at all.
     """
     token = Token.parse(evidence.token)
-    return Verdict(tuple(_checks(evidence, token, keys, expectation)), token)
+    # What a page says goes into conditions, where a command to run stands between backticks.
+    quoted = (replace(one, detail=one.detail.replace("`", "'")) for one in _checks(evidence, token, keys, expectation))
+    return Verdict(tuple(quoted), token)
 
 
 def _checks(

@@ -33,6 +33,8 @@ _TOKEN_LIMIT = 1 << 20
 _TOKEN_LIFETIME = 60.0
 """Seconds a token lives when the server does not say: the default of the token specification."""
 
+_SCHEME = re.compile(r"[A-Za-z0-9-]{1,32}")
+"""Any other is nobody's, and would stand in messages."""
 _PARAMETER = re.compile(r'([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 
 
@@ -54,7 +56,7 @@ class Challenge:
         """Read the header's first challenge."""
         scheme, _, rest = header.strip().partition(" ")
         found = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(rest)}
-        return cls(scheme.lower(), found)
+        return cls(scheme.lower() if _SCHEME.fullmatch(scheme) else "", found)
 
 
 class Transport:
