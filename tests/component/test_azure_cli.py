@@ -70,7 +70,7 @@ def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path):
         image=image, sidecars={"encfs": image}, identity={"resourceID": IDENTITY}, target={"containerGroup": target}
     )
     (tmp_path / "resource.yaml").write_text(yaml.safe_dump(resource))
-    rendered = csum("render", tmp_path / "resource.yaml", "--output", "arm-template")
+    rendered = csum("--loopback-registry", "render", tmp_path / "resource.yaml", "--output", "arm-template")
     assert rendered.code == 0, rendered.err
     file = written(tmp_path, rendered.out)
 
