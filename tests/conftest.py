@@ -1,6 +1,7 @@
 """Shared by all tests: the tree itself is importable as `tests`, so that support code has one home."""
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 # A busy machine makes any example slow; the limit on the whole test tells what hangs.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+# A shell that starts the tests in the background has them ignore SIGINT, and so all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
