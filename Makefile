@@ -8,7 +8,7 @@ DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confid
 MANIFESTS := deploy/base/operator.yaml
 CRDS := crds charts/confidential-summarizer/files
 
-.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format release-images crds manifests screenshots bench lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format release-images crds manifests screenshots bench mutants lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ screenshots: setup ## take the pictures of the page in docs/
 
 bench: setup ## speed and memory against the raw tools, as ratios measured in one run
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q
+
+mutants: setup ## change MODULE in every small way, and count the changes that its tests notice (TESTS=tests/unit/…)
+	@$(BIN)/python -m tests.mutants "$(MODULE)" $(TESTS)
 
 lock: setup ## write requirements.lock from what pyproject.toml allows today
 	@printf '%s\n' '.[operator,owner,dev]' ./workload ./sandbox | $(BIN)/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header $(foreach each,$(DISTRIBUTIONS),--no-emit-package $(each) --refresh-package $(each)) -o requirements.lock

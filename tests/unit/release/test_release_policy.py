@@ -215,6 +215,13 @@ def test_a_claim_can_be_asked_to_be_absent(wanted: str | bool, admitted: bool) -
     assert evaluate(ReleasePolicy((rule,)), {"iss": f"https://{WEST}"}).admitted is admitted
 
 
+def test_an_issuer_may_end_in_a_slash_and_one_that_is_absent_is_named() -> None:
+    policy = build([OLD], [WEST])
+    assert evaluate(policy, claims() | {"iss": f"https://{WEST}/"}).admitted
+    (failure,) = evaluate(policy, {**claims(), "iss": ""}).nearest
+    assert str(failure) == f"iss is absent, the release policy wants https://{WEST}"
+
+
 def test_a_nested_claim_is_found_by_its_path() -> None:
     rule = AuthorityRule(f"https://{WEST}", (Condition("x-ms-isolation-tee.x-ms-attestation-type", "sevsnpvm"),))
 
@@ -376,6 +383,26 @@ def test_a_rule_that_asks_for_another_value_is_weak(claim: str) -> None:
     assert WEAKNESSES[claim] in weakness
 
 
+@pytest.mark.parametrize(
+    ("operator", "value", "weak"),
+    [
+        ("equals", 23, False),
+        ("greater", 23, False),
+        ("greaterOrEquals", 24, False),
+        ("greaterOrEquals", 22, True),
+        ("greaterOrEquals", "23", True),
+        ("lessOrEquals", 23, True),
+        ("exists", True, True),
+    ],
+)
+def test_a_rule_keeps_old_firmware_out_where_it_demands_a_number_that_is_high_enough(
+    operator: str, value: str | int | bool, weak: bool
+) -> None:
+    claim = "x-ms-sevsnpvm-snpfw-svn"
+    rule = rule_with(claim, Condition(claim, value, operator))
+    assert bool(weaknesses(ReleasePolicy((rule,)))) is weak
+
+
 def test_a_rule_of_which_one_condition_is_enough_asks_for_nothing_for_certain() -> None:
     rule = rule_with("", None, "anyOf")
     found = weaknesses(ReleasePolicy((rule,)))
@@ -414,6 +441,8 @@ UNKNOWN = Condition("x-ms-sevsnpvm-guestsvn", 2, "greaterOrEquals")
         (one_of(WEST, Condition(HOST_DATA, OLD), Condition(VMPL, "1")), True),
         (all_of(WEST, Condition(HOST_DATA, OLD), UNKNOWN), True),
         (all_of(WEST, Condition(HOST_DATA, NEW), UNKNOWN), False),
+        (all_of(WEST, Condition(HOST_DATA, OLD), Condition("x-ms-attestation-type", "sevsnpvm")), True),
+        (all_of(WEST, Condition(HOST_DATA, OLD), Condition("x-ms-attestation-type", "azurevm")), False),
         (all_of(EAST, Condition(HOST_DATA, OLD), UNKNOWN), False),
         (all_of(WEST, Condition(HOST_DATA, OLD), Condition(IS_DEBUGGABLE, "true")), False),
         (all_of(WEST, Condition(HOST_DATA, OLD), Condition(MIGRATION_ALLOWED, "true")), False),
