@@ -14,6 +14,8 @@ from confidential_summarizer.wiring import run
 def main() -> int:
     """Run the operator; return the exit code."""
     configure(Settings.log_format, Settings.log_level)
+    # aiohttp takes passwords for hosts from there together with the proxies, and resources name the hosts.
+    os.environ["NETRC"] = os.devnull
     try:
         settings = Settings.from_environment(os.environ)
         configure(settings.log_format, settings.log_level)

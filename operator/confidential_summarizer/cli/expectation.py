@@ -85,7 +85,7 @@ class Expected:
         attestation = approvals[-1].attestation if approvals else ""
         chosen = [one for one in approvals if one.attestation == attestation]
         hashes = tuple(dict.fromkeys(one.host_data for one in chosen))
-        return cls(hashes, attestation, {one.host_data: one.policy for one in chosen}, source)
+        return cls(hashes, attestation, {one.host_data: one.policy for one in approvals}, source)
 
     def evidence(self, nonce: str, peer: str, now: datetime, *, debuggable: bool = False) -> Expectation:
         """Return what evidence has to show that is asked for now over a connection.

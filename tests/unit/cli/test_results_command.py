@@ -1,6 +1,7 @@
 """`csum results` on the owner's machine: whose results count, and keys. What comes from storage: tests/component."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -56,3 +57,13 @@ def test_a_file_without_a_key_is_said_without_what_it_holds(tmp_path: Path) -> N
     assert "planted" not in str(refused.value)
     (tmp_path / "key").write_text(f"# a comment\n{pyrage.x25519.Identity.generate()}\n")
     assert len(read_identities(tmp_path / "key")) == 1
+
+
+def test_a_hash_that_was_approved_under_another_attestation_service_is_judged_by_its_policy_too(tmp_path: Path) -> None:
+    """Only one service can be asked, but what a policy allows does not depend on it."""
+    opened, closed = approved(tmp_path, "Debug", "Restricted").host_data
+    record = Approvals(tmp_path)
+    (first,) = (one for one in record.all() if one.host_data == opened)
+    record.record(replace(first, attestation="sharedneu.neu.attest.azure.net"))
+    record.record(next(one for one in record.all() if one.host_data == closed))
+    assert Expected.hashes([opened, closed], record).closed().host_data == (closed,)
