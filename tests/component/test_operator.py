@@ -55,6 +55,10 @@ def kinds(kubectl: Kubectl) -> None:
     kubectl.apply(grant("legal"))
 
 
+# `urlopen` would keep the proxy of this moment for every test after it, which have sandboxes of their own.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 @dataclass
 class Operator:
     """A running process of the operator."""
@@ -65,7 +69,7 @@ class Operator:
 
     def ask(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+            with OPENER.open(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()
