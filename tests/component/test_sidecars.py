@@ -162,11 +162,14 @@ def sandbox():
             wait_for(sandbox.state.port("proxy"), process)
             for name, value in sandbox.state.client_environment().items():
                 patch.setenv(name, value)
+            # The first `urlopen` of a process keeps the proxy of its moment for all that follow.
+            urllib.request.install_opener(urllib.request.build_opener())
             ready.wait(START_SECONDS)
             sandbox.import_key("contracts-key", {"kty": "oct-HSM", "k": to_base64url(KEY)})
             sandbox.upload("sealed")
             yield sandbox
         finally:
+            urllib.request.install_opener(None)
             ended.set()
             thread.join()
             Blobs(sandbox.state).down()
