@@ -24,6 +24,8 @@ REMOTE_PATH = "/mnt/remote"
 """The parent of every mount point: the sidecar makes each one a symbolic link, so the parent has to be the volume."""
 
 PAGE_PORT = 8501
+READINESS_PERIOD_SECONDS = 2
+"""Summaries are there within seconds; a slower probe would only delay Ready."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ import pytest
 from confidential_summarizer.api.spec import Sidecars
 from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.blueprint import image_references
-from confidential_summarizer.cli import verify
 from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.pages import MAX_BYTES, PageClient
@@ -28,7 +27,7 @@ from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.derive import derive, measure_images
 from confidential_summarizer.targets.target import Derivation
 from summarizer.channel import new_channel_key
-from tests.support.attested import Attested
+from tests.support.attested import Attested, at_hand
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import measured
 from tests.support.resources import ATTESTATION, VAULT, resource, spec
@@ -79,22 +78,7 @@ def served(page: Page) -> Iterator[str]:
 
 def verified(page: Page, monkeypatch: pytest.MonkeyPatch, *options: object) -> Result:
     """Run `csum verify`; the attestation service is at the page's, the rest is as it is."""
-
-    class Service:
-        def __init__(self, _host: str) -> None:
-            pass
-
-        async def __aenter__(self) -> "Service":
-            return self
-
-        async def __aexit__(self, *_error: object) -> None:
-            pass
-
-        async def signing_keys(self) -> object:
-            return None
-
-    monkeypatch.setattr(verify, "AttestationService", Service)
-    monkeypatch.setattr(verify, "signing_keys", lambda _document: page.attested.keys)
+    at_hand(monkeypatch, page.attested)
     with served(page) as url:
         return csum("verify", url, "--host-data", HOST_DATA, "--attestation", ATTESTATION, *options)
 

@@ -11,11 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from confidential_summarizer.cli import verify
 from confidential_summarizer.cli.why import commands_in
 from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.pages import Answer, PageClient
-from tests.support.attested import PEER, Attested
+from tests.support.attested import PEER, Attested, at_hand
 from tests.support.data_owner import Result, csum
 from tests.support.resources import ATTESTATION
 from tests.support.tls import Handler, Served, serving, unverified_tls
@@ -66,22 +65,7 @@ def look_alike(genuine: Served, asked: list[str]) -> Iterator[Served]:
 def group(monkeypatch: pytest.MonkeyPatch) -> Group:
     """A group whose attestation service is at hand; the rest of `csum` is as it is."""
     group = Group()
-
-    class Service:
-        def __init__(self, _host: str) -> None:
-            pass
-
-        async def __aenter__(self) -> "Service":
-            return self
-
-        async def __aexit__(self, *_error: object) -> None:
-            pass
-
-        async def signing_keys(self) -> object:
-            return None
-
-    monkeypatch.setattr(verify, "AttestationService", Service)
-    monkeypatch.setattr(verify, "signing_keys", lambda _document: group.attested.keys)
+    at_hand(monkeypatch, group.attested)
     return group
 
 

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from confidential_summarizer.cli import verify
 from confidential_summarizer.evidence import SigningKey
 from summarizer.evidence import runtime_data
 from tests.support.resources import ATTESTATION
@@ -53,3 +55,23 @@ class Attested:
         } | changes
         token = jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": "k1"})
         return {"token": token, "runtimeData": base64.b64encode(runtime).decode()}
+
+
+def at_hand(monkeypatch: pytest.MonkeyPatch, attested: Attested) -> None:
+    """Let `csum verify` take the keys of this attestation service, instead of asking for them over the network."""
+
+    class Service:
+        def __init__(self, _host: str) -> None:
+            pass
+
+        async def __aenter__(self) -> "Service":
+            return self
+
+        async def __aexit__(self, *_error: object) -> None:
+            pass
+
+        async def signing_keys(self) -> object:
+            return None
+
+    monkeypatch.setattr(verify, "AttestationService", Service)
+    monkeypatch.setattr(verify, "signing_keys", lambda _document: attested.keys)

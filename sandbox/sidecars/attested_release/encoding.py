@@ -26,11 +26,6 @@ def from_base64url(text: str) -> bytes:
         raise ValueError("not url-safe base64") from error
 
 
-def to_standard_base64(data: bytes) -> str:
-    """Return padded base64 of the standard alphabet."""
-    return base64.b64encode(data).decode()
-
-
 def from_standard_base64(text: str) -> bytes:
     """Decode padded base64 of the standard alphabet; nothing else, as Go's StdEncoding.
 

@@ -16,7 +16,7 @@ from confidential_summarizer.api.quantity import GB, parse_quantity
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.target import ContainerGroup
 from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSION
-from confidential_summarizer.blueprint import REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
+from confidential_summarizer.blueprint import READINESS_PERIOD_SECONDS, REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.registry import ImageReference
@@ -135,6 +135,6 @@ def _container(container: Container) -> dict[str, Any]:
     if container.readiness_path:
         properties["readinessProbe"] = {
             "httpGet": {"path": container.readiness_path, "port": container.ports[0], "scheme": "https"},
-            "periodSeconds": 2,
+            "periodSeconds": READINESS_PERIOD_SECONDS,
         }
     return {"name": container.name, "properties": properties}

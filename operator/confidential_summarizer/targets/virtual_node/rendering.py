@@ -11,15 +11,19 @@ from typing import Any
 
 from confidential_summarizer.api.names import APPLIED_ANNOTATION, HOST_DATA_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
-from confidential_summarizer.blueprint import PAGE_PORT, REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
+from confidential_summarizer.blueprint import (
+    PAGE_PORT,
+    READINESS_PERIOD_SECONDS,
+    REMOTE_PATH,
+    REMOTE_VOLUME,
+    Blueprint,
+    Container,
+)
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets.ownership import labels_of, owner_reference
 
 ANNOTATION_PREFIX = "microsoft.containerinstance.virtualnode."
-
-READINESS_PERIOD_SECONDS = 2
-"""Summaries are there within seconds; a slower probe would only delay Ready."""
 
 
 def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
