@@ -16,11 +16,12 @@ from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import FIELD_MANAGER
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import image_references
-from confidential_summarizer.errors import SpecError, TransientError
-from confidential_summarizer.kube import CONFIG_MAP, GRANT, SUMMARIZER
+from confidential_summarizer.errors import SpecError, SummarizerError, TransientError
+from confidential_summarizer.kube import CONFIG_MAP, GRANT, POD_DISRUPTION_BUDGET, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.target import Desired, Plan, Removal
+from confidential_summarizer.targets.virtual_node.planning import release
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.fakes import measured
 from tests.support.kubectl import Kubectl
@@ -222,6 +223,23 @@ async def test_what_is_retained_outlives_its_resource(deployed: Deployed) -> Non
     await asyncio.sleep(2)  # what the garbage collector needs for what has an owner
     found = deployed.kubectl("-n", deployed.namespace, "get", "deployment,service,poddisruptionbudget", "-o", "name")
     assert len(found.split()) == 3
+
+
+async def test_what_is_retained_is_let_go_while_others_write_it_and_a_namesake_is_not(deployed: Deployed) -> None:
+    await deployed.step(deletionPolicy="Retain")
+    kube, metadata = deployed.target.kube, deployed.resource.metadata
+    found = await kube.get(POD_DISRUPTION_BUDGET, metadata.namespace, metadata.name)
+    assert found is not None
+    await kube.merge(
+        POD_DISRUPTION_BUDGET, metadata.namespace, metadata.name, {"metadata": {"labels": {"touched": "since"}}}
+    )
+    await kube.merge(POD_DISRUPTION_BUDGET, metadata.namespace, metadata.name, release(found, metadata))
+    later = await kube.get(POD_DISRUPTION_BUDGET, metadata.namespace, metadata.name)
+    assert later is not None
+    assert "ownerReferences" not in later["metadata"]
+    another = {**found, "metadata": {**found["metadata"], "uid": "00000000-0000-0000-0000-000000000000"}}
+    with pytest.raises(SummarizerError, match="uid|UID"):
+        await kube.merge(POD_DISRUPTION_BUDGET, metadata.namespace, metadata.name, release(another, metadata))
 
 
 async def test_a_resource_that_is_removed_leaves_nothing(deployed: Deployed) -> None:

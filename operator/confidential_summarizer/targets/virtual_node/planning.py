@@ -117,30 +117,25 @@ def replacement(manifest: Object, found: Object) -> dict[str, Any]:
         o for o in old.get("ownerReferences") or () if o["uid"] != new["ownerReferences"][0]["uid"]
     ]
     new |= {key: old[key] for key in ("uid", "finalizers") if key in old}
-    _name_the_version(document, old)
+    if document["kind"] == "PodDisruptionBudget" and "resourceVersion" in old:
+        # The server insists on it for this kind alone. Elsewhere the UID is enough to hit no other object: controllers
+        # write the status all the time, and what decides what runs is ours, whoever wrote last.
+        new["resourceVersion"] = old["resourceVersion"]
     restarted = (_template(found).get("annotations") or {}).get(RESTARTED)
     if restarted:
         _template(document)["annotations"][RESTARTED] = restarted
     return document
 
 
-def released(found: Object, metadata: Metadata) -> dict[str, Any]:
-    """Return the object without the owner reference by which it would go together with its resource."""
-    document = copy.deepcopy(dict(found))
-    owners = document["metadata"].get("ownerReferences") or []
-    document["metadata"]["ownerReferences"] = [o for o in owners if o.get("uid") != owner_reference(metadata)["uid"]]
-    document["metadata"].pop("resourceVersion", None)
-    _name_the_version(document, found["metadata"])
-    return document
+def release(found: Object, metadata: Metadata) -> dict[str, Any]:
+    """Return the patch that takes away the owner reference by which the object would go together with its resource.
 
-
-def _name_the_version(document: dict[str, Any], old: Mapping[str, Any]) -> None:
-    """Name the version that is replaced only where the server insists: controllers write the status all the time.
-
-    The UID is enough to hit no other object, and what decides what runs is ours, whoever wrote last.
+    A patch, as controllers write the status of these objects all the time, and nothing else of them is changed. The
+    UID in it lets the server refuse another object that has taken the name since.
     """
-    if document["kind"] == "PodDisruptionBudget" and "resourceVersion" in old:
-        document["metadata"]["resourceVersion"] = old["resourceVersion"]
+    owners = found["metadata"].get("ownerReferences") or []
+    kept = [owner for owner in owners if owner.get("uid") != owner_reference(metadata)["uid"]]
+    return {"metadata": {"uid": found["metadata"]["uid"], "ownerReferences": kept}}
 
 
 def changes(wanted: Object, found: Object) -> list[str]:

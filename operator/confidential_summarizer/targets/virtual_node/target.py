@@ -32,7 +32,7 @@ from confidential_summarizer.targets.virtual_node.planning import (
     changes,
     is_last_sent,
     manifests,
-    released,
+    release,
     replacement,
 )
 from confidential_summarizer.targets.virtual_node.rendering import render, with_policy
@@ -108,7 +108,7 @@ class VirtualNodeTarget:
             for kind in CHILDREN:
                 found = await self.kube.get(kind, metadata.namespace, metadata.name)
                 if found is not None and is_ours(found, metadata):
-                    await self.kube.replace(released(found, metadata))
+                    await self.kube.merge(kind, metadata.namespace, metadata.name, release(found, metadata))
             return Removal()
         deployment = await self.kube.get(DEPLOYMENT, metadata.namespace, metadata.name)
         for kind in CHILDREN:
