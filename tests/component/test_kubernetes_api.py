@@ -238,7 +238,7 @@ async def test_what_is_retained_is_let_go_while_others_write_it_and_a_namesake_i
     assert later is not None
     assert "ownerReferences" not in later["metadata"]
     another = {**found, "metadata": {**found["metadata"], "uid": "00000000-0000-0000-0000-000000000000"}}
-    with pytest.raises(SummarizerError, match="uid|UID"):
+    with pytest.raises(SummarizerError, match=r"uid|UID"):
         await kube.merge(POD_DISRUPTION_BUDGET, metadata.namespace, metadata.name, release(another, metadata))
 
 
