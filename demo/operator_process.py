@@ -12,6 +12,7 @@ import yaml
 
 from azure_sandbox import processes
 from azure_sandbox.azure.principals import OPERATOR, Principals
+from azure_sandbox.control_plane import ControlPlane
 from azure_sandbox.names import LOGIN, TENANT
 from azure_sandbox.processes import Command
 from azure_sandbox.state import SandboxState, cache_directory, write_private
@@ -74,6 +75,9 @@ def _token(state: SandboxState, namespace: str, audience: str | None = None) -> 
 
 def _kubeconfig(state: SandboxState, token: str) -> str:
     admin = yaml.safe_load(state.kubeconfig.read_text())
+    for cluster in admin["clusters"]:
+        if cluster["cluster"]["server"] == ControlPlane(state).url:
+            cluster["cluster"]["proxy-url"] = state.proxy_url  # where `csum sandbox fault add kubernetes` takes hold
     admin["users"] = [{"name": NAME, "user": {"token": token}}]
     for context in admin["contexts"]:
         if context["name"] == admin["current-context"]:

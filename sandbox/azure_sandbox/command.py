@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from azure_sandbox.fault_command import fault
 from azure_sandbox.progress import Report, now_and_then
 from confidential_summarizer.cli.console import emit, note, output_option
 from confidential_summarizer.errors import SpecError
@@ -32,6 +33,9 @@ CONDITION_STYLES = {"running": "green", "stopped": "dim", "died": "bold red"}
 @click.group()
 def sandbox() -> None:
     """Run Azure and a Kubernetes cluster on this machine, for trying and testing."""
+
+
+sandbox.add_command(fault)
 
 
 @sandbox.command()

@@ -126,11 +126,11 @@ async def test_a_missing_resource_group_is_named(groups):
         await groups.get("nowhere", "g")
 
 
-async def script(*faults):
+async def script(**fault):
     async with aiohttp.ClientSession(trust_env=True) as session:
         url = "https://management.azure.com/sandbox/faults"
-        async with session.put(url, json={"faults": faults}) as answer:
-            assert answer.status == 200, await answer.text()
+        async with session.post(url, json={"service": "resource-manager", "method": "PUT", **fault}) as answer:
+            assert answer.status == 201, await answer.text()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def script(*faults):
     ],
 )
 async def test_a_refusal_is_seen_at_once_as_what_it_is(groups, kind, error):
-    await script({"kind": kind, "retryAfter": 3})
+    await script(kind=kind, retry_after=3)
 
     with pytest.raises(error) as caught:
         await groups.put(RESOURCE_GROUP, "faulty", body())
@@ -155,7 +155,7 @@ async def test_a_refusal_is_seen_at_once_as_what_it_is(groups, kind, error):
 
 
 async def test_a_lack_of_capacity_is_found_in_the_groups_events(groups):
-    await script({"kind": "capacity"})
+    await script(kind="capacity")
     await groups.put(RESOURCE_GROUP, "large", body())
 
     group = await settled(groups, "large")
@@ -165,7 +165,7 @@ async def test_a_lack_of_capacity_is_found_in_the_groups_events(groups):
 
 
 async def test_a_write_that_timed_out_may_have_been_done(groups):
-    await script({"kind": "unavailable-after-write"})
+    await script(kind="answer-lost")
 
     with pytest.raises(TransientError, match="may exist"):
         await groups.put(RESOURCE_GROUP, "ambiguous", body())

@@ -3,7 +3,7 @@
 | request | effect |
 |---|---|
 | `GET /sandbox/health` | 200 when everything serves |
-| `GET`, `PUT`, `DELETE /sandbox/faults` | faults to come: see `azure_sandbox.azure.arm.faults` |
+| `GET`, `POST`, `DELETE /sandbox/faults` | faults to come: see `azure_sandbox.faults` |
 | `GET`, `PUT /sandbox/role-assignments` | `{"assignments": [{"object_id", "role", "scope"}]}` for vault keys |
 | `GET`, `PUT /sandbox/vaults/{host}` | `{"purgeProtection": true}` |
 | `POST /sandbox/groups/{name}/maintenance` | the platform restarts the group's containers |
@@ -39,7 +39,7 @@ class Control:
         router = application.router
         router.add_get("/health", self.health)
         router.add_get("/faults", self.faults)
-        router.add_put("/faults", self.set_faults)
+        router.add_post("/faults", self.add_fault)
         router.add_delete("/faults", self.clear_faults)
         router.add_get("/role-assignments", self.role_assignments)
         router.add_put("/role-assignments", self.set_role_assignments)
@@ -56,14 +56,18 @@ class Control:
         """GET /sandbox/faults."""
         return web.json_response(self.groups.provisioner.faults.body())
 
-    async def set_faults(self, request: web.Request) -> web.Response:
-        """PUT /sandbox/faults."""
-        self.groups.provisioner.faults.script(await json_object(request))
-        return web.json_response(self.groups.provisioner.faults.body())
+    async def add_fault(self, request: web.Request) -> web.Response:
+        """POST /sandbox/faults."""
+        entry = await json_object(request)
+        try:
+            self.groups.provisioner.faults.add(entry)
+        except (TypeError, ValueError) as error:
+            raise ServiceError(400, "BadParameter", str(error)) from error
+        return web.json_response(self.groups.provisioner.faults.body(), status=201)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """DELETE /sandbox/faults."""
-        self.groups.provisioner.faults.pending.clear()
+        self.groups.provisioner.faults.clear()
         return web.Response(status=204)
 
     async def role_assignments(self, _: web.Request) -> web.Response:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from azure_sandbox.attester import Attester
-from azure_sandbox.azure.arm.faults import Faults
 from azure_sandbox.azure.arm.groups import ContainerGroups
 from azure_sandbox.azure.arm.limits import Limits
 from azure_sandbox.azure.arm.operations import Operations
@@ -17,12 +16,14 @@ from azure_sandbox.azure.attestation import Attestation
 from azure_sandbox.azure.control import Control
 from azure_sandbox.azure.errors import service_errors
 from azure_sandbox.azure.login import Login
+from azure_sandbox.azure.middleware import meet
 from azure_sandbox.azure.principals import Principals
 from azure_sandbox.azure.tokens import SigningKey, Tokens
 from azure_sandbox.azure.vault.release import Releaser
 from azure_sandbox.azure.vault.roles import Roles
 from azure_sandbox.azure.vault.routes import Vaults
 from azure_sandbox.certificates import CertificateAuthority, server_context
+from azure_sandbox.faults import Faults
 from azure_sandbox.guest.api import GuestFactory
 from azure_sandbox.names import LOGIN, RESOURCE_MANAGER
 from azure_sandbox.network.names import service_of
@@ -50,6 +51,7 @@ class StandIns:
         tokens: Signs and checks their tokens.
         attestation: Signs evidence.
         authority: Signs the servers' certificates.
+        faults: What goes wrong on purpose.
     """
 
     application: web.Application
@@ -58,6 +60,7 @@ class StandIns:
     tokens: Tokens
     attestation: Attestation
     authority: CertificateAuthority
+    faults: Faults
 
 
 def assemble(state: SandboxState, factory: GuestFactory) -> StandIns:
@@ -72,30 +75,31 @@ def assemble(state: SandboxState, factory: GuestFactory) -> StandIns:
     roles = Roles(own / "roles.json", principals)
     vaults = Vaults(own / "vaults", tokens, roles, Releaser(attestation_key, authority))
     attestation = Attestation(attestation_key, attester.chain.root, attester.uvm_signer.issuer)
+    faults = Faults()
     groups = ContainerGroups(
         directory=state.groups,
         factory=factory,
         attester=attester,
-        switchboard=Switchboard(state.ports(), state.run),
+        switchboard=Switchboard(state.ports(), state.run, faults),
         principals=principals,
         tokens=tokens,
-        provisioner=Provisioner(Operations(), Faults()),
+        provisioner=Provisioner(Operations(), faults),
     )
     manager = ResourceManager(groups, Limits()).application(Control(groups, roles, vaults).application())
-    application = web.Application(middlewares=[service_errors], client_max_size=MAX_BODY)
+    application = web.Application(middlewares=[service_errors, meet(faults)], client_max_size=MAX_BODY)
     application.add_domain(LOGIN, Login(principals, tokens).application())
     application.add_domain(RESOURCE_MANAGER, manager)
     application.add_domain("*.attest.azure.net", attestation.application())
     application.add_domain("*.vault.azure.net", vaults.application())
     application.add_domain("*.managedhsm.azure.net", vaults.application())
-    return StandIns(application, groups, principals, tokens, attestation, authority)
+    return StandIns(application, groups, principals, tokens, attestation, authority, faults)
 
 
 async def serve(state: SandboxState, factory: GuestFactory, until: asyncio.Event) -> None:
     """Serve until the event is set: proxy, TLS port, and the groups that an earlier process left."""
     stand_ins = assemble(state, factory)
     ports = state.ports()
-    proxy = ConnectProxy(ports)
+    proxy = ConnectProxy(ports, stand_ins.faults)
     runner = web.AppRunner(stand_ins.application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     context = server_context(stand_ins.authority, lambda host: service_of(host) == "stand_ins")

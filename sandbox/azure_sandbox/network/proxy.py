@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from azure_sandbox.faults import Faults
 from azure_sandbox.network.names import is_group, service_of
 from azure_sandbox.network.relay import Connection, close, connected, relay
 
@@ -20,14 +21,17 @@ log = logging.getLogger(__name__)
 class ConnectProxy:
     """Connects `host:443` of the sandbox's names to the port of their service, and addresses of groups as they are.
 
-    Anything else is refused.
+    The API server is reached as well, by its own address, so that its connections can meet faults. Anything else is
+    refused.
 
     Args:
         ports: Port on 127.0.0.1 by service name.
+        faults: What goes wrong on purpose.
     """
 
-    def __init__(self, ports: Mapping[str, int]) -> None:
+    def __init__(self, ports: Mapping[str, int], faults: Faults) -> None:
         self.ports = ports
+        self.faults = faults
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -71,23 +75,26 @@ class ConnectProxy:
         host, _, port = authority.rpartition(":")
         service = service_of(host) if port == "443" else None
         if is_group(host) and port.isdecimal() and int(port) < MAX_PORT:
-            await _carry(client, host, int(port), f"nothing listens at {authority}")
+            await self._carry(client, host, int(port), host, f"nothing listens at {authority}")
             return
+        if authority == f"127.0.0.1:{self.ports.get('apiserver')}":
+            service = "apiserver"
         if service is None:
             log.info("refused %s", authority)
             await _answer(client, "502 Bad Gateway", f"{authority} does not exist in the sandbox.")
             return
-        await _carry(client, "127.0.0.1", self.ports[service], f"{authority}: the sandbox's {service} is not running")
+        refused = f"{authority}: the sandbox's {service} is not running"
+        await self._carry(client, "127.0.0.1", self.ports[service], host, refused)
 
-
-async def _carry(client: Connection, host: str, port: int, refused: str) -> None:
-    try:
-        async with connected(host, port) as upstream:
-            client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await client.writer.drain()
-            await relay(client, upstream)
-    except ConnectionRefusedError:
-        await _answer(client, "502 Bad Gateway", f"{refused}.")
+    async def _carry(self, client: Connection, address: str, port: int, host: str, refused: str) -> None:
+        try:
+            async with connected(address, port) as upstream:
+                client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await client.writer.drain()
+                async with self.faults.connection(host):
+                    await relay(client, upstream)
+        except ConnectionRefusedError:
+            await _answer(client, "502 Bad Gateway", f"{refused}.")
 
 
 async def _answer(client: Connection, status: str, text: str) -> None:

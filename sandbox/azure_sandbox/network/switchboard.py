@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from azure_sandbox.faults import Faults
 from azure_sandbox.guest.api import GroupNetwork
 from azure_sandbox.network.client_hello import RECORD_HEADER, NotAClientHello, record_length, server_name
 from azure_sandbox.network.names import ZONES, service_of
@@ -40,18 +41,20 @@ class Switchboard:
     Args:
         ports: Port on 127.0.0.1 by service name.
         run: Directory for the sockets.
+        faults: What goes wrong on purpose.
 
     Raises:
         SpecError: The directory's path is too long for a socket below it.
     """
 
-    def __init__(self, ports: Mapping[str, int], run: Path) -> None:
+    def __init__(self, ports: Mapping[str, int], run: Path, faults: Faults) -> None:
         excess = len(bytes(run / f"{'0' * STEM_LENGTH}.imds")) - MAX_SOCKET_PATH
         if excess > 0:
             text = f"{run} is {excess} characters too long for unix sockets: set CSUM_SANDBOX_HOME to a shorter path"
             raise SpecError(text)
         self.ports = ports
         self.run = run
+        self.faults = faults
         self._lines: dict[str, _Line] = {}
         self._open: set[asyncio.Task[None]] = set()
 
@@ -122,6 +125,6 @@ class Switchboard:
         if service is None:
             log.info("a group asked for %s, which does not exist in the sandbox", host)
             return
-        async with connected("127.0.0.1", self.ports[service]) as upstream:
+        async with self.faults.connection(host), connected("127.0.0.1", self.ports[service]) as upstream:
             upstream.writer.write(opening)
             await relay(guest, upstream)

@@ -5,8 +5,9 @@ import pytest
 from click.testing import CliRunner
 
 from azure_sandbox.command import sandbox
+from azure_sandbox.faults import KINDS
 from azure_sandbox.state import SandboxState
-from confidential_summarizer.errors import SpecError
+from confidential_summarizer.errors import SpecError, TransientError
 
 
 @pytest.fixture
@@ -79,3 +80,18 @@ def test_down_can_remove_everything(state):
 
 def test_a_kubeconfig_that_is_not_there_is_a_wrong_command_line(state):
     assert run("up", "--kubeconfig", "/nowhere").exit_code == 2
+
+
+def test_a_fault_needs_a_running_sandbox_a_service_and_a_kind_that_exist(state):
+    missing = run("fault", "add", "vault", "throttled")
+    assert isinstance(missing.exception, TransientError)
+    assert "csum sandbox up" in str(missing.exception)
+    assert "'resource-manager'" in run("fault", "add", "moon", "throttled").stderr
+    assert run("fault", "add", "vault", "throttled", "--chance", "2").exit_code == 2
+
+
+def test_the_help_of_faults_says_what_each_kind_does():
+    help_text = " ".join(run("fault", "add", "--help").stdout.split())
+    for kind, (what, _) in KINDS.items():
+        assert kind in help_text
+        assert what.split(",")[0] in help_text

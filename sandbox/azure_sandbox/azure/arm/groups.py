@@ -18,6 +18,7 @@ from azure_sandbox.azure.errors import ServiceError
 from azure_sandbox.azure.metadata import metadata_application
 from azure_sandbox.azure.principals import Principal, Principals
 from azure_sandbox.azure.tokens import Tokens
+from azure_sandbox.faults import REFUSALS
 from azure_sandbox.guest.api import Guest, GuestFactory, ImageInaccessible, ReportSource
 from azure_sandbox.network.switchboard import Switchboard
 
@@ -88,6 +89,7 @@ class ContainerGroups:
         """
         validate(name, body)
         self._check_identities(body)
+        self._meet_fault(name, body)
         async with self._locks.setdefault(name.lower(), asyncio.Lock()):
             group = self.find(name)
             if group is None:
@@ -222,6 +224,12 @@ class ContainerGroups:
         group.forgotten = True
         await asyncio.to_thread(shutil.rmtree, group.directory, ignore_errors=True)
         self._groups.pop(group.name.lower(), None)
+
+    def _meet_fault(self, name: str, body: Json) -> None:
+        if fault := self.provisioner.faults.take("resource-manager", REFUSALS, "PUT", group_id(name)):
+            status, code, text = REFUSALS[fault.kind]
+            image = body["properties"]["containers"][0]["properties"]["image"]
+            raise ServiceError(status, code, text.format(image=image, group=name))
 
     def _check_identities(self, body: Json) -> None:
         for resource in (body.get("identity") or {}).get("userAssignedIdentities") or {}:

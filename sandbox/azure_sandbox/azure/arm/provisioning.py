@@ -1,12 +1,12 @@
-"""Doing something to a group while clients poll: the steps, their failures, and the failures that were scripted."""
+"""Doing something to a group while clients poll: the steps, their failures, and the faults that they meet."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from azure_sandbox.azure.arm.faults import FAILURES, Fault, Faults
 from azure_sandbox.azure.arm.group import ContainerGroup
 from azure_sandbox.azure.arm.operations import Operation, Operations
+from azure_sandbox.faults import FAILURES, SLOW_OPERATION, Fault, Faults
 from confidential_summarizer.errors import SummarizerError
 
 Step = Callable[[], Awaitable[None]]
@@ -19,7 +19,7 @@ class Provisioner:
 
     Args:
         operations: Where clients find how it goes.
-        faults: What was scripted to go wrong.
+        faults: What goes wrong on purpose.
     """
 
     def __init__(self, operations: Operations, faults: Faults) -> None:
@@ -33,10 +33,10 @@ class Provisioner:
             group: The group; what was still being done to it is given up.
             state: Its provisioning state meanwhile: Creating (after Pending), Updating or Repairing.
             step: What is done.
-            method: The HTTP method that asked for it, for which faults may be scripted.
+            method: The HTTP method that asked for it, for the patterns of faults.
         """
         operation = self.operations.begin(group.id, group.location)
-        fault = self.faults.take(tuple(FAILURES), method, group.name)
+        fault = self.faults.take("resource-manager", (*FAILURES, SLOW_OPERATION), method, group.id)
         if group.task is not None:
             group.task.cancel()
         group.past = None
@@ -65,11 +65,19 @@ class Provisioner:
             group.save()
 
     async def _suffer(self, group: ContainerGroup, operation: Operation, fault: Fault) -> None:
-        """Fail by a scripted fault; return only if the group recovers from it."""
+        """Fail by a fault, or be slow; return only if the group recovers from it."""
+        if fault.kind == SLOW_OPERATION:
+            await asyncio.sleep(fault.delay)
+            return
         event, text = FAILURES[fault.kind]
-        request = group.body["properties"]["containers"][0]["properties"]["resources"]["requests"]
+        container = group.body["properties"]["containers"][0]["properties"]
+        request = container["resources"]["requests"]
         message = text.format(
-            location=group.location, group=group.name, cpu=request["cpu"], memory=request["memoryInGB"]
+            location=group.location,
+            group=group.name,
+            image=container["image"],
+            cpu=request["cpu"],
+            memory=request["memoryInGB"],
         )
         group.note(event, message)
         self._fail(group, operation, message)

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from azure_sandbox.azure.arm import subscription
 from azure_sandbox.azure.arm.deployments import ENDED, Deployment, Deployments
-from azure_sandbox.azure.arm.faults import AFTER_WRITE, REFUSALS
 from azure_sandbox.azure.arm.group import ContainerGroup
 from azure_sandbox.azure.arm.groups import ContainerGroups
 from azure_sandbox.azure.arm.limits import Limits
@@ -69,7 +68,6 @@ class ResourceManager:
 
     def __init__(self, groups: ContainerGroups, limits: Limits) -> None:
         self.groups = groups
-        self.faults = groups.provisioner.faults
         self.limits = limits
         self.deployments = Deployments(self._put_for_deployment)
 
@@ -209,7 +207,6 @@ class ResourceManager:
         raise ServiceError(404, "InvalidResourceType", text)
 
     async def _put_for_deployment(self, name: str, body: Mapping[str, Any]) -> Operation:
-        self._refuse_by_fault("PUT", name, body)
         if self.groups.find(name) is None:
             self.limits.admit_change("PUT")
         _, _, operation = await self.groups.put(name, body)
@@ -217,11 +214,9 @@ class ResourceManager:
 
     async def _put(self, request: web.Request, name: str) -> web.Response:
         body = await json_object(request)
-        self._refuse_by_fault("PUT", name, body)
         if self.groups.find(name) is None:
             self.limits.admit_change("PUT")
         group, created, operation = await self.groups.put(name, body)
-        self._lose_answer("PUT", name)
         response = _accepted(request, 201 if created else 200, operation)
         shown = self._shown(group)
         shown["properties"]["instanceView"] = {"state": "Pending", "events": []}
@@ -230,12 +225,10 @@ class ResourceManager:
         return response
 
     def _delete(self, request: web.Request, name: str) -> web.Response:
-        self._refuse_by_fault("DELETE", name, {})
         if self.groups.find(name) is None:
             return web.Response(status=204)
         self.limits.admit_change("DELETE")
         operation = self.groups.delete(name)
-        self._lose_answer("DELETE", name)
         return _accepted(request, 202, operation) if operation else web.Response(status=204)
 
     def _logs(self, request: web.Request, name: str, container: str) -> web.Response:
@@ -269,17 +262,6 @@ class ResourceManager:
             group.name, group.id, group.body, group.provisioning_state, group.address, self.groups.principals
         )
         return add_views(shown, group.view()) if with_views else shown
-
-    def _refuse_by_fault(self, method: str, name: str, body: Mapping[str, Any]) -> None:
-        before = [kind for kind in REFUSALS if kind != AFTER_WRITE]
-        if fault := self.faults.take(before, method, name):
-            containers = (body.get("properties") or {}).get("containers") or [{}]
-            image = (containers[0].get("properties") or {}).get("image", "")
-            raise fault.refusal(group=name, image=image)
-
-    def _lose_answer(self, method: str, name: str) -> None:
-        if fault := self.faults.take([AFTER_WRITE], method, name):
-            raise fault.refusal()
 
 
 def _directory(request: web.Request) -> list[dict[str, Any]] | None:

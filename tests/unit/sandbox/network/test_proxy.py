@@ -3,6 +3,7 @@ import contextlib
 
 import pytest
 
+from azure_sandbox.faults import Faults
 from azure_sandbox.network.proxy import ConnectProxy
 from azure_sandbox.state import free_port
 
@@ -25,8 +26,8 @@ async def echo():
 
 
 @contextlib.asynccontextmanager
-async def proxy(ports):
-    running, port = ConnectProxy(ports), free_port()
+async def proxy(ports, faults=None):
+    running, port = ConnectProxy(ports, faults or Faults()), free_port()
     await running.start(port)
     try:
         yield port
@@ -96,3 +97,40 @@ async def test_a_service_that_does_not_run_is_named_in_the_answer():
 async def test_a_head_without_end_is_dropped():
     async with proxy({}) as port:
         assert await talk(port, b"x" * 100_000) == b""
+
+
+@contextlib.asynccontextmanager
+async def opened(port, authority):
+    """A connection through the proxy that has carried a first word."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"CONNECT %s HTTP/1.1\r\n\r\n" % authority.encode())
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    yield reader, writer
+    writer.close()
+
+
+async def test_a_cut_ends_what_is_open_to_the_api_server_and_lets_new_connections_through():
+    faults = Faults()
+    async with echo() as service, proxy({"apiserver": service}, faults) as port:
+        authority = f"127.0.0.1:{service}"
+        async with opened(port, authority) as (reader, _):
+            await asyncio.sleep(0.05)
+            faults.add({"service": "kubernetes", "kind": "cut"})
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        said = await talk(port, b"CONNECT %s HTTP/1.1\r\n\r\n" % authority.encode(), b"hello")
+    assert said.endswith(b"hello")
+    assert faults.met == {"kubernetes cut": 1}
+
+
+async def test_what_is_down_is_cut_and_ends_new_connections_until_the_time_is_over():
+    now = [0.0]
+    faults = Faults(lambda: now[0])
+    async with echo() as service, proxy({"registry": service}, faults) as port:
+        connect = b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\n\r\n"
+        async with opened(port, "party1.azurecr.io:443") as (reader, _):
+            await asyncio.sleep(0.05)
+            faults.add({"service": "registry", "kind": "down", "seconds": 60})
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert not (await talk(port, connect, b"hello")).endswith(b"hello")
+        now[0] = 61.0
+        assert (await talk(port, connect, b"hello")).endswith(b"hello")
