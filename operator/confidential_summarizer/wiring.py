@@ -1,15 +1,20 @@
 """Builds the operator's edges once: the API server, the registry, the vaults and the pages; and runs it over them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from confidential_summarizer import metrics
 from confidential_summarizer.azure import transport
 from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.azure.container_groups import Subscriptions
 from confidential_summarizer.azure.credentials import credential, token
-from confidential_summarizer.azure.keys import KeyVault
+from confidential_summarizer.azure.keys import Vaults
+from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.evidence import SigningKey, signing_keys
 from confidential_summarizer.health import Health, serving
 from confidential_summarizer.kube.client import connect
@@ -21,6 +26,9 @@ from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.registry.azure import AUDIENCE, AzureIdentity
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.table import targets
+
+KEYS_SECONDS = 30.0
+"""How long the keys of an attestation service serve every group: it publishes a key well before it signs with it."""
 
 
 async def run(settings: Settings) -> None:
@@ -47,11 +55,37 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
         yield Clients(
             kube=kube,
             measurer=SharedMeasurer(cache, AzureIdentity(lambda: token(identity, AUDIENCE))).with_pull_secret,
-            vaults=lambda host: KeyVault(host, identity),
+            vaults=await stack.enter_async_context(Vaults(identity)),
             targets=targets(kube, subscriptions, pages),
             pages=pages,
-            signing_keys=_signing_keys,
+            signing_keys=AuthorityKeys(_signing_keys),
         )
+
+
+@dataclass
+class AuthorityKeys:
+    """The keys of attestation services, asked for once by all groups that prove themselves at about the same time.
+
+    Args:
+        ask: Asks a service, given by its host name.
+    """
+
+    ask: Callable[[str], Coroutine[Any, Any, tuple[SigningKey, ...]]]
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[str, tuple[float, asyncio.Future[tuple[SigningKey, ...]]]] = field(default_factory=dict)
+
+    async def __call__(self, authority: str) -> tuple[SigningKey, ...]:
+        """Return the keys; what asking raised is shared, too, and asked anew the next time."""
+        known = self._known.get(authority)
+        if known is None or self.clock() - known[0] > KEYS_SECONDS:
+            known = self._known[authority] = (self.clock(), asyncio.ensure_future(self.ask(authority)))
+        try:
+            # One who is cancelled must not take the answer from the others.
+            return await asyncio.shield(known[1])
+        except SummarizerError:
+            if self._known.get(authority) is known:
+                del self._known[authority]
+            raise
 
 
 async def _signing_keys(authority: str) -> tuple[SigningKey, ...]:

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -83,9 +82,9 @@ class Cluster:
 
         return Reconciler(clients, unheard, lambda: NOW)
 
-    def open(self, host: str) -> AbstractAsyncContextManager[FakeVault]:
+    def open(self, host: str) -> FakeVault:
         self.opened.append(host)
-        return self.vault.opened(host)
+        return self.vault.at(host)
 
     async def reconcile(self, namespace: str) -> str:
         for _ in range(2):  # groups that are deployed at the first look are there at the second

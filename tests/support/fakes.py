@@ -108,6 +108,7 @@ class FakeVault:
     keys: dict[str, VaultKey] = field(default_factory=dict)
     material: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
     error: Exception | None = None
 
     def add(self, name: str, policy: ReleasePolicy | None, **changes: Any) -> None:
@@ -115,6 +116,9 @@ class FakeVault:
         self.keys[name] = replace(key, **changes)
 
     async def get(self, name: str) -> VaultKey | None:
+        self.reads.append(name)
+        if self.error is not None:
+            raise self.error
         return self.keys.get(name)
 
     async def import_key(
@@ -153,12 +157,13 @@ class FakeVault:
     async def purge(self, name: str) -> None:
         self.calls.append(f"purge {name}")
 
+    def at(self, host: str) -> "FakeVault":
+        assert host == self.host
+        return self
+
     @asynccontextmanager
     async def opened(self, host: str) -> AsyncIterator["FakeVault"]:
-        if self.error is not None:
-            raise self.error
-        assert host == self.host
-        yield self
+        yield self.at(host)
 
 
 def layer_of(digit: str) -> MeasuredLayer:

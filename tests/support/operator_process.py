@@ -73,7 +73,7 @@ class Folder:
 def edges(kube: Any, folder: Path) -> Clients:
     """Return a world of Azure's services that all answer, and forget keys with their process."""
     targets = everywhere(Folder(folder))
-    return Clients(kube, FakeRegistry().with_pull_secret, FakeVault().opened, targets, FakePages(), FakeSigningKeys())
+    return Clients(kube, FakeRegistry().with_pull_secret, FakeVault().at, targets, FakePages(), FakeSigningKeys())
 
 
 async def main(folder: Path) -> None:

@@ -244,6 +244,34 @@ class KeyVault:
         )
 
 
+class Vaults:
+    """The clients of all vaults, each opened once and kept, as one costs more than a call. Use as a context manager."""
+
+    def __init__(self, credential: AsyncTokenCredential) -> None:
+        self._credential = credential
+        self._clients: dict[str, KeyVault] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            await client.__aexit__(kind, error, traceback)
+
+    def __call__(self, host: str) -> KeyVault:
+        """Return the client of a vault.
+
+        Raises:
+            SpecError: The host is none of Azure's vaults.
+        """
+        host = host.lower()
+        if host not in self._clients:
+            self._clients[host] = KeyVault(host, self._credential)
+        return self._clients[host]
+
+
 async def amend_release_policy(
     vault: Vault,
     name: str,

@@ -1,7 +1,6 @@
 """Every edge of the world that a reconcile may touch."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,8 +13,8 @@ from confidential_summarizer.pages import Answer
 from confidential_summarizer.reconcile.grant_cache import Grants
 from confidential_summarizer.targets.target import Targets
 
-Vaults = Callable[[str], AbstractAsyncContextManager[Vault]]
-"""Opens the vault of a host name with the operator's identity."""
+Vaults = Callable[[str], Vault]
+"""Returns the vault of a host name, open with the operator's identity."""
 
 SigningKeys = Callable[[str], Awaitable[tuple[SigningKey, ...]]]
 """Fetches the keys that an attestation service, given by its host name, signs with."""

@@ -32,60 +32,71 @@ KEY_BYTES = 32
 """Length of an oct-HSM key that the sidecar takes as it is."""
 
 
-async def release_keys(clients: Clients, resource: ConfidentialSummarizer, host_data: str) -> list[KeyTrust]:
+async def release_keys(clients: Clients, resource: ConfidentialSummarizer, host_data: str) -> list[VaultKey]:
     """Import or update the keys that the operator manages, and return them once all of them admit the policy.
+
+    They come in the order of the file systems.
 
     Raises:
         WaitingError: Somebody has to act before a key comes out, usually the data owner.
         KeyNotOwned: A key has to be amended, and is not this resource's.
     """
-    trust = []
+    keys = []
     for file_system in resource.spec.file_systems:
-        async with clients.vaults(file_system.key.vault) as vault:
-            key = await _managed(clients, resource, vault, file_system, host_data)
+        key = await _managed(clients, resource, file_system, host_data)
         objected = objection(KeyFacts(resource, file_system, key, host_data))
         if objected is not None:
             reason, message = objected
             raise WaitingError(message, reason=reason)
-        trust.append(_trust(file_system, key))
-    return trust
+        assert key is not None  # noqa: S101 - that would have been an objection
+        keys.append(key)
+    return keys
 
 
 async def retire_policies(
-    clients: Clients, resource: ConfidentialSummarizer, host_data: str, trust: Sequence[KeyTrust]
-) -> list[KeyTrust]:
+    clients: Clients, resource: ConfidentialSummarizer, host_data: str, keys: Sequence[VaultKey]
+) -> list[VaultKey]:
     """After the rollout, take the older policies that were added for this resource out of its keys again.
 
     Args:
         clients: The edges.
         resource: Whose keys.
         host_data: The policy that stays.
-        trust: The keys as they were before the rollout, in the order of the file systems.
+        keys: The keys as they were before the rollout, in the order of the file systems; one that admits nothing
+            older of ours is not asked for again.
 
     Returns:
         The keys as they are now.
     """
-    owner = await owner_of(clients.kube, resource.metadata)
     return [
-        await _retired(clients, file_system, owner, host_data) or before
-        for file_system, before in zip(resource.spec.file_systems, trust, strict=True)
+        await _retired(clients, resource, file_system, host_data, key)
+        for file_system, key in zip(resource.spec.file_systems, keys, strict=True)
     ]
 
 
-async def _retired(clients: Clients, file_system: FileSystem, owner: Owner, host_data: str) -> KeyTrust | None:
-    """Take older policies out of one key; None where there was nothing to take out."""
-    if file_system.key.management is not KeyManagement.IMPORT:
-        return None
-    async with clients.vaults(file_system.key.vault) as vault:
-        key = await vault.get(file_system.key.name)
-        if key is None or not owned(key, owner):
-            return None
-        ours = added(key, owner)
-        if all(hash_ == host_data for hash_ in ours):
-            return None
-        tags = with_added(key, owner, [h for h in ours if h == host_data])
-        await _retire(vault, key, [h for h in ours if h != host_data], tags)
-        return _trust(file_system, await vault.get(file_system.key.name))
+async def _retired(
+    clients: Clients, resource: ConfidentialSummarizer, file_system: FileSystem, host_data: str, key: VaultKey
+) -> VaultKey:
+    admitted = key.release_policy.host_data if key.release_policy else ()
+    if file_system.key.management is not KeyManagement.IMPORT or tuple(admitted) == (host_data,):
+        return key
+    owner = await owner_of(clients.kube, resource.metadata)
+    if not _older(key, owner, host_data):
+        return key
+    vault = clients.vaults(file_system.key.vault)
+    # The rollout took its time, and who shares the key may have written to it meanwhile.
+    now = await vault.get(key.name)
+    older = _older(now, owner, host_data) if now is not None else []
+    if now is None or not older:
+        return now or key
+    kept = [hash_ for hash_ in added(now, owner) if hash_ not in older]
+    await _retire(vault, now, older, with_added(now, owner, kept))
+    return await vault.get(key.name) or now
+
+
+def _older(key: VaultKey, owner: Owner, host_data: str) -> list[str]:
+    """Return what a key of the resource admits for it, other than the one policy."""
+    return [hash_ for hash_ in added(key, owner) if hash_ != host_data] if owned(key, owner) else []
 
 
 async def dispose_of_key(clients: Clients, metadata: Metadata, key: Key) -> None:
@@ -93,16 +104,16 @@ async def dispose_of_key(clients: Clients, metadata: Metadata, key: Key) -> None
     if key.management is not KeyManagement.IMPORT or key.deletion_policy is KeyDeletionPolicy.RETAIN:
         return
     owner = await owner_of(clients.kube, metadata)
-    async with clients.vaults(key.vault) as vault:
-        found = await vault.get(key.name)
-        if found is None or found.deleted or not owned(found, owner):
-            return
-        if shared(found, owner):
-            await _retire(vault, found, added(found, owner), without(found, owner))
-        elif key.deletion_policy is KeyDeletionPolicy.DELETE:
-            await vault.delete(key.name)
-        elif found.enabled:
-            await vault.disable(key.name)
+    vault = clients.vaults(key.vault)
+    found = await vault.get(key.name)
+    if found is None or found.deleted or not owned(found, owner):
+        return
+    if shared(found, owner):
+        await _retire(vault, found, added(found, owner), without(found, owner))
+    elif key.deletion_policy is KeyDeletionPolicy.DELETE:
+        await vault.delete(key.name)
+    elif found.enabled:
+        await vault.disable(key.name)
 
 
 async def _retire(vault: Vault, key: VaultKey, hashes: Sequence[str], tags: Mapping[str, str]) -> None:
@@ -124,14 +135,14 @@ async def owner_of(kube: KubernetesAPI, metadata: Metadata) -> Owner:
 
 
 async def _managed(
-    clients: Clients, resource: ConfidentialSummarizer, vault: Vault, file_system: FileSystem, host_data: str
+    clients: Clients, resource: ConfidentialSummarizer, file_system: FileSystem, host_data: str
 ) -> VaultKey | None:
     """Return the key as it is after the operator has done its part.
 
     Raises:
         KeyNotOwned: The key has to be amended, and is not this resource's.
     """
-    name = file_system.key.name
+    name, vault = file_system.key.name, clients.vaults(file_system.key.vault)
     key = await vault.get(name)
     if file_system.key.management is KeyManagement.EXTERNAL:
         return key
@@ -196,6 +207,13 @@ def _material(kind: KeyType, content: bytes, subject: str) -> KeyMaterial:
     return private
 
 
-def _trust(file_system: FileSystem, key: VaultKey | None) -> KeyTrust:
-    admitted = list(key.release_policy.host_data) if key and key.release_policy else []
-    return KeyTrust(file_system=file_system.name, id=key.id if key else "", admits=admitted)
+def key_trust(resource: ConfidentialSummarizer, keys: Sequence[VaultKey]) -> list[KeyTrust]:
+    """Return what the status says about the keys."""
+    return [
+        KeyTrust(
+            file_system=file_system.name,
+            id=key.id,
+            admits=list(key.release_policy.host_data) if key.release_policy else [],
+        )
+        for file_system, key in zip(resource.spec.file_systems, keys, strict=True)
+    ]

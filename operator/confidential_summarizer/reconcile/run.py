@@ -24,7 +24,7 @@ A phase takes what it needs and returns what it found. Not done is an error: its
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -34,6 +34,7 @@ from confidential_summarizer.api.names import FINALIZER
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata, read_status
 from confidential_summarizer.api.status import Condition, ConditionType, Status
+from confidential_summarizer.azure.keys import VaultKey
 from confidential_summarizer.errors import SpecError, SummarizerError, TransientError, WaitingError
 from confidential_summarizer.kube import SUMMARIZER
 from confidential_summarizer.reconcile.annotations import Wishes
@@ -42,7 +43,7 @@ from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.findings import Finding
 from confidential_summarizer.reconcile.grants import check_grants
 from confidential_summarizer.reconcile.images import all_pinned, image_trust, pull_secret, resolve_images
-from confidential_summarizer.reconcile.keys import release_keys, retire_policies
+from confidential_summarizer.reconcile.keys import key_trust, release_keys, retire_policies
 from confidential_summarizer.reconcile.patience import DELETING_SECONDS, RETRY_SECONDS, growing, pause
 from confidential_summarizer.reconcile.policy import generate_policy, publish_policy
 from confidential_summarizer.reconcile.publishing import Publisher, Recorder
@@ -61,7 +62,7 @@ async def bring_closer(clients: Clients, resource: ConfidentialSummarizer, repor
         SummarizerError: It is not done; the type says what a retry is worth.
     """
     try:
-        derivation = await prepare(clients, resource, report)
+        derivation, keys = await prepare(clients, resource, report)
     except SummarizerError:
         # What runs is looked at, whatever holds up the way to it.
         with contextlib.suppress(SummarizerError):
@@ -73,11 +74,15 @@ async def bring_closer(clients: Clients, resource: ConfidentialSummarizer, repor
     await verify(clients, resource, groups, report)
     if not report.unconfirmed:
         with report.about(ConditionType.KEY_RELEASABLE):
-            report.keys = await retire_policies(clients, resource, report.host_data, report.keys)
+            keys = await retire_policies(clients, resource, report.host_data, keys)
+            report.keys = key_trust(resource, keys)
 
 
-async def prepare(clients: Clients, resource: ConfidentialSummarizer, report: Report) -> Derivation:
-    """Find out what the groups have to be, and see to it that they will get their keys."""
+async def prepare(
+    clients: Clients, resource: ConfidentialSummarizer, report: Report
+) -> tuple[Derivation, Sequence[VaultKey]]:
+    """Find out what the groups have to be, and see to their keys; returns no keys where these are unconfirmed."""
+    keys: Sequence[VaultKey] = ()
     with report.about(ConditionType.IMAGES_RESOLVED):
         await check_grants(clients, resource)
         if not all_pinned(resource):
@@ -95,14 +100,15 @@ async def prepare(clients: Clients, resource: ConfidentialSummarizer, report: Re
         report.true(ConditionType.POLICY_GENERATED, Reason.GENERATED, f"host-data {host_data}")
     try:
         with report.about(ConditionType.KEY_RELEASABLE, unchanged=host_data == before):
-            report.keys = await release_keys(clients, resource, host_data)
+            keys = await release_keys(clients, resource, host_data)
+            report.keys = key_trust(resource, keys)
             names = "; ".join(f"{f.key.name} in {f.key.vault}" for f in resource.spec.file_systems)
             report.true(ConditionType.KEY_RELEASABLE, Reason.ADMITTED, f"the policy is admitted by {names}")
     except TransientError:
         # A key that admitted this very policy still does while its vault is away: scaling and repairs go on.
         if not report.holds(ConditionType.KEY_RELEASABLE):
             raise
-    return derivation
+    return derivation, keys
 
 
 async def look_after(clients: Clients, resource: ConfidentialSummarizer, report: Report) -> None:

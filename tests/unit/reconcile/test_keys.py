@@ -53,6 +53,17 @@ async def test_older_policies_of_an_external_key_stay_admitted() -> None:
     assert world.vault.calls == []
 
 
+@pytest.mark.parametrize("others", [[], [OLDER]], ids=["alone", "beside what the data owner admits"])
+async def test_a_settled_look_reads_each_key_once(others: list[str]) -> None:
+    external, imported = await settled(), await with_imported_key()
+    for world, name in ((external, "contracts-key"), (imported, "imported")):
+        change(world, name, {"release_policy": build([*others, world.host_data()], [ATTESTATION])})
+        world.vault.reads.clear()
+        assert (await world.visit()).result is Result.DONE
+        assert world.vault.reads == [name]
+        assert world.vault.calls == []
+
+
 async def test_an_external_key_is_not_even_changed_where_its_tags_name_the_resource() -> None:
     """Tags are no consent: whoever may write them may have copied them."""
     theirs = await with_imported_key()

@@ -71,7 +71,7 @@ class World:
         clients = Clients(
             self.kube,
             self.registry.with_pull_secret,
-            self.vault.opened,
+            self.vault.at,
             everywhere(self.groups),
             self.pages,
             self.signing_keys,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from confidential_summarizer.api.names import RECONCILE_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.target import Placement, TargetKind
 from confidential_summarizer.blueprint import image_references
@@ -18,7 +19,7 @@ from confidential_summarizer.targets.observation import GroupPhase, Observation
 from confidential_summarizer.targets.ownership import group_name
 from confidential_summarizer.targets.target import Derivation, Desired, Removal
 from tests.support.fakes import FakePages, measured
-from tests.support.resources import resource
+from tests.support.resources import document, resource
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
@@ -39,13 +40,16 @@ class FakeAzure:
 
     groups: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    lists: int = 0
     hidden: set[str] = field(default_factory=set)
     refusals: dict[str, Exception] = field(default_factory=dict)
 
     def _call(self, verb: str, name: str) -> None:
         if verb in self.refusals:
             raise self.refusals[verb]
-        if verb not in ("get", "list"):
+        if verb == "list":
+            self.lists += 1
+        elif verb != "get":
             self.calls.append(f"{verb} {name}")
 
     async def put(self, resource_group: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -138,6 +142,44 @@ async def test_an_unchanged_group_is_never_sent_again() -> None:
     world = await running()
     await world.step()
     assert world.azure.calls == []
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def neighbour(index: int, ready: str = "True", **annotations: str) -> ConfidentialSummarizer:
+    """One of several resources in the same resource group."""
+    condition = {"type": "Ready", "status": ready, "reason": "Ready", "message": "", "observedGeneration": 1}
+    status = {"observedGeneration": 1, "conditions": [{**condition, "lastTransitionTime": "2026-11-28T12:00:00Z"}]}
+    given = document(status=status, target=TARGET)
+    given["metadata"] |= {"name": f"contracts-{index}", "uid": f"uid-{index}", "annotations": annotations}
+    return ConfidentialSummarizer.parse(given)
+
+
+async def test_all_settled_resources_of_a_resource_group_cost_one_list_a_resync() -> None:
+    azure, clock = FakeAzure(), Clock()
+    target = ContainerGroupTarget(lambda _: azure, FakePages(), clock)
+    for resync in (1, 2, 3):
+        for index in range(10):
+            await target.read(neighbour(index))
+            clock.now += 30.0
+        assert azure.lists == resync
+
+
+async def test_a_resource_that_waits_for_its_groups_and_one_that_is_asked_for_are_shown_them_as_they_are() -> None:
+    azure, clock = FakeAzure(), Clock()
+    target = ContainerGroupTarget(lambda _: azure, FakePages(), clock)
+    for index, given in enumerate([neighbour(0), neighbour(1, "False"), neighbour(2, **{RECONCILE_ANNOTATION: "now"})]):
+        await target.read(given)
+        assert azure.lists == index + 1
+        clock.now += 3.0
 
 
 async def test_another_size_is_rolled_out_replica_by_replica() -> None:

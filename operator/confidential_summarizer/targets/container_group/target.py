@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from confidential_summarizer.api.names import RECONCILE_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
+from confidential_summarizer.api.status import ConditionStatus, ConditionType
 from confidential_summarizer.api.target import Placement, TargetKind
 from confidential_summarizer.blueprint import Blueprint
 from confidential_summarizer.errors import AccessDenied, NotFound, QuotaExceeded, SummarizerError
@@ -24,7 +26,8 @@ from confidential_summarizer.targets.ownership import OWNER_UID_TAG, TAG_PREFIX,
 from confidential_summarizer.targets.target import Derivation, Desired, Manifest, Plan, Removal
 
 SHARED_SECONDS = 2.0
-"""How long one list of a resource group serves all resources in it; our own writes end it."""
+"""How long one list of a resource group serves every resource in it; our own writes end it. A resource that is settled
+takes any list that is newer than its own last look, so that all of them together cost one list a resync."""
 
 
 class ContainerGroupsAPI(Protocol):
@@ -64,7 +67,10 @@ class ContainerGroupTarget:
 
     subscriptions: Subscriptions
     pages: PageStatus
+    clock: Callable[[], float] = time.monotonic
     _lists: dict[Place, tuple[float, asyncio.Future[list[GroupBody]]]] = field(default_factory=dict)
+    _looks: dict[str, float] = field(default_factory=dict)
+    """By UID, when a resource was last read."""
 
     @staticmethod
     def render(
@@ -80,12 +86,16 @@ class ContainerGroupTarget:
 
     async def read(self, resource: ConfidentialSummarizer, derivation: Derivation | None = None) -> Live:
         """List the resource's places, ask pages, and look closer at every group that is not ready."""
-        here = place_of(resource)
+        here, now = place_of(resource), self.clock()
+        newer_than = now - SHARED_SECONDS
+        if _is_settled(resource):
+            newer_than = min(newer_than, self._looks.get(resource.metadata.uid, float("-inf")))
+        self._looks[resource.metadata.uid] = now
         groups: dict[tuple[Place, str], GroupBody] = {}
         taken: set[str] = set()
         for place in dict.fromkeys([here, *map(_place, _ours(resource.status.placements))]):
             try:
-                listed = await self._list(place)
+                listed = await self._list(place, newer_than)
             except NotFound:
                 if place == here:
                     raise
@@ -131,6 +141,7 @@ class ContainerGroupTarget:
 
     async def remove(self, metadata: Metadata, placements: Sequence[Placement], *, orphan: bool) -> Removal:
         """Remove the resource's groups from all its places; see `Target.remove`."""
+        self._looks.pop(metadata.uid, None)
         left: list[str] = []
         causes: list[str] = []
         for placement in _ours(placements):
@@ -173,12 +184,12 @@ class ContainerGroupTarget:
                 await groups.delete(step.makes_room.place.resource_group, step.makes_room.name)
             raise
 
-    async def _list(self, place: Place) -> list[GroupBody]:
-        """List a place, or take part in a list that was asked for a moment ago."""
+    async def _list(self, place: Place, newer_than: float) -> list[GroupBody]:
+        """List a place, or take part in a list that was asked for since."""
         known = self._lists.get(place)
-        if known is None or time.monotonic() - known[0] > SHARED_SECONDS:
+        if known is None or known[0] <= newer_than:
             asked = asyncio.ensure_future(self.subscriptions(place.subscription).list(place.resource_group))
-            known = self._lists[place] = (time.monotonic(), asked)
+            known = self._lists[place] = (self.clock(), asked)
         try:
             # One who is cancelled must not take the list from the others.
             return await asyncio.shield(known[1])
@@ -195,6 +206,18 @@ class ContainerGroupTarget:
             return False
         status = await self.pages.status(where)
         return status is not None and status.get("state") == "Ready"
+
+
+def _is_settled(resource: ConfidentialSummarizer) -> bool:
+    """Tell whether nobody waits for anything: it is Ready as it is, and nobody asked to look at it again."""
+    ready = resource.status.condition(ConditionType.READY)
+    asked = resource.metadata.annotations.get(RECONCILE_ANNOTATION)
+    return (
+        ready is not None
+        and ready.status is ConditionStatus.TRUE
+        and ready.observed_generation == resource.metadata.generation
+        and asked == resource.status.last_handled_reconcile_at
+    )
 
 
 def _ours(placements: Iterable[Placement]) -> list[Placement]:
