@@ -7,7 +7,7 @@ writes them.
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
 Strategy = Literal["string", "re2"]
@@ -114,15 +114,15 @@ class ContainerRules:
 
     def to_json(self) -> dict[str, Any]:
         """The object as it stands in a policy."""
-        fields = asdict(self)
+        fields: dict[str, Any] = _plain(self)
         if self.id is None:
             del fields["id"]
         if not self.name:
             del fields["name"]
         fields["user"] = {
-            "group_idnames": [asdict(group) for group in self.user.groups],
+            "group_idnames": _plain(self.user.groups),
             "umask": self.user.umask,
-            "user_idname": asdict(self.user.user),
+            "user_idname": _plain(self.user.user),
         }
         return fields
 
@@ -138,7 +138,15 @@ class Fragment:
 
     def to_json(self) -> dict[str, Any]:
         """The object as it stands in a policy."""
-        return asdict(self) | {"includes": list(self.includes)}
+        fields: dict[str, Any] = _plain(self)
+        return fields
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; `asdict` copies every text deeply, which was a third of a settled reconcile."""
+    if is_dataclass(value):
+        return {name: _plain(one) for name, one in vars(value).items()}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)

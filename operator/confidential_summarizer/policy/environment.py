@@ -75,10 +75,11 @@ def env_rules(own: Sequence[EnvRule], image: Iterable[str], injected: Iterable[E
         image: The image's `Env`, each `NAME=value`.
         injected: Rules for what the service adds.
     """
-    rules = list(own)
+    rules, names = list(own), {rule.name for rule in own}
     for rule in (*(EnvRule(variable) for variable in image), *injected):
-        if all(rule.name != known.name for known in rules):
+        if rule.name not in names:
             rules.append(rule)
+            names.add(rule.name)
     return tuple(rules)
 
 

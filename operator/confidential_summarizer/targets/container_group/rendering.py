@@ -4,7 +4,6 @@ The shape is that of Microsoft.ContainerInstance/containerGroups 2023-05-01, the
 Confidential SKU and security contexts.
 """
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -71,10 +70,9 @@ def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, 
 
 def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     """Return the group with the policy that it is to be held to."""
-    group: dict[str, Any] = copy.deepcopy(dict(manifest))
-    group["properties"]["confidentialComputeProperties"]["ccePolicy"] = policy.base64
-    group["tags"] |= {HOST_DATA_TAG: policy.host_data, BODY_TAG: _digest(group)}
-    return group
+    confidential = {"confidentialComputeProperties": {"ccePolicy": policy.base64}}
+    group = {**manifest, "properties": {**manifest["properties"], **confidential}}
+    return {**group, "tags": {**manifest["tags"], HOST_DATA_TAG: policy.host_data, BODY_TAG: _digest(group)}}
 
 
 def _digest(group: Mapping[str, Any]) -> str:
