@@ -5,15 +5,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import streamlit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
+from summarizer import page
+from summarizer.api import routes
 from summarizer.asking import ask
+from summarizer.context import Context, set_context
+from summarizer.errors import EvidenceError
+from summarizer.evidence import EvidenceDesk
 from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of
 from summarizer.jobs import Jobs, Length
+from summarizer.peers import EVIDENCE
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 from summarizer.text import DENSE, count_words
+from summarizer.throttle import PeerLimits
 from summarizer.worker import Worker
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -149,6 +160,35 @@ def test_words_in_a_row_are_found_however_they_are_spelled_and_spaced(change: Ca
     assert (guarded.verdict, guarded.summary) == ("Withheld", "")
     assert apply_guard(guard, change(" ".join(WORDS[:10])), DOCUMENT).longest_run <= 10
     assert apply_guard(guard, " ".join(WORDS[:5] + WORDS[200:205]), DOCUMENT).verdict == "Passed"
+
+
+def test_the_pages_own_button_for_evidence_is_no_way_round_what_a_peer_may_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pressed often, in as many windows as one likes, it kept the processor's one mailbox from everybody else."""
+    made: list[bytes] = []
+
+    def attest(data: bytes) -> str:
+        made.append(data)
+        raise EvidenceError("the reader does not care")
+
+    configuration = Settings(documents=tmp_path, models=("m",), models_directory=tmp_path)
+    context = Context(configuration, Progress(), desk=EvidenceDesk(attest, "ee" * 32))
+    set_context(context)
+    api = TestClient(PeerLimits(Starlette(routes=routes(context)), context.peers), client=("10.0.0.7", 1))
+    monkeypatch.setattr(type(streamlit.context), "ip_address", "10.0.0.7")
+    for _ in range(EVIDENCE.a_minute - 1):
+        api.get("/api/evidence", params={"nonce": "n" * 43})
+    window = AppTest.from_file(page.__file__, default_timeout=20).run()
+    said = []
+    for _ in range(3):
+        next(button for button in window.button if button.label == "Show what a fresh proof says").click()
+        window.run()
+        said.append([error.value for error in window.error])
+
+    assert len(made) == EVIDENCE.a_minute
+    assert said == [["the reader does not care"], ["you ask too often\\: ask again in a minute"], said[1]]
+    assert api.get("/api/evidence", params={"nonce": "n" * 43}).status_code == 429
 
 
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:

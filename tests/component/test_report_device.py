@@ -124,6 +124,26 @@ async def test_the_keeper_makes_no_report_over_a_wrapping_key(attester: Attester
     assert "makes evidence only" in err
 
 
+async def test_nobody_tells_the_keeper_another_key_where_the_page_makes_no_evidence(
+    attester: Attester, tmp_path: Path
+) -> None:
+    """Without an attestation service the keeper waited for its first message, whoever got to send it."""
+    program = f"""{IMPORTS}
+from pathlib import Path
+from summarizer.server import evidence_desk
+from summarizer.settings import Settings
+keeper = take_custody()
+settings = Settings(documents=Path("/x"), models=("m",), models_directory=Path("/x"))
+print(evidence_desk(settings, keeper, {PEER!r}))
+keeper.evidence_of({"dd" * 32!r})
+keeper.report({runtime_data(NONCE, "dd" * 32)!r})
+"""
+    code, out, err = await in_a_container(attester, tmp_path, program)
+
+    assert (code, out.strip()) == (1, "None"), err
+    assert "makes evidence only" in err
+
+
 async def test_a_container_that_does_not_start_as_root_is_refused(attester: Attester, tmp_path: Path) -> None:
     code, _, err = await in_a_container(attester, tmp_path, IMPORTS + ANOTHER_USER + IN_CUSTODY)
 

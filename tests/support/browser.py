@@ -75,11 +75,10 @@ class Reader:
         while True:
             self.wait(lambda: self.driver.find_element(By.ID, "token")).send_keys(token)
             self.driver.find_element(By.TAG_NAME, "button").click()
-            if "you ask too often" not in self.wait(self.text):
+            if "too often" not in self.wait(self.text):
                 return
             assert time.monotonic() < deadline, "the page keeps saying that it is asked too often"
             time.sleep(PEER_PAUSE_SECONDS)
-            self.driver.back()
 
     def wait(self, found: Callable[[], Any], what: str = "") -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -19,6 +19,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from summarizer.errors import Busy
+from summarizer.peers import RETRY_AFTER, SIGN_IN, Peers
+from summarizer.throttle import address_of
+
 # Probes, and what the operator and the data owner ask without being readers: state and evidence hold no summary.
 OPEN_PATHS: Final = frozenset(
     {"/healthz", "/readyz", "/metrics", "/_stcore/health", "/api/status", "/api/evidence", "/login"}
@@ -44,6 +48,9 @@ button {{ margin-top: .75rem; background: #0f5c8c; color: #fff; border: 0; borde
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus{invalid}>
 <button>Sign in</button></form></main></body></html>"""
 _WRONG: Final = '<p class="error" role="alert" id="wrong">This is not the token of this summarizer.</p>'
+_TOO_OFTEN: Final = (
+    '<p class="error" role="alert">Somebody at your address tried to sign in too often. Try again in a minute.</p>'
+)
 _SIGNED_OUT: Final = '<p role="status">You are signed out on this browser.</p>'
 
 _HEADERS: Final = {
@@ -132,9 +139,10 @@ class SameOriginSockets:
 class TokenAccess:
     """Lets through only who knows the token."""
 
-    def __init__(self, app: ASGIApp, token_sha256: str) -> None:
-        """Guard `app` with the token whose SHA-256 (64 hex digits) this is."""
+    def __init__(self, app: ASGIApp, token_sha256: str, peers: Peers) -> None:
+        """Guard `app` with the token whose SHA-256 (64 hex digits) this is; `peers` counts who signs in."""
         self._app = app
+        self._peers = peers
         self._token_sha256 = token_sha256
         # One token, one permission: every signed-in browser holds the same value, for the life of this process.
         self._session = secrets.token_urlsafe(32)
@@ -176,6 +184,15 @@ class TokenAccess:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             return _login_page(request, "")
+        try:
+            with self._peers.admitted(address_of(request.scope), SIGN_IN):
+                return await self._sign_in(request)
+        except Busy:
+            answer = _login_page(request, _TOO_OFTEN, 429)
+            answer.headers.update(RETRY_AFTER)
+            return answer
+
+    async def _sign_in(self, request: Request) -> Response:
         body = b""
         async for part in request.stream():
             body += part

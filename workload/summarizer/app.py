@@ -35,8 +35,8 @@ STREAMLIT_OPTIONS: Final = {
 def create_app(context: Context) -> streamlit.App:
     """Return the ASGI application."""
     set_context(context)
-    guards = (SecurityHeaders, KnownHosts, SameOriginSockets, PeerLimits)
-    middleware = [Middleware(guard) for guard in guards]
+    middleware = [Middleware(guard) for guard in (SecurityHeaders, KnownHosts, SameOriginSockets)]
+    middleware.append(Middleware(PeerLimits, peers=context.peers))
     if context.settings.token_sha256 is not None:
-        middleware.append(Middleware(TokenAccess, token_sha256=context.settings.token_sha256))
+        middleware.append(Middleware(TokenAccess, token_sha256=context.settings.token_sha256, peers=context.peers))
     return streamlit.App(Path(page.__file__), routes=api.routes(context), middleware=middleware)

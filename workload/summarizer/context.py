@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from summarizer.evidence import EvidenceDesk
 from summarizer.jobs import Jobs
+from summarizer.peers import Peers
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 
@@ -18,6 +19,7 @@ class Context:
         jobs: What readers ask for.
         policy_hash: Hash of the group's policy for showing, or empty.
         desk: Where evidence comes from, or None where there is none.
+        peers: Counts what each peer asks for.
     """
 
     settings: Settings
@@ -25,6 +27,7 @@ class Context:
     jobs: Jobs = field(default_factory=Jobs)
     policy_hash: str = ""
     desk: EvidenceDesk | None = None
+    peers: Peers = field(default_factory=Peers)
 
 
 _current: list[Context] = []

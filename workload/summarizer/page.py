@@ -15,7 +15,17 @@ from summarizer.export import FORMATS, export
 from summarizer.extraction.extract import FORMATS as KINDS
 from summarizer.jobs import JobState, JobView, Length, Request
 from summarizer.listing import ORDERS, PAGE_SIZE, Order, Row, rows, search, sort
-from summarizer.page_parts import ICON, STYLE, copy_button, document_card, evidence_panel, model_facts, plain, sign_out
+from summarizer.page_parts import (
+    ICON,
+    STYLE,
+    copy_button,
+    document_card,
+    evidence_panel,
+    model_facts,
+    plain,
+    sign_out,
+    visitor,
+)
 from summarizer.progress import Snapshot, State
 from summarizer.settings import Settings
 
@@ -244,10 +254,8 @@ def _row(context: Context, row: Row, models: list[str], length: Length, awaited:
 
 
 def _ask(context: Context, numbers: list[int], models: list[str], length: Length) -> None:
-    # On the loopback streamlit tells no address.
-    owner = st.context.ip_address or "127.0.0.1"
     try:
-        ask(context.progress, context.jobs, owner, numbers, models, length)
+        ask(context.progress, context.jobs, visitor(), numbers, models, length)
     except WorkloadError as error:
         st.session_state["refusal"] = str(error)
 

@@ -13,6 +13,7 @@ from summarizer.context import Context
 from summarizer.errors import WorkloadError
 from summarizer.export import facts, verdict
 from summarizer.models import OfferedModel
+from summarizer.peers import EVIDENCE
 
 _LOCK: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path fill="#0f5c8c" d="M6 10V8a6 6 0 0 1 12 0v2h1a1 '
@@ -108,7 +109,8 @@ def evidence_panel(context: Context) -> None:
 def _claims(context: Context) -> None:
     assert context.desk is not None  # noqa: S101  the button is drawn with a desk only
     try:
-        given = context.desk.evidence(secrets.token_urlsafe(32))
+        with context.peers.admitted(visitor(), EVIDENCE):
+            given = context.desk.evidence(secrets.token_urlsafe(32))
     except WorkloadError as error:
         st.error(plain(str(error)))
         return
@@ -117,6 +119,12 @@ def _claims(context: Context) -> None:
     st.markdown("\n".join(lines))
     st.markdown("This page did not check the signature of the service; `csum verify` does.")
     st.download_button("Download the token", given.token, "token.jwt", "application/jwt", on_click="ignore")
+
+
+def visitor() -> str:
+    """Return the address of whoever looks at the page."""
+    # On the loopback streamlit tells no address.
+    return st.context.ip_address or "127.0.0.1"
 
 
 def plain(text: str) -> str:

@@ -15,6 +15,20 @@ from summarizer.storage import BlobPrefix
 from summarizer.worker import Worker
 
 
+def evidence_desk(settings: Settings, keeper: Keeper | None, tls_spki: str) -> EvidenceDesk | None:
+    """Bind the keeper's reports to the channel's key, and return where evidence of it is made; None if nowhere.
+
+    The keeper is told the key where no evidence is ever made, too: otherwise whatever gets hold of this process could
+    tell it another.
+    """
+    if keeper is None:
+        return None
+    keeper.evidence_of(tls_spki)
+    if settings.maa is None:
+        return None
+    return EvidenceDesk(Attester(keeper.report, settings.maa, os.environ), tls_spki)
+
+
 def serve(settings: Settings, keeper: Keeper | None) -> None:
     """Start the work in the background and serve until a signal ends the process.
 
@@ -23,10 +37,7 @@ def serve(settings: Settings, keeper: Keeper | None) -> None:
         keeper: Has reports made; None outside of a confidential guest.
     """
     key = new_channel_key()
-    desk = None
-    if keeper is not None and settings.maa is not None:
-        keeper.evidence_of(key.spki_sha256)
-        desk = EvidenceDesk(Attester(keeper.report, settings.maa, os.environ), key.spki_sha256)
+    desk = evidence_desk(settings, keeper, key.spki_sha256)
     context = Context(settings, Progress(), Jobs(), policy_hash(os.environ), desk)
     results = None
     if settings.output is not None and settings.output_recipient is not None:

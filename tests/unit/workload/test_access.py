@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, TokenAccess
-from summarizer.throttle import LIMITS, PeerLimits
+from summarizer.peers import EVIDENCE, SIGN_IN, Peers
+from summarizer.throttle import PeerLimits
 
 TOKEN = "correct horse battery staple"
 
@@ -32,6 +33,7 @@ OPEN_WITHOUT_A_TOKEN = ("/healthz", "/readyz", "/metrics", "/_stcore/health", "/
 
 @pytest.fixture
 def client() -> TestClient:
+    peers = Peers()
     app = Starlette(
         routes=[
             *(
@@ -44,8 +46,8 @@ def client() -> TestClient:
             Middleware(SecurityHeaders),
             Middleware(KnownHosts),
             Middleware(SameOriginSockets),
-            Middleware(PeerLimits),
-            Middleware(TokenAccess, token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest()),
+            Middleware(PeerLimits, peers=peers),
+            Middleware(TokenAccess, token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest(), peers=peers),
         ],
     )
     return TestClient(app, base_url="https://testserver", follow_redirects=False)
@@ -117,7 +119,7 @@ def test_nothing_of_a_refused_socket_reaches_the_page() -> None:
     async def app(scope, receive, send) -> None:
         reached.append(scope["type"])
 
-    guarded = TestClient(TokenAccess(app, hashlib.sha256(TOKEN.encode()).hexdigest()))
+    guarded = TestClient(TokenAccess(app, hashlib.sha256(TOKEN.encode()).hexdigest(), Peers()))
     with pytest.raises(WebSocketDisconnect) as refused, guarded.websocket_connect("/_stcore/stream"):
         pass
     assert refused.value.code == 1008
@@ -132,7 +134,11 @@ def test_what_is_neither_a_request_nor_a_socket_passes(client) -> None:
         started.append(True)
         yield
 
-    guards = [Middleware(KnownHosts), Middleware(SameOriginSockets), Middleware(TokenAccess, token_sha256="ab" * 32)]
+    guards = [
+        Middleware(KnownHosts),
+        Middleware(SameOriginSockets),
+        Middleware(TokenAccess, token_sha256="ab" * 32, peers=Peers()),
+    ]
     with TestClient(Starlette(lifespan=lifespan, middleware=guards)):
         assert started
 
@@ -181,21 +187,32 @@ def test_a_name_that_a_visited_site_can_decide_is_refused(client, host: str) -> 
         pass
 
 
-def test_who_signs_in_too_often_waits_while_others_do_not() -> None:
+def test_who_signs_in_too_often_reads_so_on_the_form_while_others_sign_in() -> None:
     now = [0.0]
-    app = PeerLimits(Starlette(routes=[Route("/login", page, methods=["POST"])]), clock=lambda: now[0])
-    one, other = (TestClient(app, client=(address, 1)) for address in ("10.0.0.1", "10.0.0.2"))
-    answers = [one.post("/login").status_code for _ in range(LIMITS["POST", "/login"].a_minute + 1)]
-    assert answers == [200] * (len(answers) - 1) + [429]
-    assert other.post("/login").status_code == 200
+    sha256 = hashlib.sha256(TOKEN.encode()).hexdigest()
+    app = TokenAccess(Starlette(routes=[Route("/", page)]), sha256, Peers(lambda: now[0]))
+    options = {"base_url": "https://testserver", "follow_redirects": False}
+    one, other = (TestClient(app, client=(address, 1), **options) for address in ("10.0.0.1", "10.0.0.2"))
+
+    def sign_in(client: TestClient):
+        return client.post("/login?length=short", data={"token": TOKEN})
+
+    answers = [sign_in(one) for _ in range(SIGN_IN.a_minute + 1)]
+    assert [answer.status_code for answer in answers] == [303] * SIGN_IN.a_minute + [429]
+    refused = answers[-1]
+    assert refused.headers["content-type"].startswith("text/html")
+    assert "too often. Try again in a minute" in refused.text
+    assert 'action="/login?length=short"' in refused.text
+    assert refused.headers["retry-after"] == "60"
+    assert sign_in(other).status_code == 303
     now[0] += 60.0
-    assert one.post("/login").status_code == 200
+    assert sign_in(one).status_code == 303
 
 
 def test_asking_for_the_head_of_evidence_counts_as_asking_for_it() -> None:
     """A route for GET answers HEAD as well, and makes the evidence for it."""
-    limited = TestClient(PeerLimits(Starlette(routes=[Route("/api/evidence", page, methods=["GET"])])))
-    most = LIMITS["GET", "/api/evidence"].a_minute
+    limited = TestClient(PeerLimits(Starlette(routes=[Route("/api/evidence", page, methods=["GET"])]), Peers()))
+    most = EVIDENCE.a_minute
     assert [limited.head("/api/evidence").status_code for _ in range(most + 1)] == [200] * most + [429]
     assert limited.get("/api/evidence").status_code == 429
 
@@ -209,8 +226,8 @@ async def test_one_peer_cannot_fill_the_queue_for_evidence() -> None:
         await release.wait()
         return PlainTextResponse("evidence")
 
-    app = PeerLimits(Starlette(routes=[Route("/api/evidence", slow)]))
-    at_once = LIMITS["GET", "/api/evidence"].at_once
+    app = PeerLimits(Starlette(routes=[Route("/api/evidence", slow)]), Peers())
+    at_once = EVIDENCE.at_once
 
     async def ask(address: str) -> int:
         statuses = []
