@@ -3,20 +3,25 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from confidential_summarizer.cli.approvals import Approval, Approvals, now
+from confidential_summarizer.cli.open import Channel, peers, peers_of
+from confidential_summarizer.cli.verify import question_of
 from confidential_summarizer.cli.why import commands_in
 from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.pages import Answer, PageClient
+from tests.support.approving import derived_with
 from tests.support.attested import PEER, Attested, at_hand
 from tests.support.data_owner import Result, csum
-from tests.support.resources import ATTESTATION
+from tests.support.resources import ATTESTATION, VAULT, resource
 from tests.support.tls import Handler, Served, serving, unverified_tls
 
 HOST_DATA = "ab" * 32
@@ -27,6 +32,7 @@ class Group:
 
     def __init__(self) -> None:
         self.attested = Attested(datetime.now(UTC))
+        self.host_data = HOST_DATA
 
     @contextmanager
     def running(self) -> Iterator[Served]:
@@ -38,7 +44,7 @@ class Group:
                     self.reply(200, b"summaries")
                     return
                 nonce = parse_qs(urlsplit(self.path).query)["nonce"][0]
-                self.reply(200, group.attested.evidence(nonce, HOST_DATA, group.served.peer))
+                self.reply(200, group.attested.evidence(nonce, group.host_data, group.served.peer))
 
         with serving(Page) as self.served:
             yield self.served
@@ -116,6 +122,46 @@ def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: 
     assert (result.code, result.out) == (1, "")
     assert "got nothing. Channel: TLS ends at key" in result.err
     assert [line for line in asked if "/api/evidence?nonce=" not in line or "token" in line] == []
+
+
+def test_a_group_whose_approval_is_revoked_while_its_page_is_open_gets_nothing_more(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The approvals were read when the channel opened: a revoked group kept its reader for as long as that was open."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(peers, "RENEW_SECONDS", 0.1)
+    policy = asyncio.run(derived_with("1")(resource())).policy
+    group.host_data = policy.host_data
+    approval = Approval("legal/contracts", VAULT, "k", ATTESTATION, policy.host_data, policy.text, {}, now())
+    Approvals().record(approval)
+
+    async def read(proven: peers.Peers, url: str) -> str:
+        async with Channel(url, proven) as channel, channel.request("GET", "/api/summaries") as answer:
+            return (await answer.read()).decode()
+
+    async def visit(url: str, change: Callable[[], None]) -> None:
+        question = await asyncio.to_thread(question_of, url, "legal/contracts", (), None, None)
+        proven, lost = peers_of(question), asyncio.Event()
+        assert await read(proven, url) == "summaries"
+
+        async def on_loss() -> None:
+            lost.set()
+
+        asking = asyncio.create_task(proven.keep_asking(on_loss))
+        change()
+        await asyncio.wait_for(lost.wait(), 20)
+        asking.cancel()
+        with pytest.raises(peers.Refused, match=r"nothing was approved for it|Host-data"):
+            await read(proven, url)
+
+    def approve_another_instead() -> None:
+        Approvals().forget(VAULT, "k", policy.host_data)
+        Approvals().record(replace(approval, host_data="cd" * 32))
+
+    with group.running() as genuine:
+        asyncio.run(visit(genuine.url, lambda: Approvals().forget(VAULT, "k", policy.host_data)))
+        Approvals().record(approval)
+        asyncio.run(visit(genuine.url, approve_another_instead))
 
 
 def test_nobody_gets_a_password_that_the_readers_machine_keeps_for_an_address(

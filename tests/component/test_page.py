@@ -108,7 +108,7 @@ async def test_a_browser_signs_in_and_keeps_its_web_socket_through_the_channel_o
         writer.close()
         return peer, Verdict((), Token({}, {}, ""))
 
-    async with Channel(page.url, Peers(prove)) as channel:
+    async with Channel(page.url, Peers(prove, lambda _: True)) as channel:
         door = Door(0)
         runner = web.AppRunner(local_end(channel, door), access_log=None)
         await runner.setup()

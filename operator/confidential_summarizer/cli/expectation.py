@@ -31,6 +31,7 @@ class Expected:
         policies: The policies' texts by host-data, of those that are known.
         source: Who says so, for people.
         independent: Whether that is anybody but the cluster that is being checked.
+        resource: `namespace/name` of whose approvals on this machine say so; empty where something else does.
     """
 
     host_data: tuple[str, ...]
@@ -38,6 +39,7 @@ class Expected:
     policies: Mapping[str, str]
     source: str
     independent: bool = True
+    resource: str = ""
 
     @classmethod
     def approved(cls, resource: str, approvals: Approvals | None = None) -> Self:
@@ -53,7 +55,7 @@ class Expected:
                 f"{resource}: nothing was approved for it on this machine. Approve it (`csum key approve`), or say "
                 "what the group has to be with --host-data or --policy."
             )
-        return cls._from(found, f"approved on this machine, last {found[-1].time}")
+        return replace(cls._from(found, f"approved on this machine, last {found[-1].time}"), resource=resource)
 
     @classmethod
     def hashes(cls, host_data: Sequence[str], approvals: Approvals | None = None) -> Self:
@@ -118,10 +120,15 @@ class Expected:
         The processor's report does not say so: it speaks of the guest's memory, not of shells and logs. A policy of
         which only the hash is known was judged by whoever gave the hash.
         """
-        text = self.policies.get(claim_text(verdict.token.claims.get(HOST_DATA, "")).lower())
+        text = self.policies.get(host_data_of(verdict))
         if text is None or debuggable:
             return verdict
         return replace(verdict, checks=(*verdict.checks, _closed(text)))
+
+
+def host_data_of(verdict: Verdict) -> str:
+    """Return the policy that a group says it is bound to."""
+    return claim_text(verdict.token.claims.get(HOST_DATA, "")).lower()
 
 
 def _closed(policy: str) -> Check:

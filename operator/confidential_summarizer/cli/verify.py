@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import click
@@ -40,11 +40,25 @@ class Question:
         url: The page's URL, https.
         expected: What the group has to be, and on whose word.
         debuggable: Whether a guest or a policy that lets the host look in is accepted; for test data only.
+        attestation: The attestation service, where it was named; None for the one of the approvals.
     """
 
     url: str
     expected: Expected
     debuggable: bool = False
+    attestation: str | None = None
+
+    def renewed(self) -> Self:
+        """Return the question as it is to be asked now: what is approved on this machine may have changed.
+
+        Raises:
+            NotFound: Nothing is approved here any more.
+            SpecError: The record of approvals is damaged.
+        """
+        if not self.expected.resource:
+            return self
+        approved = Expected.approved(self.expected.resource)
+        return replace(self, expected=replace(approved, attestation=self.attestation or approved.attestation))
 
 
 def question_options(command: Command) -> Command:
@@ -155,7 +169,7 @@ def question_of(
     expected = replace(expected, attestation=attestation or expected.attestation)
     if not expected.attestation:
         raise click.UsageError("Give --attestation: nothing on this machine says which attestation service to believe.")
-    return Question(asyncio.run(_page(target)), expected, debuggable)
+    return Question(asyncio.run(_page(target)), expected, debuggable, attestation)
 
 
 async def _approved(source: str, otherwise: Callable[[str], Awaitable[Expected]] | None) -> Expected:

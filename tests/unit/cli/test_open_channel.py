@@ -22,6 +22,10 @@ from tests.support.tls import unverified_tls
 NOW = datetime.now(UTC)
 
 
+def approved(_host_data: str) -> bool:
+    return True
+
+
 @dataclass
 class Group:
     """A page that keeps what it was sent."""
@@ -116,7 +120,7 @@ async def in_a_browser(
     """Open a channel to the groups in a browser; say where its local end is."""
     async with (
         behind_one_address(**{str(number): group for number, group in enumerate(groups)}) as address,
-        opened(address, Peers(prover(address, *groups)), token) as (door, url, _),
+        opened(address, Peers(prover(address, *groups), approved), token) as (door, url, _),
         browser(door) as session,
     ):
         yield session, url, door
@@ -146,7 +150,7 @@ async def test_requests_and_web_sockets_reach_the_group_without_the_doors_cookie
     group = Group()
     async with (
         behind_one_address(one=group) as address,
-        opened(address, Peers(prover(address, group))) as (door, url, _),
+        opened(address, Peers(prover(address, group), approved)) as (door, url, _),
         browser(door) as session,
     ):
         async with session.post(f"{url}/a?b=c", data=b"text") as answer:
@@ -164,7 +168,7 @@ async def test_requests_and_web_sockets_reach_the_group_without_the_doors_cookie
 async def test_the_token_goes_to_who_proved_itself() -> None:
     group = Group()
     async with behind_one_address(one=group) as address:
-        peers = Peers(prover(address, group))
+        peers = Peers(prover(address, group), approved)
         async with opened(address, peers, "secret") as (_, _, channel), channel.request("GET", "/x") as answer:
             assert answer.status == 200
     assert group.requests[0][1]["Authorization"] == "Bearer secret"
@@ -191,7 +195,7 @@ async def test_each_group_behind_one_address_proves_itself() -> None:
             proofs.append(await prove())
             return proofs[-1]
 
-        async with opened(address, Peers(counted)) as (_, _, channel):
+        async with opened(address, Peers(counted, approved)) as (_, _, channel):
             for _ in range(9):
                 async with channel.request("GET", "/x", {"Connection": "close"}) as answer:
                     assert answer.status == 200
@@ -214,7 +218,7 @@ async def test_a_proof_counts_for_minutes_only() -> None:
     now = [0.0]
     group = Group()
     async with behind_one_address(a=group) as address:
-        peers = Peers(prover(address, group), clock=lambda: now[0])
+        peers = Peers(prover(address, group), approved, clock=lambda: now[0])
         peer = await peers.ask()
         now[0] += TRUST_SECONDS - 1
         assert peers.is_proven(peer)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from confidential_summarizer.cli.console import cell, note, warn
 from confidential_summarizer.cli.open.door import Door
-from confidential_summarizer.cli.open.peers import Peers, Prove, Refused
+from confidential_summarizer.cli.open.peers import Peers, Refused
 from confidential_summarizer.cli.open.proxy import MOST_MESSAGE, Channel, local_end
 from confidential_summarizer.cli.verify import Question, ask, question_of, question_options
 from confidential_summarizer.errors import AccessDenied, SpecError, SummarizerError, TransientError
@@ -57,7 +57,7 @@ def open_page(
 
     Before the first byte, the group has to prove over the very connection that it is what you approved on this machine
     (`csum key approve`), or what --host-data or --policy says; so has each other group behind the same address, and
-    every few minutes all over. What does not prove itself gets nothing.
+    every few minutes all over. What does not prove itself, or is approved no longer, gets nothing.
     """
     if path is not None and not path.startswith("/"):
         raise click.UsageError("--get takes a path such as /api/summaries.")
@@ -65,7 +65,7 @@ def open_page(
     token = _token(token_file)
     if allow_debuggable:
         warn("A guest and a policy that let the host look in are acceptable: the host can read the text.")
-    peers = Peers(_prover(question))
+    peers = peers_of(question)
     try:
         if path is not None:
             asyncio.run(_get(Channel(question.url, peers, token), path))
@@ -81,12 +81,20 @@ def open_page(
 open = open_page  # noqa: A001  the command's name, by which it is found
 
 
-def _prover(question: Question) -> Prove:
+def peers_of(question: Question) -> Peers:
+    """Return who may be spoken with: whoever proves to be what is approved at that time."""
+
     async def prove() -> tuple[str, Verdict]:
-        _, peer, verdict = await ask(question)
+        _, peer, verdict = await ask(question.renewed())
         return peer, verdict
 
-    return prove
+    def is_approved(host_data: str) -> bool:
+        try:
+            return host_data in question.renewed().expected.host_data
+        except SummarizerError:
+            return False
+
+    return Peers(prove, is_approved)
 
 
 def _token(file: Path | None) -> str | None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from confidential_summarizer.cli.console import note, warn
+from confidential_summarizer.cli.expectation import host_data_of
 from confidential_summarizer.errors import SummarizerError
 from confidential_summarizer.evidence import Verdict
 from confidential_summarizer.pages import peer_of
 
 RENEW_SECONDS = 240.0
-"""How often somebody behind the address has to prove itself again."""
+"""How often somebody behind the address has to prove itself again, and it is asked what is approved still."""
 TRUST_SECONDS = 600.0
 """How long a proof counts: behind one address there may be several groups, and not each is met at each renewal."""
 MOST_TRIES = 8
@@ -41,21 +42,27 @@ class Refused(Exception):
 
 @dataclass
 class Peers:
-    """The keys that have proved themselves, with the time.
+    """The keys that have proved themselves.
 
     Attributes:
         prove: Asks for evidence.
+        is_approved: Tells whether a policy, by its host-data, is approved now.
         clock: Seconds.
+        proven: When each key proved itself, and its group's policy.
     """
 
     prove: Prove
+    is_approved: Callable[[str], bool]
     clock: Callable[[], float] = time.monotonic
-    proven: dict[str, float] = field(default_factory=dict)
+    proven: dict[str, tuple[float, str]] = field(default_factory=dict)
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_proven(self, peer: str) -> bool:
-        """Tell whether a key has proved itself, and not too long ago."""
-        return self.clock() - self.proven.get(peer, float("-inf")) < TRUST_SECONDS
+        """Tell whether a key has proved itself, not too long ago, as of a policy that is approved still."""
+        if peer not in self.proven:
+            return False
+        since, host_data = self.proven[peer]
+        return self.clock() - since < TRUST_SECONDS and self.is_approved(host_data)
 
     async def ask(self) -> str:
         """Ask whoever answers for evidence, and return its key, which is proven now.
@@ -68,7 +75,7 @@ class Peers:
         if verdict.passed:
             if peer not in self.proven:
                 note(f"The group at key {peer} has proved that it is what was approved.")
-            self.proven[peer] = self.clock()
+            self.proven[peer] = self.clock(), host_data_of(verdict)
             return peer
         self.proven.pop(peer, None)
         reasons = "; ".join(f"{failure.name}: {failure.detail}" for failure in verdict.failures)
@@ -103,7 +110,7 @@ class Peers:
                 await self.ask()
             except (Refused, SummarizerError) as error:
                 warn(str(error))
-            self.proven = {peer: since for peer, since in self.proven.items() if self.is_proven(peer)}
+            self.proven = {peer: proof for peer, proof in self.proven.items() if self.is_proven(peer)}
             if before - set(self.proven):
                 await on_loss()
 
