@@ -28,10 +28,26 @@ SummarizerError
 └── IntegrityError            bytes, evidence or a token are not what they claim to be: never retried silently
 ```
 
-A message names the object, the cause and the next step. It never holds a key, a token or text of a document.
+A message names the object, the cause and the next step. It never holds a key, a token or text of a document. Words of
+somebody else stand in it as `quoted` gives them back.
 """
 
 from typing import ClassVar
+
+_LONGEST_QUOTE = 600
+"""Characters kept of somebody else's words: enough for their first sentences, too few for an echoed document."""
+
+
+def quoted(words: object) -> str:
+    """Return words of a service, a cluster, a page or an image as they may stand in a message of ours.
+
+    They end up in conditions and events, on terminals, and beside what we tell people to do: so on one line, without
+    characters that steer a terminal or turn text round, without backticks, between which `csum why` finds the commands
+    to run next, and of bounded length.
+    """
+    line = " ".join(str(words).replace("`", "'").split())
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
 
 
 class SummarizerError(Exception):

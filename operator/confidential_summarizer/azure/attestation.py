@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from confidential_summarizer.azure.transport import plain_session
-from confidential_summarizer.errors import IntegrityError, TransientError
+from confidential_summarizer.errors import IntegrityError, TransientError, quoted
 from confidential_summarizer.hosts import checked_attestation
 from confidential_summarizer.release.grammar import authority_url
 from confidential_summarizer.replies import Unreadable, read_limited
@@ -52,7 +52,7 @@ class AttestationService:
         issuer = str(discovery.get("issuer", self.url)).rstrip("/")
         if issuer != self.url or urlsplit(keys_url)[:2] != urlsplit(self.url)[:2]:
             raise IntegrityError(
-                f"{self.url}: the discovery document names issuer {issuer} and keys at {keys_url}, "
+                f"{self.url}: the discovery document names issuer {quoted(issuer)} and keys at {quoted(keys_url)}, "
                 "which is not the service that was asked."
             )
         return await self._get(keys_url)

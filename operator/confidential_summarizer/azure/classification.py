@@ -8,10 +8,8 @@ from confidential_summarizer.errors import (
     SummarizerError,
     Throttled,
     TransientError,
+    quoted,
 )
-
-_MESSAGE_LIMIT = 600
-"""Characters kept of a service's message: enough for its first sentences, too few for an echoed document."""
 
 
 def describe(
@@ -26,7 +24,7 @@ def describe(
         status: HTTP status, or 200 for an operation that failed after it was accepted.
         retry_after: The service's waiting time in seconds.
     """
-    said = shortened(f"{code}: {message}" if code else message)
+    said = quoted(f"{code}: {message}" if code else message)
     for fault in FAULTS:
         if fault.pattern.search(f"{code}: {message}"):
             text = f"{subject}: {fault.remedy} (Azure: {said})"
@@ -46,9 +44,3 @@ def _by_status(text: str, status: int, retry_after: float | None) -> SummarizerE
     if status in (408, 409, 412) or status >= 500:
         return TransientError(f"{text}. Its state is read again before the next try.", retry_after=retry_after)
     return SpecError(f"{text}. Correct the request; the same one is refused again.")
-
-
-def shortened(text: str) -> str:
-    """Return a service's text as one line of bounded length."""
-    line = " ".join(text.split())
-    return line if len(line) <= _MESSAGE_LIMIT else f"{line[:_MESSAGE_LIMIT]}…"

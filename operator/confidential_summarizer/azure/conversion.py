@@ -12,8 +12,8 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from confidential_summarizer.azure.classification import describe, shortened
-from confidential_summarizer.errors import AccessDenied, SummarizerError, TransientError
+from confidential_summarizer.azure.classification import describe
+from confidential_summarizer.errors import AccessDenied, SummarizerError, TransientError, quoted
 from confidential_summarizer.replies import retry_after as waiting_time
 
 
@@ -38,19 +38,19 @@ def convert(error: AzureError, subject: str) -> SummarizerError:
     if isinstance(error, ClientAuthenticationError) and error.status_code not in (401, 403):
         return AccessDenied(
             f"{subject}: no credential could be had. Sign in (az login), or set AZURE_TENANT_ID, AZURE_CLIENT_ID and "
-            f"AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET. ({shortened(error.message)})"
+            f"AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET. ({quoted(error.message)})"
         )
     if isinstance(error, DecodeError):
-        return TransientError(f"{subject}: the service's answer is no JSON ({shortened(error.message)}).")
+        return TransientError(f"{subject}: the service's answer is no JSON ({quoted(error.message)}).")
     if isinstance(error, HttpResponseError) and error.status_code is not None:
         code, message = _code_and_message(error)
         return describe(subject, code, message, status=error.status_code, retry_after=_retry_after(error))
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return TransientError(
-            f"{subject}: the service cannot be reached ({shortened(error.message)}). "
+            f"{subject}: the service cannot be reached ({quoted(error.message)}). "
             "Check the host name, HTTPS_PROXY and SSL_CERT_FILE."
         )
-    return TransientError(f"{subject}: {shortened(error.message)}")
+    return TransientError(f"{subject}: {quoted(error.message)}")
 
 
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:

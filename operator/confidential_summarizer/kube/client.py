@@ -14,7 +14,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import ResourceNotFoundError
 
 from confidential_summarizer.api.names import FIELD_MANAGER
-from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError
+from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError, quoted
 from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
 
 REQUEST_TIMEOUT = 60
@@ -163,9 +163,9 @@ def _label(manifest: Object) -> str:
 
 def _converted(error: ApiException, what: str) -> SummarizerError:
     try:
-        message = json.loads(error.body)["message"]
+        message = quoted(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
-        message = error.reason or "no reason given"
+        message = quoted(error.reason or "no reason given")
     if error.status in (401, 403):
         return AccessDenied(f"{what}: the operator's service account may not: {message}")
     if error.status in (400, 422):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from confidential_summarizer.errors import quoted
+
 _BLOB = re.compile(r"policyDecision<\s*([A-Za-z0-9+/=_-]+)\s*>policyDecision")
 _PLAIN = re.compile(r"([a-z0-9_]+) not allowed by policy\.?(?: Errors: \[(.*?)\])?", re.DOTALL)
 _BARE = re.compile(r"denied (?:by|due to) policy|not allowed by policy")
@@ -94,11 +96,11 @@ def explanation(denial: Denial) -> str:
 def explain(denial: Denial) -> tuple[Explanation, ...]:
     """Cause and remedy of each reason; one entry at least."""
     if not denial.errors:
-        shortened = f" (the message was shortened: {', '.join(denial.truncated)})" if denial.truncated else ""
+        shortened = f" (the message was shortened: {quoted(', '.join(denial.truncated))})" if denial.truncated else ""
         return (
             Explanation(
                 "no reason given",
-                f"the guest refused {denial.rule or 'a request'} without saying why{shortened}",
+                f"the guest refused {quoted(denial.rule or 'a request')} without saying why{shortened}",
                 "compare the policy with what is deployed: csum policy verify POLICY --against FILE",
             ),
         )
@@ -108,9 +110,9 @@ def explain(denial: Denial) -> tuple[Explanation, ...]:
 def _explain(error: str, denial: Denial) -> Explanation:
     for start, cause, remedy in _CAUSES:
         if error.startswith(start):
-            return Explanation(error, cause.format(**_details(error, denial)), remedy)
+            return Explanation(quoted(error), cause.format(**_details(error, denial)), remedy)
     return Explanation(
-        error,
+        quoted(error),
         "the guest's rules give a reason that this version does not know",
         "compare the policy with what is deployed: csum policy verify POLICY --against FILE",
     )
@@ -118,9 +120,9 @@ def _explain(error: str, denial: Denial) -> Explanation:
 
 def _details(error: str, denial: Denial) -> dict[str, str]:
     return {
-        "names": error.partition(": ")[2] or "a variable",
-        "hash": str(denial.input.get("deviceHash") or "unknown"),
-        "command": json.dumps(denial.input["argList"]) if "argList" in denial.input else "(not told)",
+        "names": quoted(error.partition(": ")[2] or "a variable"),
+        "hash": quoted(denial.input.get("deviceHash") or "unknown"),
+        "command": quoted(json.dumps(denial.input["argList"])) if "argList" in denial.input else "(not told)",
     }
 
 

@@ -7,7 +7,7 @@ from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import DriftPolicy
 from confidential_summarizer.api.status import ConditionType
-from confidential_summarizer.errors import SpecError, SummarizerError, WaitingError
+from confidential_summarizer.errors import SpecError, SummarizerError, WaitingError, quoted
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.report import Report
 from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
@@ -19,8 +19,6 @@ REPAIR_SECONDS = 15.0
 """While a group has failed: what repairs it has a pause of its own."""
 DENIED_SECONDS = 120.0
 """After the guest refused to start: only another image, policy or spec changes that."""
-MAX_PAGE_MESSAGE = 500
-"""Characters that are believed to be a reason; the page is untrusted, and so is the length of what it says."""
 PAGE_STATES = {
     "WaitingForModel": Reason.OPENING_FILE_SYSTEMS,
     "WaitingForKey": Reason.OPENING_FILE_SYSTEMS,
@@ -120,7 +118,7 @@ async def _asked(clients: Clients, observation: Observation) -> SummarizerError 
     reason = PAGE_STATES.get(str((answer or {}).get("state")))
     if answer is None or reason is None:
         return None
-    said = str(answer.get("reason", ""))[:MAX_PAGE_MESSAGE]
+    said = quoted(answer.get("reason", ""))
     # The page sees only that nothing appears; why not is known to the sidecar, if the target shows its end.
     beside = f"; {waiting[0].message}" if waiting[0].message else ""
     return WaitingError(f"{waiting[0].name}: {said}{beside}", reason=reason, retry_after=POLL_SECONDS)

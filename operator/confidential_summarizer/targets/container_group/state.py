@@ -8,7 +8,7 @@ from typing import Any
 
 from confidential_summarizer.azure.classification import describe
 from confidential_summarizer.blueprint import PAGE_PORT
-from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.errors import SummarizerError, quoted
 from confidential_summarizer.policy.denial import explanation, find_denial
 from confidential_summarizer.targets.container_group.rendering import CREATED_TAG, HOST_DATA_TAG
 from confidential_summarizer.targets.observation import Group, GroupPhase
@@ -30,6 +30,7 @@ def group_of(live: GroupBody, *, page_ready: bool) -> Group:
     properties = live["properties"]
     messages = [str(event.get("message", "")) for event in events(live) if event.get("type") == "Warning"]
     denial = next(filter(None, map(find_denial, messages)), None)
+    said = quoted(next(iter(messages), ""))
     state, inside = properties.get("provisioningState"), inner_state(live)
     problem = failure(live)
     if state in LEAVING:
@@ -39,11 +40,11 @@ def group_of(live: GroupBody, *, page_ready: bool) -> Group:
     elif denial is not None and inside != "Running":
         phase, message = GroupPhase.DENIED, explanation(denial)
     elif problem is not None or inside in ("Failed", STOPPED):
-        phase, message = GroupPhase.FAILED, str(problem or next(iter(messages), f"the group is {inside}"))
+        phase, message = GroupPhase.FAILED, str(problem or said or f"the group is {quoted(inside)}")
     elif state == "Succeeded" and inside == "Running":
         phase, message = GroupPhase.RUNNING, ""
     else:
-        phase, message = GroupPhase.STARTING, next(iter(messages), "")
+        phase, message = GroupPhase.STARTING, said
     return Group(live["name"], host_data(live), phase, address(live), message, identity=_identity(live))
 
 

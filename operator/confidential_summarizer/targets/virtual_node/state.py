@@ -5,6 +5,7 @@ from typing import Any
 
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION
 from confidential_summarizer.blueprint import PAGE_PORT
+from confidential_summarizer.errors import quoted
 from confidential_summarizer.kube import Object
 from confidential_summarizer.policy.denial import explanation, find_denial
 from confidential_summarizer.targets.observation import Group, GroupPhase
@@ -23,6 +24,7 @@ def group(pod: Mapping[str, Any], messages: Sequence[str]) -> Group:
     meta, status = pod["metadata"], pod.get("status", {})
     address = f"{status['podIP']}:{PAGE_PORT}" if status.get("podIP") else None
     denial = next(filter(None, map(find_denial, messages)), None)
+    said = quoted(next(iter(messages), ""))
     if meta.get("deletionTimestamp"):
         phase, message = GroupPhase.LEAVING, "is going away"
     elif ready(pod):
@@ -30,11 +32,11 @@ def group(pod: Mapping[str, Any], messages: Sequence[str]) -> Group:
     elif denial is not None:
         phase, message = GroupPhase.DENIED, explanation(denial)
     elif status.get("phase") == "Failed":
-        phase, message = GroupPhase.FAILED, status.get("message") or next(iter(messages), "the pod failed")
+        phase, message = GroupPhase.FAILED, quoted(status.get("message") or "") or said or "the pod failed"
     elif status.get("phase") == "Running":
-        phase, message = GroupPhase.RUNNING, next(iter(messages), "")
+        phase, message = GroupPhase.RUNNING, said
     else:
-        phase, message = GroupPhase.STARTING, next(iter(messages), "") or _unscheduled(status)
+        phase, message = GroupPhase.STARTING, said or _unscheduled(status)
     host_data = meta.get("annotations", {}).get(HOST_DATA_ANNOTATION, "")
     return Group(meta["name"], host_data, phase, address, message, identity=meta.get("uid", ""))
 
@@ -54,7 +56,7 @@ def blocked(deployment: Object) -> str:
     """Return why the Deployment makes no pods, or cannot go on, in the words of its conditions; empty where it does."""
     for condition in deployment.get("status", {}).get("conditions") or ():
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return f"no pod can be created: {condition.get('message', '')}"
+            return f"no pod can be created: {quoted(condition.get('message', ''))}"
     return ""
 
 
@@ -97,5 +99,5 @@ def container_messages(pod: Mapping[str, Any]) -> list[str]:
 def _unscheduled(status: Mapping[str, Any]) -> str:
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return f"no virtual node takes the pod: {condition.get('message', '')}"
+            return f"no virtual node takes the pod: {quoted(condition.get('message', ''))}"
     return ""
