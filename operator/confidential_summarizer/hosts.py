@@ -55,7 +55,13 @@ def pattern(*services: Service) -> str:
 VAULT = pattern(Service.MANAGED_HSM, Service.VAULT)
 MANAGED_HSM = pattern(Service.MANAGED_HSM)
 ATTESTATION = pattern(Service.ATTESTATION)
-BLOB_URL = rf"https://{pattern(Service.BLOB)}/[^?#]+/[^?#]+"
+CONTAINER = r"[a-z0-9][-a-z0-9]{1,61}[a-z0-9]"
+_SIGN = r"[^/?#%\\\x00-\x20\x7f]"
+_ENCODED = r"%([013-46-9a-fA-F][0-9a-fA-F]|2[0-46-9a-dA-D]|5[0-9abd-fABD-F])"
+"""Any but a dot, a slash of either kind and a percent sign, which only some clients on the way would decode."""
+_SEGMENT = rf"({_SIGN}|{_ENCODED})*([^/?#%\\\x00-\x20\x7f.]|{_ENCODED})"
+"""What stands between slashes in a blob's name: by Azure's rule without a dot at its end, so that it is no step up."""
+BLOB_URL = rf"https://{pattern(Service.BLOB)}/{CONTAINER}/{_SEGMENT}(/{_SEGMENT})*"
 
 
 def checked_vault(host: str) -> str:

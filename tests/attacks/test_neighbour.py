@@ -341,7 +341,7 @@ REACHES: dict[str, tuple[dict[str, Any], str]] = {
     "a key of another name": ({"fileSystems": with_key(name="payroll")}, f"key payroll of vault {VAULT}"),
     "a registry inside, for a sidecar": ({"sidecars": {"encfs": "metadata.internal/x@sha256:" + "a" * 64}}, "registry metadata.internal"),
     "a registry inside": ({"image": "metadata.internal/x:1"}, "registry metadata.internal"),
-    "another team's blobs": ({"fileSystems": with_blob("https://payroll.blob.core.windows.net/a/b")}, "blob host payroll.blob.core.windows.net"),
+    "another team's blobs": ({"fileSystems": with_blob("https://payroll.blob.core.windows.net/wages/a.img")}, "blob host payroll.blob.core.windows.net"),
 }  # fmt: skip
 
 

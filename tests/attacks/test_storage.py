@@ -359,7 +359,7 @@ def test_a_result_cannot_say_where_it_is_written(content: object, number: object
 
 
 def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> None:
-    output = {"blobPrefix": "https://party2.blob.core.windows.net/c/p/", "recipient": str(RECIPIENT.to_public())}
+    output = {"blobPrefix": "https://party2.blob.core.windows.net/results/p/", "recipient": str(RECIPIENT.to_public())}
     with pytest.raises(SpecError, match="output needs documents with contentSHA256"):
         resource(output=output)
 

@@ -59,7 +59,7 @@ def test_who_is_signed_in_and_what_there_is(az):
 
 
 def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path):
-    subnet = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/x/virtualNetworks/v/subnets/s"
+    subnet = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
     target = {
         "subscriptionID": SUBSCRIPTION,
         "resourceGroup": RESOURCE_GROUP,

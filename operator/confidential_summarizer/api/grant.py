@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from confidential_summarizer.api.names import API_VERSION, GRANT_KIND
 from confidential_summarizer.api.resource import Metadata, problems
 from confidential_summarizer.api.rules import Rule, Ruled
-from confidential_summarizer.api.values import HOST_NAME, IDENTITY_ID, AzureID
+from confidential_summarizer.api.values import HOST_NAME, IDENTITY_ID, RESOURCE_GROUP_ID, SubnetID
 from confidential_summarizer.errors import SpecError
 
 ANY = "*"
@@ -25,9 +25,7 @@ Host = Annotated[str, StringConstraints(pattern=HOST_NAME, max_length=253)]
 RegistryHost = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$", max_length=253)]
 SubscriptionID = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$")]
 IdentityID = Annotated[str, StringConstraints(pattern=IDENTITY_ID, max_length=1024)]
-ResourceGroupID = Annotated[
-    str, StringConstraints(pattern=r"^/subscriptions/[^/]+/resource[gG]roups/[^/]+$", max_length=256)
-]
+ResourceGroupID = Annotated[str, StringConstraints(pattern=RESOURCE_GROUP_ID, max_length=256)]
 
 
 class NamespaceSelector(Ruled):
@@ -107,7 +105,7 @@ class GrantSpec(Ruled):
         max_length=MAX_ITEMS,
         description="ARM ids of resource groups in which container groups may be made.",
     )
-    subnets: list[AzureID] = Field(
+    subnets: list[SubnetID] = Field(
         default_factory=list, max_length=MAX_ITEMS, description="ARM ids of subnets in which groups may run."
     )
     registries: list[RegistryHost] = Field(

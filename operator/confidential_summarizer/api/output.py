@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pyrage import RecipientError, x25519
 
 from confidential_summarizer.api.rules import Rule, Ruled
-from confidential_summarizer.hosts import Service, pattern
+from confidential_summarizer.hosts import CONTAINER, Service, pattern
 
-BLOB_PREFIX = rf"^https://{pattern(Service.BLOB)}/[a-z0-9-]+/([A-Za-z0-9._-]+/)+$"
+BLOB_PREFIX = rf"^https://{pattern(Service.BLOB)}/{CONTAINER}/([A-Za-z0-9._-]*[A-Za-z0-9_-]/)+$"
 """In Azure alone: the group sends its identity's token there."""
 
 RECIPIENT = r"^age1[02-9ac-hj-np-z]{58}$"

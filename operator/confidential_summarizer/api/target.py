@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from confidential_summarizer.api.rules import Rule, Ruled
-from confidential_summarizer.api.values import DNS_LABEL, AzureID
+from confidential_summarizer.api.values import DNS_LABEL, RESOURCE_GROUP, SubnetID
 
 
 class TargetKind(StrEnum):
@@ -59,7 +59,7 @@ class VirtualNode(Ruled):
     generation: VirtualNodeGeneration = Field(
         default=VirtualNodeGeneration.V2, description="V2: virtual nodes on Azure Container Instances."
     )
-    subnet_id: AzureID | None = Field(
+    subnet_id: SubnetID | None = Field(
         default=None, description="ARM id of the subnet, where the node's default is not wanted."
     )
     zone: Annotated[str, StringConstraints(pattern=r"^[1-9]$")] | None = Field(
@@ -85,13 +85,13 @@ class ContainerGroup(Ruled):
     subscription_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$")] = Field(
         description="Id of the Azure subscription (a GUID)."
     )
-    resource_group: Annotated[str, StringConstraints(pattern=r"^[-\w._()]+$", max_length=90)] = Field(
+    resource_group: Annotated[str, StringConstraints(pattern=rf"^{RESOURCE_GROUP}$")] = Field(
         description="Name of the resource group; it has to exist."
     )
     location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$", max_length=60)] = Field(
         description="Azure region with confidential container groups, for example westeurope."
     )
-    subnet_ids: list[AzureID] = Field(
+    subnet_ids: list[SubnetID] = Field(
         default_factory=list,
         max_length=1,
         description="ARM id of one delegated subnet; without it the group has a public address.",

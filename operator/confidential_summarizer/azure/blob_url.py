@@ -37,15 +37,18 @@ class BlobURL:
         """
         parts = urlsplit(text.strip())
         container, _, blob = parts.path.lstrip("/").partition("/")
+        blob = unquote(blob)
+        # A step up, which clients on the way take; Azure's rule lets no part of a name end with a dot.
+        steps = any(segment.endswith(".") for segment in blob.split("/"))
         in_azure = re.fullmatch(pattern(Service.BLOB), parts.netloc)
-        if parts.scheme != "https" or not in_azure or not blob or not _CONTAINER.fullmatch(container):
+        if parts.scheme != "https" or not in_azure or not blob or steps or not _CONTAINER.fullmatch(container):
             raise SpecError(
                 f"{parts.scheme}://{parts.netloc}{parts.path} is no blob URL. It looks like "
                 "https://ACCOUNT.blob.core.windows.net/CONTAINER/BLOB."
             )
         if parts.query and "sig" not in parse_qs(parts.query):
             raise SpecError(f"The query of {parts.netloc}{parts.path} is no shared access signature. Leave it out.")
-        return cls(host=parts.netloc, container=container, blob=unquote(blob), sas=parts.query or None)
+        return cls(host=parts.netloc, container=container, blob=blob, sas=parts.query or None)
 
     def __str__(self) -> str:
         """Return the URL without the SAS: what belongs into a resource, a message or a log."""

@@ -29,6 +29,9 @@ def test_a_sas_is_kept_apart_and_never_shown() -> None:
         "https://evil.example/ccc/b",
         "https://abc.blob.core.windows.net.evil.example/ccc/b",
         "https://abc.blob.core.windows.net@evil.example/ccc/b",
+        "https://abc.blob.core.windows.net/ccc/../ddd/b",
+        "https://abc.blob.core.windows.net/ccc/%2e%2e/ddd/b",
+        "https://abc.blob.core.windows.net/ccc/a./b",
     ],
 )
 def test_what_is_no_blob_url_is_refused(text: str) -> None:

@@ -28,7 +28,7 @@ TARGET = {
     "subscriptionID": SUBSCRIPTION,
     "resourceGroup": "rg",
     "location": "westeurope",
-    "subnetIDs": ["/subscriptions/x/subnets/cg"],
+    "subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/cg"],
 }
 
 
@@ -125,7 +125,7 @@ OTHER_IDENTITY = resource().spec.identity.resource_id.replace("summarizer", "oth
     [
         LARGER,
         {"identity": {"resourceID": OTHER_IDENTITY}},
-        {"target": {"containerGroup": TARGET | {"subnetIDs": ["/subscriptions/x/subnets/other"]}}},
+        {"target": {"containerGroup": TARGET | {"subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/other"]}}},
         {"target": {"containerGroup": TARGET | {"location": "northeurope"}}},
         {"target": {"containerGroup": TARGET | {"zones": ["2"]}}},
     ],

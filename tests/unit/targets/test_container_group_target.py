@@ -28,7 +28,7 @@ TARGET = {
         "subscriptionID": SUBSCRIPTION,
         "resourceGroup": "rg",
         "location": "westeurope",
-        "subnetIDs": ["/subscriptions/x/subnets/cg"],
+        "subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/cg"],
     }
 }
 LARGER = {"resources": {"cpu": "4", "memory": "8Gi"}}

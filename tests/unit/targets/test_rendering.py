@@ -23,7 +23,7 @@ ARM = {
         "subscriptionID": "00000000-0000-0000-0000-000000000001",
         "resourceGroup": "rg",
         "location": "westeurope",
-        "subnetIDs": ["/subscriptions/x/subnets/cg"],
+        "subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/cg"],
     }
 }
 
