@@ -20,9 +20,7 @@ IDENTITY_ID = (
     rf"^{_GROUP_ID}/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[a-zA-Z0-9][-a-zA-Z0-9_]{{0,127}}$"
 )
 _NETWORK_NAME = r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,78}[a-zA-Z0-9_])?"
-SUBNET_ID = (
-    rf"^{_GROUP_ID}/providers/Microsoft\.Network/virtualNetworks/{_NETWORK_NAME}/subnets/{_NETWORK_NAME}$"
-)
+SUBNET_ID = rf"^{_GROUP_ID}/providers/Microsoft\.Network/virtualNetworks/{_NETWORK_NAME}/subnets/{_NETWORK_NAME}$"
 
 Name = Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63)]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]

@@ -125,7 +125,16 @@ OTHER_IDENTITY = resource().spec.identity.resource_id.replace("summarizer", "oth
     [
         LARGER,
         {"identity": {"resourceID": OTHER_IDENTITY}},
-        {"target": {"containerGroup": TARGET | {"subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/other"]}}},
+        {
+            "target": {
+                "containerGroup": TARGET
+                | {
+                    "subnetIDs": [
+                        "/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/other"
+                    ]
+                }
+            }
+        },
         {"target": {"containerGroup": TARGET | {"location": "northeurope"}}},
         {"target": {"containerGroup": TARGET | {"zones": ["2"]}}},
     ],
