@@ -3,8 +3,10 @@
 On the code before, .txt and .md were the only kinds, and one file that was no UTF-8 ended the work for all.
 """
 
+import ast
 import io
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,8 +17,10 @@ import pytest
 from summarizer.documents import read_documents
 from summarizer.extraction.process import Limits, extract_apart
 from summarizer.extraction.reasons import Reason, Unreadable
+from tests.support.confined import PYTHON_PREFIX, python_path
 from tests.support.documents import docx, odt, paragraph, pdf, pdf_of
 
+REPOSITORY = Path(__file__).parents[2]
 SMALL = Limits(memory=400 * 1024 * 1024, seconds=2)
 RESOURCE = {"too much": {Reason.TOO_MUCH_TEXT, Reason.TOO_MUCH_MEMORY, Reason.TOO_SLOW, Reason.BROKEN}}
 
@@ -137,3 +141,170 @@ def test_one_hostile_document_takes_no_other_with_it(tmp_path: Path) -> None:
     found = read_documents(tmp_path)
     assert [document.number for document in found.readable] in ([2], [2, 3])
     assert found.documents[0].reason is Reason.BROKEN
+
+
+# Of a document that has taken its parser over: it runs whatever code it likes, as the user that the group runs as.
+
+TAKEN_OVER = """
+import ctypes, os, socket, time
+from pathlib import Path
+
+HERE = Path(__file__).parent.parent
+SECRET = eval((HERE / "server").read_text())
+libc = ctypes.CDLL(None, use_errno=True)
+
+class PasswordType: NOT_DECRYPTED = 0
+
+def checked(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+    return result
+
+def memory():
+    buffer = ctypes.create_string_buffer(SECRET["size"])
+    here = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), SECRET["size"])
+    there = (ctypes.c_void_p * 2)(SECRET["address"], SECRET["size"])
+    none, one = ctypes.c_ulong(0), ctypes.c_ulong(1)
+    checked(libc.process_vm_readv(os.getppid(), here, one, there, one, none))
+    return buffer.raw
+
+def reached():
+    with socket.create_connection(("127.0.0.1", SECRET["port"]), 5):
+        return True
+
+def trace(pid):
+    return checked(libc.ptrace(0x4206, pid, 0, 0)) == 0  # PTRACE_SEIZE, which stops nobody
+
+def others():
+    return [pid for pid in range(2, 500) if pid not in (os.getpid(), os.getppid()) and can(trace, pid)]
+
+def can(attempt, *arguments):
+    try:
+        return attempt(*arguments)
+    except OSError:
+        return False
+
+def await_(name):
+    for _ in range(600):
+        if (HERE / "flags" / name).exists():
+            return
+        time.sleep(0.05)
+
+class PdfReader:
+    is_encrypted = False
+
+    def __init__(self, file):
+        if b"victim" in file.read():
+            os.mkdir(HERE / "flags" / "reading")
+            await_("tried")
+            self.pages = []
+            return
+        await_("reading")
+        tried = dict(
+            memory=can(memory), trace=can(trace, os.getppid()), file=can(os.open, f"/proc/{os.getppid()}/mem", os.O_RDONLY),
+            documents=can((HERE / "document").read_bytes), network=can(reached), fork=can(os.fork), others=can(others),
+        )
+        os.mkdir(HERE / "flags" / "tried")
+        self.pages = [self]
+        self.tried = tried
+
+    def extract_text(self):
+        return repr(self.tried)
+"""
+SERVER = """
+import ctypes, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from summarizer.confinement import close_memory
+from summarizer.extraction.process import extract_apart
+from summarizer.extraction.reasons import Unreadable
+
+close_memory()
+here = Path(sys.path[1])
+secret = ctypes.create_string_buffer(b"the key of " + b"the page")
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+(here / "server").write_text(repr({"address": ctypes.addressof(secret), "size": 19, "port": port}))
+
+def text(data):
+    try:
+        return extract_apart(".pdf", data).text
+    except Unreadable as error:
+        return str(error)
+
+with ThreadPoolExecutor(2) as threads:
+    print(list(threads.map(text, (b"%PDF victim", b"%PDF attacker")))[1])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives another user an interpreter")
+def test_a_document_that_takes_its_parser_over_reaches_neither_the_server_nor_another_document(tmp_path: Path) -> None:
+    """On the code before: the server's memory, every other document, the network and a thousand more processes."""
+    (tmp_path / "pypdf").mkdir()
+    (tmp_path / "pypdf" / "__init__.py").write_text(TAKEN_OVER)
+    (tmp_path / "pypdf" / "errors.py").write_text(
+        "class DependencyError(Exception): pass\nFileNotDecryptedError = OSError"
+    )
+    (tmp_path / "document").write_text("The rent is due.")
+    (tmp_path / "flags").mkdir()
+    for folder in (tmp_path, tmp_path / "flags"):
+        folder.chmod(0o777)
+    root = "/run/attack"
+    container = ["bwrap", "--unshare-pid", "--cap-add", "ALL", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    container += ["--tmpfs", "/run", "--bind", str(tmp_path), root, "--ro-bind", sys.base_prefix, str(PYTHON_PREFIX)]
+    user = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{root}:{python_path(REPOSITORY / 'workload')}"}
+
+    done = subprocess.run(
+        [*container, *user, str(PYTHON_PREFIX / "bin" / "python3"), "-c", SERVER],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    tried = ast.literal_eval(done.stdout.strip())
+    assert set(tried) == {"memory", "trace", "file", "documents", "network", "fork", "others"}
+    assert not any(tried.values()), tried
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives another user an interpreter")
+def test_nor_while_the_other_documents_process_is_only_beginning(tmp_path: Path) -> None:
+    """A program begins open, and closes itself some milliseconds later; the image's interpreter cannot be read at all."""
+    interpreter = tmp_path / "python3"
+    shutil.copy(Path(sys.base_prefix) / "bin" / "python3", interpreter)
+    begun = "import os; print(os.stat('/proc/self/mem').st_uid)"
+    owners = []
+    for mode in (0o755, 0o711):
+        interpreter.chmod(mode)
+        container = [
+            "bwrap",
+            "--cap-add",
+            "ALL",
+            "--bind",
+            "/",
+            "/",
+            "--dev",
+            "/dev",
+            "--proc",
+            "/proc",
+            "--tmpfs",
+            "/run",
+        ]
+        container += ["--ro-bind", sys.base_prefix, str(PYTHON_PREFIX), "--ro-bind", str(interpreter), "/run/python3"]
+        # By way of env: setpriv itself may still read what its user may not.
+        command = [
+            "setpriv",
+            "--reuid",
+            "1000",
+            "--regid",
+            "1000",
+            "--clear-groups",
+            "env",
+            "/run/python3",
+            "-c",
+            begun,
+        ]
+        environment = {"PATH": os.environ["PATH"], "PYTHONHOME": str(PYTHON_PREFIX)}
+        done = subprocess.run([*container, *command], env=environment, capture_output=True, text=True, check=True)
+        owners.append(done.stdout.strip())
+    assert owners == ["1000", "0"]
+    assert 'chmod 0711 "$(readlink -f "$(command -v python3)")"' in (REPOSITORY / "workload/Containerfile").read_text()

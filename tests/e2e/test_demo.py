@@ -70,6 +70,23 @@ def test_a_page_that_passes_on_the_group_s_evidence_gets_nothing_of_a_reader(clu
     assert "somebody stands between" in refused.stderr
 
 
+def test_nothing_that_runs_as_the_summarizers_user_can_look_into_it(cluster: Cluster) -> None:
+    """Neither into the process that serves nor, from the first instruction, into one that parses a document."""
+    processes_of = [folder for folder in Path("/proc").glob("[0-9]*") if b"\0summarizer\0" in command_line(folder)]
+    serving = [folder for folder in processes_of if "Uid:\t1000\t" in (folder / "status").read_text()]
+    assert serving
+    for folder in serving:
+        assert (folder / "mem").stat().st_uid == 0, "the kernel gives what may be looked into to its user"
+        assert (folder / "exe").stat().st_mode & 0o777 == 0o711
+
+
+def command_line(folder: Path) -> bytes:
+    try:
+        return (folder / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def test_neither_text_nor_keys_are_anywhere_outside(cluster: Cluster) -> None:
     secrets = {
         line.strip()[:60].encode()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from summarizer.attestation.custody import take_custody
+from summarizer.confinement import close_memory
 from summarizer.errors import ConfigurationError
 from summarizer.logs import set_up_logs
 from summarizer.settings import Settings, refuse_doubles
@@ -23,6 +24,7 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
         # Before anything else is loaded: from here on this process has no right but to what it reads and serves.
         keeper = take_custody()
+        close_memory()
     except ConfigurationError as error:
         logging.getLogger("summarizer").error("configuration refused", extra={"reason": str(error)})
         return _CANNOT_WORK

@@ -150,5 +150,5 @@ def test_each_kind_tells_what_is_empty_and_what_is_broken(suffix: str) -> None:
 
 
 def test_a_lone_surrogate_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMATS, ".txt", lambda data: Extract("a\ud800b"))
+    monkeypatch.setitem(FORMATS, ".txt", lambda: lambda data: Extract("a\ud800b"))
     assert extract(".txt", b"x").text == "a?b"

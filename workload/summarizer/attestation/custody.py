@@ -6,15 +6,14 @@ process that makes nothing but evidence (a nonce and the key of the page's TLS, 
 else, and gives root up before it loads a model or opens a port.
 """
 
-import ctypes
 import hashlib
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import Final
 
 from summarizer.attestation.device import KERNELS, REPORT_BYTES, REPORT_DATA, Device
+from summarizer.confinement import close_memory
 from summarizer.errors import ConfigurationError, EvidenceError
 from summarizer.evidence import is_runtime_data
 
@@ -24,8 +23,6 @@ _KEEPER: Final = 1001
 _MAX_MESSAGE: Final = 4096
 # Seconds for one report: the processor takes milliseconds, under load a second.
 _PATIENCE: Final = 30.0
-# prctl(2)
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 class Keeper:
@@ -120,12 +117,7 @@ def _become(user: int) -> None:
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-
-
-def _prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
-        sys.exit(f"prctl({option}) failed: {os.strerror(ctypes.get_errno())}")
+    close_memory()
 
 
 def _check_closed() -> None:

@@ -1,6 +1,6 @@
 """`python -m summarizer.extraction SUFFIX MEMORY SECONDS`: a document on standard input, JSON on standard output.
 
-It limits itself before it reads a byte; `process.py` starts it and watches the clock.
+It limits itself and gives up everything else before it reads a byte; `process.py` starts it and watches the clock.
 """
 
 import json
@@ -8,7 +8,8 @@ import resource
 import sys
 from typing import Final
 
-from summarizer.extraction.extract import extract
+from summarizer.confinement import close_everything
+from summarizer.extraction.extract import FORMATS, extract
 from summarizer.extraction.reasons import MAX_TEXT_BYTES, Reason, Unreadable
 
 # JSON writes a control character as six.
@@ -21,11 +22,12 @@ def main(suffix: str, memory: int, seconds: int) -> None:
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, _OUTPUT_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
     ):
         resource.setrlimit(limit, (value, value))
     try:
+        # Of the program itself; afterwards no file can be read.
+        FORMATS[suffix]()
+        close_everything()
         found = extract(suffix, sys.stdin.buffer.read())
         answer = json.dumps({"text": found.text, "unread": found.unread}, ensure_ascii=False)
     except Unreadable as unreadable:

@@ -22,6 +22,22 @@ _LEGACY: Final = _LEGACY_NAMES.split()
 _SAMPLE: Final = 256 * 1024
 
 
+# Those of the web's Encoding Standard beside the ones above, and the old ones of DOS: what documents declare.
+_DECLARED_NAMES: Final = """
+utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be ascii latin_1 iso8859_2 iso8859_3 iso8859_4 iso8859_5
+iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 iso8859_13 iso8859_14 iso8859_15 iso8859_16 koi8_u mac_roman
+mac_cyrillic cp437 cp850 cp852 cp866 cp874 cp932 cp949 cp1258 gbk gb2312 big5hkscs iso2022_jp tis_620
+"""
+
+
+def load() -> None:
+    """Load every encoding that `decode` is to know, and what guesses: afterwards no file may be to be had."""
+    import charset_normalizer  # noqa: F401
+
+    for name in (*_LEGACY, *_DECLARED_NAMES.split()):
+        codecs.lookup(name)
+
+
 def decode(data: bytes, declared: str | None = None) -> str:
     """Return `data` as text.
 
@@ -48,7 +64,8 @@ def decode(data: bytes, declared: str | None = None) -> str:
 def _strict(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
-    except (UnicodeError, LookupError, ValueError):
+    except (UnicodeError, LookupError, ValueError, OSError):
+        # OSError: an encoding that is not loaded.
         raise Unreadable(Reason.ENCODING) from None
 
 

@@ -1,11 +1,15 @@
 """The text of one document, in this process. Only `python -m summarizer.extraction` calls it, within its limits.
 
 A format is one row of `FORMATS`. The parsers are memory-safe (Python's own, or pure Python), run no code of a document
-and fetch nothing. Each is imported only where it is needed: most of the time that one document takes is imports.
+and fetch nothing. Each is imported only where it is needed: most of the time that one document takes is imports. All
+that it ever needs is imported then, for its process can open nothing more once it reads the document.
 """
 
+import pkgutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final
 
 from summarizer.extraction.reasons import MAX_TEXT_BYTES, Reason, Unreadable
@@ -24,43 +28,60 @@ class Extract:
     unread: int = 0
 
 
-def _plain(data: bytes) -> Extract:
-    from summarizer.extraction.encoding import decode
-
-    return Extract(decode(data))
+Reader = Callable[[bytes], Extract]
 
 
-def _html(data: bytes) -> Extract:
-    from summarizer.extraction.html import html_text
+def _whole(package: str) -> None:
+    """Import a package with what it would import only for some documents; what it can do without is left out."""
+    for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+        with suppress(ImportError):
+            import_module(module.name)
 
-    return Extract(html_text(data))
+
+def _plain() -> Reader:
+    from summarizer.extraction import encoding
+
+    encoding.load()
+    return lambda data: Extract(encoding.decode(data))
 
 
-def _pdf(data: bytes) -> Extract:
+def _html() -> Reader:
+    from summarizer.extraction import encoding, html
+
+    encoding.load()
+    return lambda data: Extract(html.html_text(data))
+
+
+def _pdf() -> Reader:
     from summarizer.extraction.pdf import pdf_text
 
-    return Extract(*pdf_text(data))
+    _whole("pypdf")
+    return lambda data: Extract(*pdf_text(data))
 
 
-def _docx(data: bytes) -> Extract:
-    from summarizer.extraction.office import docx_text
+def _docx() -> Reader:
+    from summarizer.extraction import encoding, office
 
-    return Extract(docx_text(data))
-
-
-def _odt(data: bytes) -> Extract:
-    from summarizer.extraction.office import odt_text
-
-    return Extract(odt_text(data))
+    encoding.load()
+    return lambda data: Extract(office.docx_text(data))
 
 
-def _mail(data: bytes) -> Extract:
-    from summarizer.extraction.mail import mail_text
+def _odt() -> Reader:
+    from summarizer.extraction import encoding, office
 
-    return Extract(*mail_text(data))
+    encoding.load()
+    return lambda data: Extract(office.odt_text(data))
 
 
-FORMATS: Final[dict[str, Callable[[bytes], Extract]]] = {
+def _mail() -> Reader:
+    from summarizer.extraction import encoding, mail
+
+    _whole("email")
+    encoding.load()
+    return lambda data: Extract(*mail.mail_text(data))
+
+
+FORMATS: Final[dict[str, Callable[[], Reader]]] = {
     ".txt": _plain,
     ".md": _plain,
     ".html": _html,
@@ -70,7 +91,7 @@ FORMATS: Final[dict[str, Callable[[bytes], Extract]]] = {
     ".odt": _odt,
     ".eml": _mail,
 }
-"""What is read, by the ending of the name in lower case."""
+"""What is read, by the ending of the name in lower case: each imports what it needs, and returns its reader."""
 
 
 def extract(suffix: str, data: bytes) -> Extract:
@@ -82,7 +103,7 @@ def extract(suffix: str, data: bytes) -> Extract:
     if not data.strip():
         raise Unreadable(Reason.EMPTY)
     try:
-        found = FORMATS[suffix](data)
+        found = FORMATS[suffix]()(data)
     except (Unreadable, MemoryError):
         raise
     except Exception:  # noqa: BLE001  whatever a parser raises on a broken document
