@@ -1,8 +1,9 @@
 """`python -m demo.release REPOSITORY TAG`: the images of a release, built and pushed for real.
 
 The images are those of the demo, made from the same base and wheels; here they go to a registry that buildah has signed
-in to, and their references by digest go to stdout as JSON. The summarizer's digest and the root hashes of its layers go
-into the list by which `csum key approve` knows it, which belongs into the wheel: build that afterwards.
+in to, and their references by digest go to stdout as JSON. Digests and root hashes of layers, of the summarizer and of
+the sidecar that resources get by default, go into the list by which `csum key approve` knows them. That list belongs
+into the wheel: build it afterwards.
 """
 
 import argparse
@@ -10,12 +11,14 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from azure_sandbox.image_build import ImageBuilder
 from azure_sandbox.progress import now_and_then
 from azure_sandbox.state import SandboxState
-from confidential_summarizer.blueprint import SUMMARIZER
+from confidential_summarizer.api.spec import Sidecars
+from confidential_summarizer.blueprint import ENCFS, SUMMARIZER
 from confidential_summarizer.measurement.image import MeasuredImage, Measurer
 from confidential_summarizer.registry import RegistryClient, default_credentials
 from demo.images import operator_image, summarizer_image
@@ -40,21 +43,19 @@ def main() -> None:
             repository = f"{arguments.repository}/{name}"
             digest = builder.publish(image(f"{repository}:{arguments.tag}", state, report))
             references[name] = f"{repository}@{digest}"
-    _list(arguments.tag, references["summarizer"])
+    _list(arguments.tag, {SUMMARIZER: references["summarizer"], ENCFS: Sidecars().encfs})
     print(json.dumps(references, indent=2))
 
 
-def _list(version: str, summarizer: str) -> None:
-    """Add the summarizer to the list of released images, in place of another of the same version."""
-    measured = asyncio.run(_measured(summarizer))
-    entry = {
-        "version": version,
-        "container": SUMMARIZER,
-        "digest": measured.image.digest,
-        "layers": list(measured.layers),
-    }
+def _list(version: str, images: Mapping[str, str]) -> None:
+    """Add images to the list of released ones, in place of others of the same version."""
+    added = []
+    for container, reference in images.items():
+        measured = asyncio.run(_measured(reference))
+        layers = list(measured.layers)
+        added.append({"version": version, "container": container, "digest": measured.image.digest, "layers": layers})
     entries = [one for one in json.loads(RELEASED.read_text(encoding="utf-8")) if one["version"] != version]
-    RELEASED.write_text(json.dumps([*entries, entry], indent=2) + "\n", encoding="utf-8")
+    RELEASED.write_text(json.dumps([*entries, *added], indent=2) + "\n", encoding="utf-8")
 
 
 async def _measured(reference: str) -> MeasuredImage:

@@ -2,12 +2,16 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from confidential_summarizer.blueprint import ENCFS, image_references
 from confidential_summarizer.cli import resources, verify
+from confidential_summarizer.cli.key import released
+from confidential_summarizer.cli.key.released import ReleasedImage
 from confidential_summarizer.errors import IntegrityError
 from confidential_summarizer.kube import client
 from confidential_summarizer.release import build
@@ -15,8 +19,8 @@ from confidential_summarizer.sealing import create_key_file
 from tests.attacks.test_host import Page, served
 from tests.support.approving import KEY, approve, host_data, resource_file, vault_in_process
 from tests.support.data_owner import Result, csum
-from tests.support.fakes import FakeVault
-from tests.support.resources import ATTESTATION, VAULT, document, spec
+from tests.support.fakes import FakeVault, measured
+from tests.support.resources import ATTESTATION, VAULT, document, resource, spec
 
 OLD = "ff" * 32
 MALLORYS_SERVICE = "mallory.eus2.attest.azure.net"
@@ -126,6 +130,32 @@ def test_the_cluster_cannot_give_another_resource_than_it_is_asked_for(monkeypat
 
     with pytest.raises(IntegrityError, match="asked for legal/leases and gave legal/contracts"):
         asyncio.run(resources.find_resource("legal/leases"))
+
+
+def test_an_old_sidecar_and_one_that_nobody_released_are_not_approved_without_a_word(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the keys and opens the file systems. Its digest was in the policy, and was compared with nothing."""
+    file = resource_file(tmp_path)
+    (sidecar,) = (measured(one, layer="1") for name, one in image_references(resource()).items() if name == ENCFS)
+    listed = ReleasedImage("1.0.0", ENCFS, sidecar.image.digest, ("1" * 64,))
+    newer = replace(listed, version="1.1.0", digest=f"sha256:{'7' * 64}")
+
+    def said(*images: ReleasedImage) -> str:
+        monkeypatch.setattr(released, "released_images", lambda: images)
+        return approve(file, answer="n\n").err
+
+    assert "Warning: UNKNOWN sidecar" in said()
+    assert "Warning: UNKNOWN sidecar" in said(newer)
+    assert "Warning: UNKNOWN sidecar" in said(replace(listed, layers=("2" * 64,)))
+    assert "Warning: OLD sidecar" in said(listed, newer)
+    assert "of release 1.0.0, and release 1.1.0 came with another" in said(listed, newer)
+    known = said(newer, listed)
+    assert "the sidecar of release 1.0.0" in known
+    assert "sidecar:" not in known
+    refused = approve(file, "--expect-image", f"{ENCFS}={newer.digest}", answer="y\n")
+    assert (refused.code, vault.calls) == (1, [])
+    assert f"the image of {ENCFS} is not the expected {newer.digest}" in refused.err
 
 
 # What a running group is compared with

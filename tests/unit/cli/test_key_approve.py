@@ -282,7 +282,7 @@ def test_an_image_is_called_that_of_a_release_or_unknown(
     monkeypatch.setattr(released, "released_images", lambda: (ours,))
     known = approve(file, answer="n\n").err
     assert "the summarizer of release 1.2.3" in known
-    assert "UNKNOWN" not in known
+    assert "UNKNOWN image" not in known
 
     monkeypatch.setattr(released, "released_images", lambda: (replace(ours, layers=("2" * 64,)),))
     assert "UNKNOWN image" in approve(file, answer="n\n").err

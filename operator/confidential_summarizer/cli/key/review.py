@@ -11,7 +11,7 @@ from typing import Any
 
 from confidential_summarizer.blueprint import SUMMARIZER
 from confidential_summarizer.cli.approvals import Approval
-from confidential_summarizer.cli.key.released import release_of
+from confidential_summarizer.cli.key.released import newest_of, release_of
 from confidential_summarizer.cli.terms import files_read, results_written, terms, unguarded, unpinned, what_is_shown
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.comparison import Difference, compare
@@ -58,10 +58,8 @@ def review(derivation: Derivation, last: Approval | None) -> Iterator[str]:
 def dangers(derivation: Derivation) -> tuple[str, ...]:
     """Name what no policy for real text should allow."""
     document = parse_policy(derivation.policy.text)
-    risks = (*unpinned(document), *unguarded(document))
-    summarizer = derivation.images.get(SUMMARIZER)
-    if summarizer is not None and release_of(SUMMARIZER, summarizer) is None:
-        risks = (f"UNKNOWN image: nobody vouches that {summarizer.image.reference} only summarizes.", *risks)
+    images = (line for name, measured in derivation.images.items() for line in _doubts(name, measured))
+    risks = (*images, *unpinned(document), *unguarded(document))
     if openings(document):
         return ("Whoever runs the group can look into it. Do not approve this for real text.", *risks)
     return risks
@@ -187,15 +185,28 @@ def _running(document: PolicyDocument, derivation: Derivation) -> Iterator[str]:
         yield f"  {privileged}{who}{escalation}"
 
 
+def _doubts(container: str, measured: MeasuredImage) -> Iterator[str]:
+    """Say that an image is of no release, or of one that another came after."""
+    reference, version, newest = measured.image.reference, release_of(container, measured), newest_of(container)
+    kind = "image" if container == SUMMARIZER else "sidecar"
+    if newest is not None and version is not None and newest.digest != measured.image.digest:
+        yield f"OLD {kind}: {reference} is of release {version}, and release {newest.version} came with another."
+    elif version is None and container == SUMMARIZER:
+        yield f"UNKNOWN image: nobody vouches that {reference} only summarizes."
+    elif version is None:
+        yield f"UNKNOWN sidecar: {reference} gets the keys and all text, and may be an old one, or anybody's."
+
+
 def _provenance(container: str, measured: MeasuredImage) -> Iterator[str]:
     if not measured.image.reference.pinned:
         yield f"  (a tag, which names {measured.image.digest} today)"
-    if container == SUMMARIZER:
-        version = release_of(container, measured)
-        known = f"the summarizer of release {version}" if version else "UNKNOWN image: no release that this csum knows"
-        yield f"  {known}"
-    elif measured.image.reference.registry != MICROSOFTS_REGISTRY:
-        yield f"  NOT from {MICROSOFTS_REGISTRY}: its digest has to be that of Microsoft's image"
+    version, own = release_of(container, measured), container == SUMMARIZER
+    if version:
+        yield f"  the {'summarizer' if own else 'sidecar'} of release {version}"
+    else:
+        yield f"  UNKNOWN {'image' if own else 'sidecar'}: no release that this csum knows came with it"
+        if not own and measured.image.reference.registry != MICROSOFTS_REGISTRY:
+            yield f"  NOT from {MICROSOFTS_REGISTRY}: its digest has to be that of Microsoft's image"
 
 
 def _pinned(container: ContainerRules) -> Iterator[str]:
