@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from confidential_summarizer.measurement import ext4_format as ext4
 from confidential_summarizer.measurement.ext4_format import Node, encode_time
-from confidential_summarizer.measurement.ext4_writer import Ext4Writer, clean
+from confidential_summarizer.measurement.ext4_writer import Ext4Writer, Path, clean
 from confidential_summarizer.measurement.limits import IN_PROCESS, Limits
 from confidential_summarizer.measurement.pax import xattrs
 from confidential_summarizer.measurement.stream import ByteStream
-from confidential_summarizer.measurement.tar_header import HARD_LINK, Header
+from confidential_summarizer.measurement.tar_header import DIRECTORY, HARD_LINK, Header
 from confidential_summarizer.measurement.tar_reader import TarReader
 from confidential_summarizer.measurement.verity import BlockSink
 
@@ -58,42 +58,39 @@ def convert(
         path = clean(header.name)
         if path[:-1] not in given:
             on_missing_parent(header.name)
-        if header.type == b"5":
+        if header.type == DIRECTORY:
             given.add(path)
-        _apply(header, reader, writer)
+        _apply(header, path, reader, writer)
     writer.close()
 
 
-def _apply(header: Header, reader: TarReader, writer: Ext4Writer) -> None:
-    writer.make_parents(header.name)
-    slash = header.name.rfind(b"/") + 1
-    directory, base = header.name[:slash], header.name[slash:]
+def _apply(header: Header, path: Path, reader: TarReader, writer: Ext4Writer) -> None:
+    writer.make_parents(path)
+    directory, slash, base = header.name.rpartition(b"/")
     if base == _OPAQUE:
-        node = writer.stat(directory)
+        node = writer.stat(path[:-1])
         node.xattrs = node.xattrs | {b"trusted.overlay.opaque": b"y"}
-        writer.create(directory, node)
+        writer.create(path[:-1], node)
     elif base.startswith(_WHITEOUT):
-        writer.create(directory + base[len(_WHITEOUT) :], Node(ext4.CHARACTER))
+        writer.create(clean(directory + slash + base[len(_WHITEOUT) :]), Node(ext4.CHARACTER))
     elif header.type == HARD_LINK:
-        writer.link(header.linkname, header.name)
+        writer.link(clean(header.linkname), path)
     else:
-        node = _node(header)
-        writer.create(header.name, node)
-        if node.mode & ext4.TYPE_MASK == ext4.REGULAR:
+        kind = _TYPES.get(header.type, ext4.REGULAR)
+        writer.create(path, _node(header, kind))
+        if kind == ext4.REGULAR:
             reader.read_data(header, writer.write, writer.write_zeros)
             writer.finish_file()
 
 
-def _node(header: Header) -> Node:
-    mtime = encode_time(header.mtime)
+def _node(header: Header, kind: int) -> Node:
     return Node(
-        mode=header.mode & ext4.PERMISSIONS | _TYPES.get(header.type, ext4.REGULAR),
+        mode=header.mode & ext4.PERMISSIONS | kind,
         uid=header.uid,
         gid=header.gid,
-        mtime=mtime,
+        mtime=encode_time(header.mtime),
         atime=encode_time(header.atime),
         ctime=encode_time(header.ctime),
-        crtime=mtime,
         size=header.size,
         target=header.linkname,
         device_major=header.device_major,

@@ -36,11 +36,12 @@ HUGE_FILE, EXTENTS = 0x40000, 0x80000
 _BLOCKS_PER_EXTENT = 0x8000
 _EXTENT_MAGIC = 0xF30A
 _ROOT_EXTENTS = 4
-EXTENTS_PER_BLOCK = BLOCK // 12 - 1
-MAX_EXTENTS = EXTENTS_PER_BLOCK - 1
+_EXTENTS_PER_BLOCK = BLOCK // 12 - 1
+MAX_FILE_BLOCKS = (_EXTENTS_PER_BLOCK - 1) * _BLOCKS_PER_EXTENT
 """Files of 340 extents and more (42.5 GiB) are refused: the reference indexes them wrongly."""
 _EXTENT_HEADER, _EXTENT = struct.Struct("<HHHHI"), struct.Struct("<IHHI")
-_INODE = struct.Struct("<HHIIIIIHHIII60sIIIIHHHHHHHHIIIII104s")
+_ONE_EXTENT = struct.Struct("<HHHHIIHHI")
+_INODE = struct.Struct("<HHIIII4xHHII68xII8xHH4xH2xIIIII104s")
 _ENTRY = struct.Struct("<IHBB")
 _LARGEST_FILLER = 12
 """Room that must stay free in a directory block for the unused entry that closes it."""
@@ -48,7 +49,10 @@ _LARGEST_FILLER = 12
 
 @dataclass(slots=True)
 class Node:
-    """The attributes of a file to create; times are encoded (`encode_time`), the size counts for regular files only."""
+    """The attributes of a file to create; times are encoded (`encode_time`), the size counts for regular files only.
+
+    A file counts as made when it was last changed.
+    """
 
     mode: int
     uid: int = 0
@@ -56,7 +60,6 @@ class Node:
     mtime: int = 0
     atime: int = 0
     ctime: int = 0
-    crtime: int = 0
     size: int = 0
     target: bytes = b""
     device_major: int = 0
@@ -88,10 +91,8 @@ def copied_time(encoded: int) -> int:
     return encode_time((seconds + carry, nanoseconds))
 
 
-def pack_inode(
-    node: Node, links: int, blocks: int, flags: int, block_field: bytes, size: int, acl: int, area: bytes
-) -> bytes:
-    """One inode, 256 bytes."""
+def pack_inode(node: Node, links: int, blocks: int, size: int, acl: int, area: bytes) -> bytes:
+    """One inode without content, 256 bytes."""
     return _INODE.pack(
         node.mode,
         node.uid & 0xFFFF,
@@ -99,58 +100,35 @@ def pack_inode(
         node.atime & 0xFFFFFFFF,
         node.ctime & 0xFFFFFFFF,
         node.mtime & 0xFFFFFFFF,
-        0,
         node.gid & 0xFFFF,
         links & 0xFFFF,
         blocks,
-        flags,
-        0,
-        block_field,
-        0,
+        HUGE_FILE,
         acl,
         size >> 32,
-        0,
-        0,
-        0,
         node.uid >> 16 & 0xFFFF,
         node.gid >> 16 & 0xFFFF,
-        0,
-        0,
         24,  # extra inode size: up to and with the creation time
-        0,
         node.ctime >> 32,
         node.mtime >> 32,
         node.atime >> 32,
-        node.crtime & 0xFFFFFFFF,
-        node.crtime >> 32,
+        node.mtime & 0xFFFFFFFF,
+        node.mtime >> 32,
         area,
     )
 
 
-@dataclass(slots=True)
-class StoredInode:
-    """What of an inode on disk can be needed again."""
-
-    node: Node
-    links: int
-    blocks: int
-    flags: int
-    acl: int
-
-
-def unpack_inode(record: bytes | bytearray | memoryview) -> StoredInode:
-    """Read back an inode written by `pack_inode`."""
+def unpack_inode(record: bytes | bytearray | memoryview) -> Node:
+    """The attributes in an inode written by `pack_inode`, without size, content and extended attributes."""
     values = _INODE.unpack(record)
-    node = Node(
+    return Node(
         mode=values[0],
-        uid=values[1] | values[19] << 16,
-        gid=values[7] | values[20] << 16,
-        atime=values[3] | values[27] << 32,
-        ctime=values[4] | values[25] << 32,
-        mtime=values[5] | values[26] << 32,
-        crtime=values[28] | values[29] << 32,
+        uid=values[1] | values[12] << 16,
+        gid=values[6] | values[13] << 16,
+        atime=values[3] | values[17] << 32,
+        ctime=values[4] | values[15] << 32,
+        mtime=values[5] | values[16] << 32,
     )
-    return StoredInode(node, links=values[8], blocks=values[9], flags=values[10], acl=values[14])
 
 
 def device_field(major: int, minor: int) -> bytes:
@@ -161,6 +139,8 @@ def device_field(major: int, minor: int) -> bytes:
 
 def extents(start: int, count: int) -> tuple[bytes, bytes]:
     """Describe `count` blocks from `start` on: the block field and, beyond 4 extents, the block that follows them."""
+    if count <= _BLOCKS_PER_EXTENT:  # nearly every file
+        return _ONE_EXTENT.pack(_EXTENT_MAGIC, 1, _ROOT_EXTENTS, 0, 0, 0, count, 0, start), b""
     leaves = [
         _EXTENT.pack(logical, min(_BLOCKS_PER_EXTENT, count - logical), 0, start + logical)
         for logical in range(0, count, _BLOCKS_PER_EXTENT)
@@ -168,13 +148,8 @@ def extents(start: int, count: int) -> tuple[bytes, bytes]:
     if len(leaves) <= _ROOT_EXTENTS:
         return _EXTENT_HEADER.pack(_EXTENT_MAGIC, len(leaves), _ROOT_EXTENTS, 0, 0) + b"".join(leaves), b""
     index = _EXTENT_HEADER.pack(_EXTENT_MAGIC, 1, _ROOT_EXTENTS, 1, 0) + struct.pack("<IIHH", 0, start + count, 0, 0)
-    block = _EXTENT_HEADER.pack(_EXTENT_MAGIC, len(leaves), EXTENTS_PER_BLOCK, 0, 0) + b"".join(leaves)
+    block = _EXTENT_HEADER.pack(_EXTENT_MAGIC, len(leaves), _EXTENTS_PER_BLOCK, 0, 0) + b"".join(leaves)
     return index, block.ljust(BLOCK, b"\0")
-
-
-def extent_count(blocks: int) -> int:
-    """How many extents a file of so many blocks has."""
-    return -(-blocks // _BLOCKS_PER_EXTENT)
 
 
 def directory_data(entries: Sequence[tuple[int, bytes, int]]) -> bytes:

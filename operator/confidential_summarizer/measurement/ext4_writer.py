@@ -10,20 +10,24 @@ from confidential_summarizer.measurement.ext4_tables import write_tables
 from confidential_summarizer.measurement.limits import IN_PROCESS, Limits
 from confidential_summarizer.measurement.verity import BlockSink
 
-_LINKS, _BLOCKS, _BLOCK_FIELD, _ACL, _AREA = 26, 28, 40, 104, 152
-_U16, _U32, _BLOCKS_AND_FLAGS = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<II")
+_SIZE, _LINKS, _BLOCKS, _FLAGS, _BLOCK_FIELD, _ACL, _AREA = 4, 26, 28, 32, 40, 104, 152
+_U16, _U32, _CONTENT = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<II4x60s")
 
 Path = tuple[bytes, ...]
 """Components from the root; the root itself is empty."""
+_NOT_NAMES = frozenset({b"", b".", b".."})
 
 
 def clean(path: bytes) -> Path:
     """Split a path of a tar into components, resolving `.` and `..` by their text alone."""
+    split = tuple(path.split(b"/"))
+    if _NOT_NAMES.isdisjoint(split):
+        return split
     parts: list[bytes] = []
-    for part in path.split(b"/"):
+    for part in split:
         if part == b"..":
             del parts[-1:]
-        elif part not in {b"", b"."}:
+        elif part not in _NOT_NAMES:
             parts.append(part)
     return tuple(parts)
 
@@ -46,15 +50,15 @@ class Ext4Writer:
         for _ in range(ext4.FIRST_DATA_BLOCK):  # the superblock and the group descriptors come at the end
             sink.append_replaceable(bytes(BLOCK))
         self._store(ext4.ROOT_INODE, Node(ext4.DIRECTORY | 0o755), links=2)
-        self.create(b"lost+found", Node(ext4.DIRECTORY | 0o700))
+        self.create((b"lost+found",), Node(ext4.DIRECTORY | 0o700))
 
-    def make_parents(self, path: bytes) -> None:
+    def make_parents(self, path: Path) -> None:
         """Create the directories above a path that are missing, each as a copy of the one above it.
 
         Raises:
             UnhashableLayer: Something else than a directory is in the way.
         """
-        parents = clean(path)[:-1]
+        parents = path[:-1]
         if parents == self._known_parent[0]:
             return
         current = ext4.ROOT_INODE
@@ -64,48 +68,48 @@ class Ext4Writer:
         self._directory(current)
         self._known_parent = (parents, current)
 
-    def create(self, path: bytes, node: Node) -> None:
+    def create(self, path: Path, node: Node) -> None:
         """Create a file, or give an existing one new attributes; a regular file's data follow through `write`.
 
         Raises:
             UnhashableLayer: The reference cannot put this file over the one that is there.
         """
-        parts = clean(path)
-        if not parts:  # the root is its own parent, without a name
+        if not path:  # the root is its own parent, without a name
             self._create(ext4.ROOT_INODE, b"", ext4.ROOT_INODE, node)
             return
-        parent = self._directory(self._lookup(parts[:-1]))
-        self._create(parent, parts[-1], self._child(parent, parts[-1]), node)
+        parent = self._lookup(path[:-1])
+        self._create(parent, path[-1], self._child(parent, path[-1]), node)
 
-    def stat(self, path: bytes) -> Node:
+    def stat(self, path: Path) -> Node:
         """The attributes of an existing file, as the reference reads them back, with all its extended attributes.
 
         Raises:
             UnhashableLayer: There is no such file.
         """
-        inode = self._lookup(clean(path))
+        inode = self._lookup(path)
         node = self._copy_of(inode)
         end = inode * ext4.INODE_SIZE
         inside = xattrs.read_area(bytes(self._table[end - xattrs.IN_INODE_AREA : end]))
         node.xattrs = xattrs.read_block(self._attribute_blocks.get(inode, b"")) | inside
         return node
 
-    def link(self, target: bytes, path: bytes) -> None:
+    def link(self, target: Path, path: Path) -> None:
         """Give an existing file a second name.
 
         Raises:
             UnhashableLayer: The target is missing or a directory, or the name would orphan another file.
         """
-        parents, name = self._split(clean(path))
-        parent = self._directory(self._lookup(parents))
+        if not path:
+            raise UnhashableLayer("the root cannot be a file: cannot orphan existing file or directory")
+        parent, name = self._lookup(path[:-1]), path[-1]
         old = self._child(parent, name)
         if old is not None and (self._is_directory(old) or self._links(old) < 2):
-            raise UnhashableLayer(f"{_text(path)}: cannot orphan existing file or directory")
-        inode = self._lookup(clean(target))
+            raise UnhashableLayer(f"{_text(b'/'.join(path))}: cannot orphan existing file or directory")
+        inode = self._lookup(target)
         if self._is_directory(inode):
-            raise UnhashableLayer(f"{_text(path)}: cannot link a directory")
+            raise UnhashableLayer(f"{_text(b'/'.join(path))}: cannot link a directory")
         if self._links(inode) >= ext4.MAX_LINKS:
-            raise UnhashableLayer(f"{_text(path)}: exceeded the maximum link count")
+            raise UnhashableLayer(f"{_text(b'/'.join(path))}: exceeded the maximum link count")
         if old is not None:
             self._add_links(old, -1)
         self._add_links(inode, 1)
@@ -140,7 +144,7 @@ class Ext4Writer:
         """End the data of the file created last."""
         if self._data:
             self._reserve(1)
-            self._sink.append(bytes(self._data).ljust(BLOCK, b"\0"))
+            self._sink.append(self._data.ljust(BLOCK, b"\0"))
             self._data.clear()
         self._set_extents(self._file, self._file_start)
 
@@ -171,28 +175,34 @@ class Ext4Writer:
         if kind == ext4.REGULAR and node.size > ext4.MAX_FILE:
             raise UnhashableLayer(f"{_text(name)}: file too big")
         inode = old or len(self._table) // ext4.INODE_SIZE + 1
+        links = self._links(old) if old else 2 if kind == ext4.DIRECTORY else 1
         node.mode = node.mode & ext4.PERMISSIONS | kind | (0o777 if kind == ext4.SYMLINK else 0)
-        self._store(inode, node, links=self._links(old) if old else 0)
+        self._store(inode, node, links)
         if old is None:
-            self._name(parent, name, inode, kind)
-        self._start_content(inode, node, kind)
+            self._children[parent][name] = inode
+            if kind == ext4.DIRECTORY:
+                self._children[inode] = {}
+                self._add_links(parent, 1)
+        self._file, self._file_start = inode, self._sink.count
+        if kind != ext4.REGULAR:
+            self._write_content(inode, node, kind)
         return inode
 
     def _check_replaceable(self, old: int, kind: int, name: bytes) -> None:
         if self._is_directory(old) != (kind == ext4.DIRECTORY):
             wrong = "a directory with a file" if self._is_directory(old) else "a file with a directory"
             raise UnhashableLayer(f"{_text(name)}: cannot replace {wrong}")
-        if not self._is_directory(old) and self._links(old) < 2 and self._flags(old) & ext4.EXTENTS:
+        if not self._is_directory(old) and self._links(old) < 2 and self._field(old, _FLAGS) & ext4.EXTENTS:
             raise UnhashableLayer(f"{_text(name)}: cannot overwrite file with non-inline data")
 
     def _store(self, inode: int, node: Node, links: int) -> None:
         """Write the inode without content; an attribute block goes out now, before the file's data."""
-        start = (inode - 1) * ext4.INODE_SIZE
-        exists = start < len(self._table)
         self._limits.check_entries(inode - ext4.FIRST_INODE)  # a tar of a mebibyte can name half as many directories
-        blocks = _U32.unpack_from(self._table, start + _BLOCKS)[0] if exists else 0
-        acl = _U32.unpack_from(self._table, start + _ACL)[0] if exists else 0
-        old = bytes(self._table[start + _AREA : start + ext4.INODE_SIZE])
+        start = (inode - 1) * ext4.INODE_SIZE
+        blocks, acl, old = 0, 0, b""
+        if start < len(self._table):
+            blocks, acl = self._field(inode, _BLOCKS), self._field(inode, _ACL)
+            old = bytes(self._table[start + _AREA : start + ext4.INODE_SIZE])
         area = b""
         if node.xattrs or acl or any(old):
             placement = xattrs.place(xattrs.read_area(old) | node.xattrs, block_exists=bool(acl))
@@ -208,11 +218,10 @@ class Ext4Writer:
                 self._attribute_blocks[inode] = placement.block
         kind = node.mode & ext4.TYPE_MASK
         size = node.size if kind == ext4.REGULAR else len(node.target) if kind == ext4.SYMLINK else 0
-        record = ext4.pack_inode(node, links, blocks, ext4.HUGE_FILE, b"", size, acl, area)
+        record = ext4.pack_inode(node, links, blocks, size, acl, area)
         self._table[start : start + ext4.INODE_SIZE] = record
 
-    def _start_content(self, inode: int, node: Node, kind: int) -> None:
-        self._file, self._file_start = inode, self._sink.count
+    def _write_content(self, inode: int, node: Node, kind: int) -> None:
         if kind == ext4.SYMLINK and len(node.target) > ext4.MAX_INLINE_TARGET:
             self.write(node.target)
             self.finish_file()
@@ -230,13 +239,13 @@ class Ext4Writer:
             written.append(inode)
             children = sorted((child, name) for name, child in self._children.pop(inode).items())
             entries = [(inode, b".", 2), (parent, b"..", 2)]
-            entries += [(child, name, ext4.FILE_TYPES[self._mode(child) & ext4.TYPE_MASK]) for child, name in children]
+            entries += [(child, name, ext4.FILE_TYPES[self._kind(child)]) for child, name in children]
             data = ext4.directory_data(entries)
             start = self._sink.count
             self._reserve(len(data) // BLOCK)
             self._sink.append(data)
             self._set_extents(inode, start)
-            _U32.pack_into(self._table, (inode - 1) * ext4.INODE_SIZE + 4, len(data))
+            _U32.pack_into(self._table, (inode - 1) * ext4.INODE_SIZE + _SIZE, len(data))
             waiting += [(child, inode) for child, _ in reversed(children) if self._is_directory(child)]
         return written
 
@@ -245,35 +254,19 @@ class Ext4Writer:
         count = self._sink.count - start
         if not count:
             return
-        if ext4.extent_count(count) > ext4.MAX_EXTENTS:
+        if count > ext4.MAX_FILE_BLOCKS:
             raise UnhashableLayer("a file is larger than 42 GiB, which the reference does not index correctly")
         field, index = ext4.extents(start, count)
         if index:
             self._reserve(1)
             self._sink.append(index)
-        place = (inode - 1) * ext4.INODE_SIZE
-        blocks, flags = _BLOCKS_AND_FLAGS.unpack_from(self._table, place + _BLOCKS)
-        _BLOCKS_AND_FLAGS.pack_into(
-            self._table, place + _BLOCKS, blocks + count + bool(index), flags | ext4.HUGE_FILE | ext4.EXTENTS
-        )
-        self._set_block_field(inode, field)
+        blocks = self._field(inode, _BLOCKS) + count + bool(index)
+        place = (inode - 1) * ext4.INODE_SIZE + _BLOCKS
+        _CONTENT.pack_into(self._table, place, blocks, ext4.HUGE_FILE | ext4.EXTENTS, field)
 
     def _set_block_field(self, inode: int, field: bytes) -> None:
         start = (inode - 1) * ext4.INODE_SIZE + _BLOCK_FIELD
         self._table[start : start + len(field)] = field
-
-    def _name(self, parent: int, name: bytes, inode: int, kind: int) -> None:
-        self._children[parent][name] = inode
-        self._add_links(inode, 1)
-        if kind == ext4.DIRECTORY:
-            self._children[inode] = {}
-            self._add_links(inode, 1)
-            self._add_links(parent, 1)
-
-    def _split(self, path: Path) -> tuple[Path, bytes]:
-        if not path:
-            raise UnhashableLayer("the root cannot be a file: cannot orphan existing file or directory")
-        return path[:-1], path[-1]
 
     def _lookup(self, path: Path) -> int:
         if path == self._known_parent[0]:
@@ -300,10 +293,8 @@ class Ext4Writer:
 
     def _copy_of(self, inode: int) -> Node:
         start = (inode - 1) * ext4.INODE_SIZE
-        node = ext4.unpack_inode(memoryview(self._table)[start : start + ext4.INODE_SIZE]).node
-        node.mtime, node.atime, node.ctime, node.crtime = map(
-            ext4.copied_time, (node.mtime, node.atime, node.ctime, node.crtime)
-        )
+        node = ext4.unpack_inode(memoryview(self._table)[start : start + ext4.INODE_SIZE])
+        node.mtime, node.atime, node.ctime = map(ext4.copied_time, (node.mtime, node.atime, node.ctime))
         return node
 
     def _reserve(self, blocks: int) -> None:
@@ -313,11 +304,12 @@ class Ext4Writer:
     def _is_directory(self, inode: int) -> bool:
         return inode in self._children
 
-    def _mode(self, inode: int) -> int:
-        return int(_U16.unpack_from(self._table, (inode - 1) * ext4.INODE_SIZE)[0])
+    def _kind(self, inode: int) -> int:
+        """The type among the bits of an inode's mode."""
+        return self._table[(inode - 1) * ext4.INODE_SIZE + 1] << 8 & ext4.TYPE_MASK
 
-    def _flags(self, inode: int) -> int:
-        return int(_U32.unpack_from(self._table, (inode - 1) * ext4.INODE_SIZE + 32)[0])
+    def _field(self, inode: int, place: int) -> int:
+        return int(_U32.unpack_from(self._table, (inode - 1) * ext4.INODE_SIZE + place)[0])
 
     def _links(self, inode: int) -> int:
         return int(_U16.unpack_from(self._table, (inode - 1) * ext4.INODE_SIZE + _LINKS)[0])

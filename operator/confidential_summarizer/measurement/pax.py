@@ -119,4 +119,6 @@ def parse_time(text: bytes) -> Time:
 
 def xattrs(records: Records) -> Records:
     """The extended attributes among the records: full names and raw values."""
+    if not records:
+        return {}
     return {key[len(XATTR_PREFIX) :]: value for key, value in records.items() if key.startswith(XATTR_PREFIX)}

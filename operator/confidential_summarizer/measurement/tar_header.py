@@ -4,7 +4,10 @@ Formats: POSIX.1-1988 (USTAR), POSIX.1-2001 (PAX), the GNU and star manuals. Whe
 counts: a layer's hash depends on it.
 """
 
+import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
+from zlib import adler32
 
 from confidential_summarizer.errors import UnhashableLayer
 
@@ -17,6 +20,8 @@ PAX_NEXT, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK = b"x", b"g", b"L", b"K"
 WITHOUT_DATA = frozenset({HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
 """Types that carry no data, whatever their size field says."""
 
+_FIELDS = struct.Struct("100s24s12s12s8sc100s8s64x16s155s12x")
+"""Name, mode and owner, size, mtime, checksum, type, link name, magic, device numbers, prefix of the name."""
 _CHECKSUM = slice(148, 156)
 _CHECKSUM_AS_SPACES = 8 * ord(" ")
 _ASCII_LIMIT = 0x80
@@ -51,51 +56,46 @@ def malformed(cause: str) -> UnhashableLayer:
     return UnhashableLayer(f"archive/tar: invalid tar header: {cause}")
 
 
-def detect_format(block: bytes) -> str:
-    """Check the header's sum and tell its format from its magic.
-
-    Raises:
-        UnhashableLayer: The sum is wrong.
-    """
-    claimed = _octal(block[_CHECKSUM])
-    total = sum(block) - sum(block[_CHECKSUM]) + _CHECKSUM_AS_SPACES
-    if claimed != total and claimed != total - _excess_of_unsigned(block):
-        raise malformed("its checksum is wrong")
-    if block.startswith(b"ustar\0", 257):
-        return STAR if block.endswith(b"tar\0") else USTAR
-    return GNU if block.startswith(b"ustar  \0", 257) else V7
-
-
 def parse_header(block: bytes) -> tuple[Header, str]:
     """Read a header block; returns the entry and the format it is written in.
 
     Raises:
         UnhashableLayer: The checksum or a number is malformed.
     """
-    kind = detect_format(block)
-    header = Header(
-        name=_string(block[0:100]),
-        type=block[156:157],
-        linkname=_string(block[157:257]),
-        size=number(block[124:136]),
-        mode=number(block[100:108]),
-        uid=number(block[108:116]),
-        gid=number(block[116:124]),
-        mtime=(number(block[136:148]), 0),
-    )
-    if kind != V7:
-        header.device_major = number(block[329:337])
-        header.device_minor = number(block[337:345])
-        prefix = _read_extension(header, block, kind)
-        if prefix:
-            header.name = prefix + b"/" + header.name
+    name, owner, size, mtime, checksum, entry_type, linkname, magic, device, prefix = _FIELDS.unpack(block)
+    _check_sum(block, checksum)
+    mode, uid, gid = _numbers(owner)
+    header = Header(_string(name), entry_type, _string(linkname), number(size), mode, uid, gid, (number(mtime), 0))
+    kind = _format(block, magic)
+    if kind == V7:
+        return header, kind
+    header.device_major, header.device_minor = _numbers(device)
+    prefix = _string(prefix) if kind == USTAR else _read_extension(header, block, kind)
+    if prefix:
+        header.name = prefix + b"/" + header.name
     return header, kind
+
+
+def _check_sum(block: bytes, checksum: bytes) -> None:
+    claimed = _octal(checksum)
+    total = _sum(block) - sum(checksum) + _CHECKSUM_AS_SPACES
+    if claimed != total and claimed != total - _excess_of_unsigned(block):
+        raise malformed("its checksum is wrong")
+
+
+def _sum(data: bytes) -> int:
+    """The sum of at most 512 bytes; the low half of Adler-32 is one more than that of up to 256 (modulo 65521)."""
+    return (adler32(data[:256]) & 0xFFFF) + (adler32(data[256:]) & 0xFFFF) - 2
+
+
+def _format(block: bytes, magic: bytes) -> str:
+    if magic.startswith(b"ustar\0"):
+        return STAR if block.endswith(b"tar\0") else USTAR
+    return GNU if magic == b"ustar  \0" else V7
 
 
 def _read_extension(header: Header, block: bytes, kind: str) -> bytes:
     """Fill in the times that STAR and GNU headers hold; returns the prefix of the name."""
-    if kind == USTAR:
-        return _string(block[345:500])
     if kind == STAR:
         header.atime = (number(block[476:488]), 0)
         header.ctime = (number(block[488:500]), 0)
@@ -109,6 +109,11 @@ def _read_extension(header: Header, block: bytes, kind: str) -> bytes:
         return prefix if all(byte < _ASCII_LIMIT for byte in prefix) else b""
     header.atime, header.ctime = atime, ctime
     return b""
+
+
+@lru_cache(1024)  # most entries have the mode and the owner of one before them
+def _numbers(fields: bytes) -> tuple[int, ...]:
+    return tuple(number(fields[start : start + 8]) for start in range(0, len(fields), 8))
 
 
 def number(digits: bytes) -> int:

@@ -1,6 +1,6 @@
 """A tar read as one stream, entry by entry, with the meaning that Go's `archive/tar` gives it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from confidential_summarizer.errors import UnhashableLayer
 from confidential_summarizer.measurement import pax, sparse
@@ -57,7 +57,8 @@ class TarReader:
                     case b"K":
                         long_link = self._read_special().partition(b"\0")[0]
                     case _:
-                        pax.apply_records(header, records)
+                        if records:
+                            pax.apply_records(header, records)
                         header.name = long_name or header.name
                         header.linkname = long_link or header.linkname
                         if header.type == OLD_REGULAR:
@@ -128,6 +129,8 @@ class TarReader:
     def _expect_sparse(self, header: Header, block: bytes, kind: str) -> None:
         if header.type == GNU_SPARSE:
             fragments = sparse.old_gnu_fragments(header, block, kind, self._raw_block)
+        elif not header.records:
+            return
         else:
             version = sparse.pax_version(header.records)
             if version is None:
@@ -162,14 +165,10 @@ class TarReader:
         return bytes(data)
 
     def _copy(self, count: int, write: Callable[[memoryview], None]) -> None:
-        for piece in self._pieces(count):
-            write(piece)
-
-    def _pieces(self, count: int) -> Iterator[memoryview]:
         for piece in self._stream.pieces(count):
             self._left -= len(piece)
             count -= len(piece)
-            yield piece
+            write(piece)
         if count:
             raise UnhashableLayer("unexpected EOF")
 

@@ -54,6 +54,9 @@ class VerityTree:
     """A `BlockSink` that keeps digests only, and of a full group of 128 blocks only the group's digest.
 
     Memory is 32 bytes for each 512 KiB of file system, and 4 KiB for each group with a replaceable block.
+
+    Attributes:
+        count: Blocks so far.
     """
 
     def __init__(self) -> None:
@@ -61,15 +64,12 @@ class VerityTree:
         self._groups = bytearray()
         self._kept: dict[int, bytearray] = {}
         self._keep_group = False
-
-    @property
-    def count(self) -> int:
-        """Blocks so far."""
-        return (len(self._groups) * _PER_GROUP + len(self._leaves)) // _DIGEST
+        self.count = 0
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
         """Add whole blocks."""
         view = memoryview(data)
+        self.count += len(view) // BLOCK
         copy, leaves = _SALTED.copy, self._leaves
         for start in range(0, len(view), BLOCK):
             state = copy()
@@ -81,6 +81,7 @@ class VerityTree:
 
     def append_zeros(self, count: int) -> None:
         """Add blocks of zeros, at a cost that hardly grows with their number."""
+        self.count += count
         while count:
             room = _PER_GROUP - len(self._leaves) // _DIGEST
             if room == _PER_GROUP and count >= _PER_GROUP and not self._keep_group:

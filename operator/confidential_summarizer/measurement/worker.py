@@ -4,6 +4,7 @@ Run as `python -m confidential_summarizer.measurement.worker`. A process of its 
 layers are measured on as many cores as there are, and its memory goes back to the system with it.
 """
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 def main() -> None:
     """Measure standard input, within bounds of memory and time."""
     bound_this_process()
+    gc.disable()  # what a layer leaves behind are no cycles, and looking for them takes a twentieth of the time
     try:
         answer: dict[str, object] = {"layer": measure_layer(chunks(sys.stdin.buffer)).to_json()}
     except UnhashableLayer as error:
