@@ -251,6 +251,21 @@ async def test_all_resources_of_a_resource_group_share_one_list() -> None:
     assert asked == ["list"]
 
 
+async def test_a_list_that_a_neighbour_asked_for_during_a_creation_does_not_hide_the_new_group() -> None:
+    azure, clock, world = FakeAzure(), Clock(), World()
+    target, put = ContainerGroupTarget(lambda _: azure, FakePages(), clock), azure.put
+
+    async def slow(resource_group: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        await target.read(neighbour(1, "False"))  # before Resource Manager shows the group
+        return await put(resource_group, name, body)
+
+    azure.put = slow  # type: ignore[method-assign]
+    given, derivation = world.resource, derived(world.resource)
+    await target.execute(target.plan(Desired(given, derivation), await target.read(given), NOW))
+    clock.now += 1.0
+    assert [name for _, name in (await target.read(given)).groups] == [world.name()]  # else it would be sent again
+
+
 async def test_a_group_that_was_made_again_has_another_identity() -> None:
     world = await running()
     (before,) = (await world.observe()).groups

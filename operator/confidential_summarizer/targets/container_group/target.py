@@ -123,16 +123,22 @@ class ContainerGroupTarget:
         """Take the steps in their order; see `Target.execute`."""
         for step in plan.steps:
             assert isinstance(step, Create | Delete | Start | Tag)  # noqa: S101 - of our own planner
-            self._lists.pop(step.place, None)
-            groups = self.subscriptions(step.place.subscription)
-            if isinstance(step, Create):
-                await self._create(groups, step)
-            elif isinstance(step, Delete):
-                await groups.delete(step.place.resource_group, step.name)
-            elif isinstance(step, Start):
-                await groups.start(step.place.resource_group, step.name)
-            else:
-                await groups.tag(step.place.resource_group, step.name, step.tags)
+            try:
+                await self._take(step)
+            finally:
+                # Also what was listed meanwhile, for another resource, may not show it yet.
+                self._lists.pop(step.place, None)
+
+    async def _take(self, step: Create | Delete | Start | Tag) -> None:
+        groups = self.subscriptions(step.place.subscription)
+        if isinstance(step, Create):
+            await self._create(groups, step)
+        elif isinstance(step, Delete):
+            await groups.delete(step.place.resource_group, step.name)
+        elif isinstance(step, Start):
+            await groups.start(step.place.resource_group, step.name)
+        else:
+            await groups.tag(step.place.resource_group, step.name, step.tags)
 
     async def observe(self, resource: ConfidentialSummarizer, live: Live, host_data: str) -> Observation:
         """Return the groups of the reading, in the order of their names."""
