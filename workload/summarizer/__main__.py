@@ -17,7 +17,7 @@ _CANNOT_WORK: Final = 3
 
 
 def main() -> int:
-    """Serve; return the exit code."""
+    """Serve, or do the work of a shard; return the exit code."""
     set_up_logs()
     try:
         refuse_doubles(Path("/proc/self/environ").read_bytes())
@@ -32,6 +32,10 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("STREAMLIT_")]:
         del os.environ[name]
     # After the configuration: a wrong one is told at once, not after seconds of loading.
+    if settings.shards is not None:
+        from summarizer.batch import run
+
+        return run(settings, keeper)
     from summarizer.server import serve
 
     serve(settings, keeper)

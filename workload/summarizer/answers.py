@@ -12,6 +12,7 @@ from summarizer.jobs import JobState, JobView, Length, Request, Result
 from summarizer.models import OfferedModel
 from summarizer.progress import ListedDocument, Snapshot, State
 from summarizer.settings import Settings
+from summarizer.shard import ShardCount
 
 
 class Body(BaseModel):
@@ -38,6 +39,19 @@ class Counts(Body):
     version: Annotated[int | None, Field(description="The version that the owner signed.")]
 
 
+class Shard(Body):
+    """How far one shard of a batch is. Counts are of documents."""
+
+    index: int
+    shards: int
+    total: Annotated[int, Field(description="Documents of all shards.")]
+    documents: Annotated[int, Field(description="Documents of this shard.")]
+    done: Annotated[int, Field(description="Documents of this shard that have a result.")]
+    refused: Annotated[int, Field(description="Results of this start that say only why a document cannot be read.")]
+    failed: Annotated[int, Field(description="Documents whose summary could not be made.")]
+    per_minute: Annotated[float, Field(description="Results a minute since the start.")]
+
+
 class Status(Body):
     """Where the summarizer stands."""
 
@@ -47,6 +61,7 @@ class Status(Body):
     model: ModelName | None
     engine: str | None
     documents: Counts
+    shard: Annotated[Shard | None, Field(description="In a batch.")] = None
 
 
 class GuardReport(Body):
@@ -213,7 +228,7 @@ def status(snapshot: Snapshot, settings: Settings, results: Mapping[Request, Res
         state=snapshot.state,
         reason=snapshot.reason,
         profile=settings.profile,
-        model=default and ModelName(name=default.card.name, manifest=default.sha256, notice=default.card.notice),
+        model=default and _model_name(default),
         engine=(default and default.engine) or None,
         documents=Counts(
             found=len(snapshot.readable),
@@ -222,15 +237,17 @@ def status(snapshot: Snapshot, settings: Settings, results: Mapping[Request, Res
             unreadable=len(snapshot.documents) - len(snapshot.readable),
             version=snapshot.version,
         ),
+        shard=snapshot.shard and _shard(snapshot.shard),
     )
 
 
-def result_body(snapshot: Snapshot, result: Result, name: str, settings: Settings) -> dict[str, Any]:
+def result_body(
+    snapshot: Snapshot, listed: ListedDocument, result: Result, name: str, settings: Settings
+) -> dict[str, Any]:
     """Return one result as its owner gets it, with the document's file name."""
-    body = as_json(status(snapshot, settings, {}))
-    [summary] = summary_list(snapshot, settings, [result])
-    kept = as_json(summary) | {"document": name, "contentVersion": snapshot.version}
-    return kept | {name: body[name] for name in ("model", "engine", "profile")}
+    model = snapshot.models[0]
+    kept = as_json(_summary(result, listed, settings)) | {"document": name, "contentVersion": snapshot.version}
+    return kept | {"model": as_json(_model_name(model)), "engine": model.engine or None, "profile": settings.profile}
 
 
 def summaries(snapshot: Snapshot, settings: Settings, results: Mapping[Request, Result]) -> Summaries:
@@ -319,6 +336,23 @@ def _summary(result: Result, document: ListedDocument, settings: Settings) -> Su
         guard=GuardReport(
             verdict=result.guarded.verdict, longest_run=result.guarded.longest_run, limit=settings.guard_run
         ),
+    )
+
+
+def _model_name(model: OfferedModel) -> ModelName:
+    return ModelName(name=model.card.name, manifest=model.sha256, notice=model.card.notice)
+
+
+def _shard(count: ShardCount) -> Shard:
+    return Shard(
+        index=count.shard.index,
+        shards=count.shard.count,
+        total=count.total,
+        documents=count.documents,
+        done=count.before + count.written,
+        refused=count.refused,
+        failed=count.failed,
+        per_minute=round(60 * count.written / count.seconds, 1) if count.seconds else 0.0,
     )
 
 

@@ -29,8 +29,8 @@ _LOST_AND_FOUND: Final = b"lost+found"
 _CHUNK: Final = 1024 * 1024
 # Far deeper than people nest folders, and small beside the stack.
 _MAX_DEPTH: Final = 32
-# As many directories and files as anybody seals for one group; a listing of them is a few MiB.
-_MAX_ENTRIES: Final = 20_000
+# An archive of 100,000 documents and its folders; a listing of them is some ten MiB.
+_MAX_ENTRIES: Final = 200_000
 # The memory of the largest confidential group is 180 GB.
 _MAX_BYTES: Final = 128 * 1024**3
 
@@ -77,7 +77,8 @@ def read_content(root: Path, what: str, *, keep: Keep = everything, pin: Pin | N
     Args:
         root: The directory; it may itself be a link, because the sidecar makes mount points as links.
         what: What to call it in messages: `the documents`.
-        keep: Which paths to keep in memory; the others are read too where there is a pin, and only counted else.
+        keep: Which paths to keep in memory, asked once for each in canonical order; the others are read too where
+            there is a pin, and only counted else.
         pin: What the whole tree has to be.
 
     Raises:

@@ -1,8 +1,8 @@
 """The documents to summarize: the files below the mount point of the sealed file system that are text of some kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,15 @@ from summarizer.extraction.extract import FORMATS
 from summarizer.extraction.process import extract_apart
 from summarizer.extraction.reasons import Reason, Unreadable
 from summarizer.pins import Pin
+from summarizer.shard import Shard
 
+# As many as readers find their way through.
 _MAX_DOCUMENTS: Final = 1000
+# A shard holds its documents in memory: at 10 KiB of text each this is a GiB.
+_MAX_OF_SHARD: Final = 100_000
+
+Finished = Callable[[str, Sequence[int]], frozenset[int]]
+"""Tells which of these documents of a content have a result already."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,20 @@ class Found:
     """What a documents directory holds.
 
     Attributes:
-        documents: Those of a kind that is read, ordered by name.
+        documents: Those of a kind that is read, ordered by name; of a shard, those that have no result yet.
         others: How many other files there are: hidden, or of another kind.
         sha256: SHA-256 of the content manifest; empty where nothing is pinned.
         version: The version that the owner signed, or None.
+        total: How many documents there are in all shards.
+        finished: How many documents of this shard have a result already.
     """
 
     documents: tuple[Document, ...]
     others: int
     sha256: str = ""
     version: int | None = None
+    total: int = 0
+    finished: int = 0
 
     @property
     def readable(self) -> tuple[Document, ...]:
@@ -63,7 +74,11 @@ class Found:
 
 
 def read_documents(
-    directory: Path, pin: Pin | None = None, report: Callable[[int, int], None] = lambda _done, _of: None
+    directory: Path,
+    pin: Pin | None = None,
+    report: Callable[[int, int], None] = lambda _done, _of: None,
+    shard: Shard | None = None,
+    finished: Finished = lambda _sha256, _numbers: frozenset(),
 ) -> Found:
     """Return the documents below `directory`; hidden files and folders are passed over.
 
@@ -71,28 +86,53 @@ def read_documents(
         directory: The mount point.
         pin: What all files have to be, or None where they are neither pinned nor signed.
         report: Told how many documents of how many are read.
+        shard: Which of them to read; None for all, where readers have to find their way through them.
+        finished: Tells which need not be read any more.
 
     Raises:
         ContentError: Storage serves a link, a special file, or something else than what is pinned.
         DocumentsError: There are too many, or none can be read. Single ones that cannot be read are in the result:
             leaving one out in silence would let storage choose which documents are seen.
     """
-    content = read_content(directory, "the documents", keep=_is_document, pin=pin)
-    if len(content.kept) > _MAX_DOCUMENTS:
-        raise DocumentsError(f"there are {len(content.kept)} documents: seal at most {_MAX_DOCUMENTS}")
+    share = _Share(shard or Shard(0, 1))
+    content = read_content(directory, "the documents", keep=share, pin=pin)
+    most = _MAX_DOCUMENTS if shard is None else _MAX_OF_SHARD
+    if len(share.numbers) > most:
+        where = "seal" if shard is None else "make more shards: each takes"
+        raise DocumentsError(f"there are {len(share.numbers)} documents: {where} at most {most}")
+    skipped = finished(content.sha256, share.numbers)
+    files = [(n, *file) for n, file in zip(share.numbers, content.kept.items(), strict=True) if n not in skipped]
     documents = []
     with ThreadPoolExecutor(available_cores()) as threads:
-        files = enumerate(content.kept.items(), start=1)
-        for document in threads.map(lambda file: _read(file[0], *file[1]), files):
+        for document in threads.map(lambda file: _read(*file), files):
             documents.append(document)
-            report(len(documents), len(content.kept))
-    found = Found(tuple(documents), content.others, content.sha256, content.version)
-    if not found.readable:
+            report(len(documents), len(files))
+    others = content.others - (share.seen - len(share.numbers))
+    found = Found(tuple(documents), others, content.sha256, content.version, share.seen, len(skipped))
+    if not share.seen or (shard is None and not found.readable):
         raise DocumentsError(
-            f"the mounted file system holds no readable document ({content.others + len(documents)} other files): "
+            f"the mounted file system holds no readable document ({others + len(documents)} other files): "
             f"seal {', '.join(sorted(FORMATS))} files with text in them"
         )
     return found
+
+
+@dataclass
+class _Share:
+    """Numbers all documents, in the order in which it is asked about their paths, and keeps those of a shard."""
+
+    shard: Shard
+    seen: int = 0
+    numbers: list[int] = field(default_factory=list)
+
+    def __call__(self, path: str) -> bool:
+        if not _is_document(path):
+            return False
+        self.seen += 1
+        if not self.shard.holds(self.seen):
+            return False
+        self.numbers.append(self.seen)
+        return True
 
 
 def _is_document(path: str) -> bool:

@@ -9,7 +9,9 @@ import base64
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final, Protocol
 
 import pyrage
@@ -31,12 +33,18 @@ class Blobs(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Write a blob whole; raises OutputError."""
 
+    def names(self) -> frozenset[str]:
+        """Return the names of the blobs that are there; raises OutputError."""
+
 
 class Results(Protocol):
     """What the worker hands results to."""
 
     def write(self, content_sha256: str, number: int, result: dict[str, Any]) -> None:
         """Write the result of document `number`, from 1; raises OutputError."""
+
+    def finished(self, content_sha256: str, numbers: Sequence[int]) -> frozenset[int]:
+        """Return which of these documents have a result; raises OutputError."""
 
 
 @dataclass
@@ -55,9 +63,10 @@ class SealedResults:
     key: ChannelKey
     desk: EvidenceDesk | None
     _evidence: dict[str, str] | None = None
+    _lock: Lock = field(default_factory=Lock)
 
     def write(self, content_sha256: str, number: int, result: dict[str, Any]) -> None:
-        """Write a result; a second time it goes over the first."""
+        """Write a result; whether a second one goes over the first is for `blobs` to say."""
         text = json.dumps(result | {"contentSHA256": content_sha256, "number": number}, sort_keys=True)
         document = {
             "format": FORMAT,
@@ -74,13 +83,19 @@ class SealedResults:
         except OutputError as error:
             raise OutputError(f"result {number} cannot be written: {error}") from None
 
+    def finished(self, content_sha256: str, numbers: Sequence[int]) -> frozenset[int]:
+        """Return which documents have a result, by the names of the blobs that are there."""
+        names = self.blobs.names()
+        return frozenset(number for number in numbers if result_name(content_sha256, number) in names)
+
     def _vouched(self, number: int) -> dict[str, str] | None:
-        if self._evidence is None and self.desk is not None:
-            try:
-                self._evidence = self.desk.evidence(secrets.token_urlsafe(32)).document()
-            except (Busy, EvidenceError) as error:
-                raise OutputError(f"result {number} has no evidence of this group yet: {error}") from None
-        return self._evidence
+        with self._lock:
+            if self._evidence is None and self.desk is not None:
+                try:
+                    self._evidence = self.desk.evidence(secrets.token_urlsafe(32)).document()
+                except (Busy, EvidenceError) as error:
+                    raise OutputError(f"result {number} has no evidence of this group yet: {error}") from None
+            return self._evidence
 
 
 def result_name(content_sha256: str, number: int) -> str:

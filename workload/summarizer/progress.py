@@ -7,6 +7,7 @@ from typing import Any
 
 from summarizer.extraction.reasons import Reason
 from summarizer.models import OfferedModel
+from summarizer.shard import ShardCount
 
 
 class State(StrEnum):
@@ -52,6 +53,7 @@ class Snapshot:
         skipped: How many other files were passed over.
         version: The version of the documents that their owner signed, if the policy asks for a signature.
         models: The models that are offered, the default first; none until they are verified.
+        shard: How far the shard is, in a batch.
     """
 
     state: State = State.WAITING_FOR_MODEL
@@ -60,6 +62,7 @@ class Snapshot:
     skipped: int = 0
     version: int | None = None
     models: tuple[OfferedModel, ...] = ()
+    shard: ShardCount | None = None
 
     @property
     def readable(self) -> tuple[ListedDocument, ...]:

@@ -1,10 +1,11 @@
 """One process, one port, TLS only: the page, its API and the probes; the work begins before them."""
 
 import os
+from dataclasses import dataclass
 from threading import Thread
 
 from summarizer.attestation.custody import Keeper
-from summarizer.channel import memory_file, new_channel_key
+from summarizer.channel import ChannelKey, memory_file, new_channel_key
 from summarizer.context import Context
 from summarizer.evidence import Attester, EvidenceDesk, policy_hash
 from summarizer.jobs import Jobs
@@ -13,6 +14,34 @@ from summarizer.progress import Progress
 from summarizer.settings import Settings
 from summarizer.storage import BlobPrefix
 from summarizer.worker import Worker
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a server and a shard of a batch have in common.
+
+    Attributes:
+        key: Where TLS ends.
+        context: What is answered from.
+        worker: Does the work.
+    """
+
+    key: ChannelKey
+    context: Context
+    worker: Worker
+
+
+def assemble(settings: Settings, keeper: Keeper | None) -> Parts:
+    """Put the parts together; nothing starts. See `serve`."""
+    key = new_channel_key()
+    desk = evidence_desk(settings, keeper, key.spki_sha256)
+    context = Context(settings, Progress(), Jobs(), policy_hash(os.environ), desk)
+    results = None
+    if settings.output is not None and settings.output_recipient is not None:
+        # A server makes its results anew at each start; what a batch has once is not made again.
+        prefix = BlobPrefix(settings.output, settings.identity, once=settings.shards is not None)
+        results = SealedResults(prefix, settings.output_recipient, key, desk)
+    return Parts(key, context, Worker(settings, context.progress, context.jobs, results))
 
 
 def evidence_desk(settings: Settings, keeper: Keeper | None, tls_spki: str) -> EvidenceDesk | None:
@@ -36,20 +65,13 @@ def serve(settings: Settings, keeper: Keeper | None) -> None:
         settings: The configuration.
         keeper: Has reports made; None outside of a confidential guest.
     """
-    key = new_channel_key()
-    desk = evidence_desk(settings, keeper, key.spki_sha256)
-    context = Context(settings, Progress(), Jobs(), policy_hash(os.environ), desk)
-    results = None
-    if settings.output is not None and settings.output_recipient is not None:
-        prefix = BlobPrefix(settings.output, settings.identity)
-        results = SealedResults(prefix, settings.output_recipient, key, desk)
-    worker = Worker(settings, context.progress, context.jobs, results)
-    Thread(target=worker.run, name="worker", daemon=True).start()
+    parts = assemble(settings, keeper)
+    Thread(target=parts.worker.run, name="worker", daemon=True).start()
     # After the work has begun: loading what the page is made of takes longer than the first summary.
     from summarizer.app import STREAMLIT_OPTIONS, create_app
 
-    channel = memory_file(key.pem)
+    channel = memory_file(parts.key.pem)
     listen = {"server.address": settings.address, "server.port": settings.port}
-    create_app(context).run(
+    create_app(parts.context).run(
         config={**STREAMLIT_OPTIONS, **listen, "server.sslCertFile": channel, "server.sslKeyFile": channel}
     )

@@ -12,8 +12,11 @@ from summarizer.card import GuardMode
 from summarizer.engine.choice import EngineChoice
 from summarizer.errors import ConfigurationError
 from summarizer.pins import DigestPin, Pin, SignedPin
+from summarizer.shard import Shard
 
 PREFIX: Final = "SUMMARIZER_"
+# Kubernetes' own variable in the pods of an Indexed Job; the policy lets it be any number.
+INDEX: Final = "JOB_COMPLETION_INDEX"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _PREFIX: Final = r"^https://[a-z0-9.-]+/[a-z0-9-]+/[A-Za-z0-9._/-]*/$"
 _SHA256: Final = r"^[0-9a-f]{64}$"
@@ -56,6 +59,8 @@ class Settings(BaseModel):
         models_directory: Directory with a folder for each model; it may appear late too.
         output: https URL of the blob prefix that also gets the results, or None.
         output_recipient: The owner's age public key, to which results are encrypted; needed with `output`.
+        shards: In how many groups the documents are summarized once, in a batch; None for a server.
+        shard_index: Which of these groups this one is, from 0: the variable JOB_COMPLETION_INDEX.
         identity: Client id of the managed identity that writes them, where the group has several.
         documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned by it.
         documents_key: The owner's Ed25519 public key in base64, whose signature the documents need, or None.
@@ -83,6 +88,8 @@ class Settings(BaseModel):
     models_directory: AbsolutePath = Path("/models")
     output: Annotated[str, Field(pattern=_PREFIX, max_length=1024)] | None = None
     output_recipient: Annotated[str, AfterValidator(_recipient)] | None = None
+    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
+    shard_index: Annotated[int, Field(ge=0)] | None = None
     identity: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None = None
     documents_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     documents_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
@@ -118,6 +125,21 @@ class Settings(BaseModel):
             raise ValueError(f"{PREFIX}OUTPUT needs documents that are pinned or signed")
         return self
 
+    @model_validator(mode="after")
+    def _shard_is_one_of_all(self) -> Self:
+        if self.shards is None:
+            return self
+        if self.output is None:
+            raise ValueError(f"{PREFIX}SHARDS needs {PREFIX}OUTPUT: a batch shows nothing, it only writes results")
+        if self.shard_index is None or self.shard_index >= self.shards:
+            raise ValueError(f"{INDEX} has to be a number from 0 to {self.shards - 1}")
+        return self
+
+    @property
+    def shard(self) -> Shard | None:
+        """Which documents are this group's; None for a server, which has all."""
+        return None if self.shards is None or self.shard_index is None else Shard(self.shard_index, self.shards)
+
     @property
     def documents_pin(self) -> Pin | None:
         """What the documents have to be; None where the policy says nothing about them."""
@@ -135,6 +157,8 @@ class Settings(BaseModel):
         values: dict[str, Any] = {
             name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
         }
+        if "shards" in values:
+            values["shard_index"] = environment.get(INDEX)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -151,7 +175,8 @@ def refuse_doubles(environment: bytes) -> None:
         ConfigurationError: One is.
     """
     names = [entry.partition(b"=")[0] for entry in environment.split(b"\0")]
-    doubles = {name.decode() for name in names if name.startswith(PREFIX.encode()) and names.count(name) > 1}
+    ours = (PREFIX.encode(), INDEX.encode())
+    doubles = {name.decode() for name in names if name.startswith(ours) and names.count(name) > 1}
     if doubles:
         raise ConfigurationError(f"{', '.join(sorted(doubles))} is there twice: somebody added one to the policy's own")
 
@@ -159,7 +184,8 @@ def refuse_doubles(environment: bytes) -> None:
 def _explain(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
-    variable = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
+    field = str(problem["loc"][0])
+    variable = INDEX if field == "shard_index" else PREFIX + field.upper()
     match problem["type"]:
         case "extra_forbidden":
             return f"{variable} is not a setting: remove it or correct its name"

@@ -1,15 +1,18 @@
-"""Write blobs with the group's managed identity: two REST calls, so that no SDK comes into the measured image.
+"""Write blobs with the group's managed identity: three REST calls, so that no SDK comes into the measured image.
 
-Sources: Azure's instance metadata service (IMDS), token endpoint of version 2018-02-01; Azure Storage's Put Blob.
+Sources: Azure's instance metadata service (IMDS), token endpoint of version 2018-02-01; Azure Storage's Put Blob and
+List Blobs.
 """
 
+import html
+import http.client
 import json
 import re
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, Final
@@ -26,11 +29,19 @@ _TIMEOUT_SECONDS: Final = 60
 _MAX_ANSWER: Final = 64 * 1024
 # IMDS hands the same token out for hours; one that is about to end could end on the way.
 _RENEW_SECONDS: Final = 300
+# A page of List Blobs has 5,000 blobs, of about 700 bytes each.
+_MAX_LISTING: Final = 16 * 1024 * 1024
+_NAME: Final = re.compile(r"<Name>([^<]*)</Name>")
+_NEXT: Final = re.compile(r"<NextMarker>([^<]+)</NextMarker>")
 _ERROR_CODE: Final = re.compile(r"[A-Za-z]{1,64}")
 _ADVICE: Final = {
     403: "give the group's identity the role Storage Blob Data Contributor on the container",
     404: "make the container",
 }
+
+
+class _BlobExists(Exception):
+    """The blob is there, and stays as it is."""
 
 
 @dataclass
@@ -41,18 +52,20 @@ class BlobPrefix:
         url: https URL of the prefix, with a slash at its end.
         client_id: Which identity, where the group has several.
         metadata: URL of the metadata service.
+        once: Leave a blob that is there as it is, rather than write over it.
         clock: Seconds since the epoch.
     """
 
     url: str
     client_id: str | None = None
     metadata: str = METADATA
+    once: bool = False
     clock: Callable[[], float] = time.time
     _token: str = field(default="", repr=False)
     _renew_at: float = 0.0
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a block blob whole, over one that is there.
+        """Write a block blob whole.
 
         Args:
             name: Below the prefix; letters, digits, dots and hyphens only.
@@ -61,25 +74,53 @@ class BlobPrefix:
         Raises:
             OutputError: The identity gets no token, or storage refused or did not answer.
         """
-        headers = {
+        headers = {"Content-Type": "application/octet-stream", "x-ms-blob-type": "BlockBlob"}
+        if self.once:
+            headers["If-None-Match"] = "*"
+        try:
+            self._ask(f"{self.url}{name}", headers, data)
+        except _BlobExists:
+            return
+
+    def names(self) -> frozenset[str]:
+        """Return the names of all blobs right below the prefix.
+
+        Raises:
+            OutputError: As `put`.
+        """
+        scheme, _, host, container, prefix = self.url.split("/", 4)
+        query = {"restype": "container", "comp": "list", "prefix": prefix}
+        found: set[str] = set()
+        while True:
+            page = self._ask(f"{scheme}//{host}/{container}?{urllib.parse.urlencode(query)}", {}).decode()
+            found.update(html.unescape(name).removeprefix(prefix) for name in _NAME.findall(page))
+            more = _NEXT.search(page)
+            if more is None:
+                return frozenset(found)
+            query["marker"] = html.unescape(more[1])
+
+    def _ask(self, url: str, headers: Mapping[str, str], data: bytes | None = None) -> bytes:
+        sent = {
+            **headers,
             "Authorization": f"Bearer {self._bearer()}",
-            "Content-Type": "application/octet-stream",
-            "x-ms-blob-type": "BlockBlob",
             "x-ms-date": formatdate(self.clock(), usegmt=True),
             "x-ms-version": _BLOB_VERSION,
         }
-        request = urllib.request.Request(f"{self.url}{name}", data, headers, method="PUT")  # noqa: S310  https only
+        request = urllib.request.Request(url, data, sent, method="GET" if data is None else "PUT")  # noqa: S310  https only
         try:
-            with urllib.request.build_opener().open(request, timeout=_TIMEOUT_SECONDS):
-                return
+            with urllib.request.build_opener().open(request, timeout=_TIMEOUT_SECONDS) as response:
+                answer: bytes = response.read(_MAX_LISTING)
+                return answer
         except urllib.error.HTTPError as error:
             code = error.headers.get("x-ms-error-code", "")
+            if error.code in (409, 412) and "If-None-Match" in headers:
+                raise _BlobExists from None
             word = f" {code}" if _ERROR_CODE.fullmatch(code) else ""
             advice = _ADVICE.get(error.code, "look at the storage account")
             if error.code == 401:
                 self._renew_at = 0.0
             raise OutputError(f"storage answered {error.code}{word}: {advice}") from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise OutputError(f"storage does not answer ({type(error).__name__}): look at network and URL") from None
 
     def _bearer(self) -> str:

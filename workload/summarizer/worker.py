@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from summarizer import answers
 from summarizer.documents import Document, Found, read_documents
@@ -18,6 +20,7 @@ from summarizer.models import Models, OfferedModel
 from summarizer.output import Results
 from summarizer.progress import ListedDocument, Progress, State
 from summarizer.settings import Settings
+from summarizer.shard import ShardCount
 from summarizer.text import count_words
 
 # The link appears once, within minutes of the start; looking twice a second costs nothing.
@@ -25,9 +28,12 @@ _POLL_SECONDS: Final = 0.5
 # Half a minute of tries rides out what storage calls transient; then people should know, and it goes on trying.
 _TRIES: Final = 4
 _LONGEST_PAUSE: Final = 60.0
+# Half a batch at a time: a call takes some ten milliseconds of waiting, in which the next can be made.
+_WRITERS: Final = 8
 _LOG: Final = logging.getLogger(__name__)
 
 Sleep = Callable[[float], None]
+T = TypeVar("T")
 
 
 class Worker:
@@ -43,6 +49,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._results = results
+        self._starting, self._began = True, 0.0
         self._content_sha256 = ""
         self._progress = progress
         self._jobs = jobs
@@ -55,6 +62,7 @@ class Worker:
             report=self._tell_models,
         )
         self._documents: dict[int, Document] = {}
+        self._listed: dict[int, ListedDocument] = {}
         # By the letters themselves: the same text under two names has one ledger, whoever asks in whatever way.
         self._ledgers: dict[str, Ledger] = {}
         self._ledger_of: dict[int, Ledger] = {}
@@ -73,12 +81,14 @@ class Worker:
             self._models.start()
             self._wait_for(self._settings.documents, State.WAITING_FOR_KEY, "the documents")
             self._enter(State.MOUNTED, "The documents are mounted and being read.")
-            self._list(read_documents(self._settings.documents, self._settings.documents_pin, self._tell_reading))
+            found = self._read()
+            self._list(found)
             self._enter(State.SUMMARIZING, f"Summarizing {len(self._documents)} documents.")
+            self._refuse(found)
             job = self._jobs.submit("", (Request(n, self._settings.models[0], Length.LONG) for n in self._documents))
             while self._jobs.view(job.id).state is not JobState.FINISHED:
                 self.step()
-            self._deliver(self._jobs.view(job.id))
+            self._conclude(self._jobs.view(job.id))
         except WorkloadError as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001  a traceback or message could hold text of a document
@@ -115,10 +125,12 @@ class Worker:
         texts = [document.text for document in documents]
         drafts = summarize_documents(self._models.engine(model), texts, most, lambda: self._check(batch))
         seconds = (time.monotonic() - began) / sum(len(text) for text in texts)
+        made = []
         for request, document, draft in zip(batch, documents, drafts, strict=True):
             guarded = apply_guard(self._guard(most), draft, document.text, self._ledger(document))
             took = seconds * len(document.text)
-            self._jobs.done(Result(request, guarded, took, datetime.now(UTC)))
+            made.append(Result(request, guarded, took, datetime.now(UTC)))
+            self._jobs.done(made[-1])
             _LOG.info(
                 "summarized",
                 extra={
@@ -129,6 +141,9 @@ class Worker:
                     "verdict": guarded.verdict,
                 },
             )
+
+        if self._starting:
+            self._deliver(made)
 
     def _check(self, batch: Sequence[Request]) -> None:
         if not self._jobs.wanted(batch):
@@ -144,6 +159,17 @@ class Worker:
             self._ledger_of[document.number] = self._ledgers.setdefault(letters, Ledger(letters))
         return self._ledger_of[document.number]
 
+    def _read(self) -> Found:
+        """Read the documents; of a shard, those whose results are not there yet."""
+        settings, results = self._settings, self._results
+
+        def finished(content_sha256: str, numbers: Sequence[int]) -> frozenset[int]:
+            if results is None or settings.shards is None:
+                return frozenset()
+            return self._insist(lambda: results.finished(content_sha256, numbers))
+
+        return read_documents(settings.documents, settings.documents_pin, self._tell_reading, settings.shard, finished)
+
     def _list(self, found: Found) -> None:
         listed = tuple(
             ListedDocument(
@@ -158,36 +184,80 @@ class Worker:
         )
         self._content_sha256 = found.sha256
         self._documents = {document.number: document for document in found.readable}
+        self._listed = {document.number: document for document in listed}
         self._jobs.open({document.number: document.words for document in listed if document.reason is None})
         self._progress.update(documents=listed, skipped=found.others, version=found.version)
+        if self._settings.shard is not None:
+            mine = found.finished + len(found.documents)
+            self._progress.update(shard=ShardCount(self._settings.shard, found.total, mine, found.finished))
+            self._began = time.monotonic()
 
-    def _deliver(self, job: JobView) -> None:
-        """Enter Ready; before that, write the results for the owner if they are to have them."""
-        if job.failed and not job.done:
-            self._fail(next(iter(job.failed.values())))
+    def _refuse(self, found: Found) -> None:
+        """Tell the owner which documents cannot be read, in a result for each."""
+        unreadable = [document for document in found.documents if document.reason is not None]
+        bodies = {one.number: {"document": one.name, "reason": one.reason} for one in unreadable}
+        self._write({number: {**body, "contentVersion": found.version} for number, body in bodies.items()})
+        self._count(refused=len(bodies))
+
+    def _deliver(self, made: Sequence[Result]) -> None:
+        """Write results for the owner as soon as they are made."""
+        bodies = {}
+        for result in made:
+            number = result.request.document
+            listed, name = self._listed[number], self._documents[number].name
+            bodies[number] = answers.result_body(self._progress.snapshot, listed, result, name, self._settings)
+        self._write(bodies)
+
+    def _write(self, bodies: dict[int, dict[str, Any]]) -> None:
+        results, content = self._results, self._content_sha256
+        if results is None or not bodies:
             return
-        if self._results is not None:
-            made = self._jobs.results
-            for result in (made[request] for request in job.requests if request in made):
-                number = result.request.document
-                name = self._documents[number].name
-                body = answers.result_body(self._progress.snapshot, result, name, self._settings)
-                self._write(self._results, number, body)
-        reason = f"All {job.done} documents are summarized."
-        if job.failed:
-            reason = f"{job.done} of {len(job.requests)} documents are summarized, {len(job.failed)} failed."
-        self._enter(State.READY, reason)
 
-    def _write(self, results: Results, number: int, result: dict[str, Any]) -> None:
-        """Write one result, however long it takes; after some tries it is a failure that can still mend itself."""
+        def write(number: int) -> None:
+            self._insist(lambda: results.write(content, number, bodies[number]))
+
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            list(writers.map(write, bodies))
+        self._count(written=len(bodies))
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        """Ask storage for however long it takes; after some tries it is a failure that can still mend itself."""
         for attempt in count(1):
             try:
-                return results.write(self._content_sha256, number, result)
+                answer = call()
             except OutputError as error:
                 if attempt >= _TRIES:
                     self._fail(str(error))
                 self._sleep(min(_LONGEST_PAUSE, 2.0**attempt))
-        return None
+            else:
+                if attempt > _TRIES:
+                    self._enter(State.SUMMARIZING, "Storage answers again.")
+                return answer
+        raise AssertionError("counting has no end")
+
+    def _count(self, *, written: int = 0, refused: int = 0, failed: int = 0) -> None:
+        known = self._progress.snapshot.shard
+        if known is not None:
+            counted = replace(
+                known,
+                written=known.written + written,
+                refused=known.refused + refused,
+                failed=known.failed + failed,
+                seconds=time.monotonic() - self._began,
+            )
+            self._progress.update(shard=counted)
+
+    def _conclude(self, job: JobView) -> None:
+        """Enter Ready, unless there is not one result."""
+        self._starting = False
+        shard = self._progress.snapshot.shard
+        if job.failed and not job.done and not (shard and shard.before):
+            self._fail(next(iter(job.failed.values())))
+            return
+        reason = f"All {job.done} documents are summarized."
+        if job.failed:
+            reason = f"{job.done} of {len(job.requests)} documents are summarized, {len(job.failed)} failed."
+        self._enter(State.READY, reason)
 
     def _wait_for(self, directory: Path, state: State, what: str) -> None:
         """Wait until `directory` appears; past the deadline this is a failure, but one that can still mend itself."""
@@ -213,6 +283,7 @@ class Worker:
     def _give_up(self, batch: Sequence[Request], reason: str) -> None:
         for request in batch:
             self._jobs.failed(request, reason)
+        self._count(failed=len(batch))
         _LOG.error("not summarized", extra={"documents": len(batch), "reason": reason})
 
     def _enter(self, state: State, reason: str) -> None:

@@ -67,6 +67,7 @@ def test_the_summaries_come_with_model_engine_and_verdict(client) -> None:
         "model": {"name": "BART", "manifest": "a" * 64, "notice": "It copies."},
         "engine": "ctranslate2",
         "documents": {"found": 2, "summarized": 1, "skipped": 2, "unreadable": 1, "version": None},
+        "shard": None,
         "summaries": [
             {
                 "number": 1,

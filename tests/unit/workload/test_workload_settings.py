@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from summarizer.errors import ConfigurationError
-from summarizer.settings import Settings
+from summarizer.settings import INDEX, Settings
 
 REQUIRED = {"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents", "SUMMARIZER_MODELS": "bart-demo"}
 
@@ -67,4 +67,34 @@ def test_a_token_put_in_place_of_its_hash_is_not_repeated() -> None:
 def test_the_readme_names_every_setting_and_no_other() -> None:
     readme = (Path(__file__).parents[3] / "workload" / "README.md").read_text()
     named = set(re.findall(r"SUMMARIZER_[A-Z0-9_]+", readme))
-    assert named == {f"SUMMARIZER_{name.upper()}" for name in Settings.model_fields}
+    assert named == {f"SUMMARIZER_{name.upper()}" for name in Settings.model_fields} - {"SUMMARIZER_SHARD_INDEX"}
+    assert INDEX in readme
+
+
+SHARD = REQUIRED | {
+    "SUMMARIZER_SHARDS": "4",
+    "SUMMARIZER_OUTPUT": "https://party2.blob.core.windows.net/results/archive/",
+    "SUMMARIZER_OUTPUT_RECIPIENT": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+    "SUMMARIZER_DOCUMENTS_SHA256": "a" * 64,
+}
+
+
+def test_a_shard_is_told_which_it_is_by_kubernetes_own_variable() -> None:
+    settings = Settings.from_environment(SHARD | {INDEX: "3"})
+    assert settings.shard is not None
+    assert [number for number in range(1, 13) if settings.shard.holds(number)] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("index", [{}, {INDEX: "4"}, {INDEX: "-1"}, {INDEX: "one"}])
+def test_a_shard_that_is_none_of_all_is_refused(index: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="JOB_COMPLETION_INDEX"):
+        Settings.from_environment(SHARD | index)
+
+
+def test_a_batch_that_writes_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="SUMMARIZER_OUTPUT: a batch shows nothing"):
+        Settings.from_environment(REQUIRED | {"SUMMARIZER_SHARDS": "4", INDEX: "0"})
+
+
+def test_a_server_takes_no_shard_from_its_environment() -> None:
+    assert Settings.from_environment(REQUIRED | {INDEX: "1"}).shard is None
