@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from confidential_summarizer.api.batch import ANY_SHARD, SHARD_INDEX, Batch
 from confidential_summarizer.api.file_systems import BlobAccess, FileSystem, KeyType, Role
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
@@ -26,6 +27,17 @@ REMOTE_PATH = "/mnt/remote"
 PAGE_PORT = 8501
 READINESS_PERIOD_SECONDS = 2
 """Summaries are there within seconds; a slower probe would only delay Ready."""
+
+
+ENDS_WITH_SUMMARIZER = (
+    "trap 'exit 0' TERM; /encfs.sh & "
+    f"listens() {{ read -rd '' table </proc/net/tcp; [[ $table == *:{PAGE_PORT:04X}\\ 00000000:0000\\ 0A* ]]; }}; "
+    "until listens || (( SECONDS > 600 )); do sleep 1; done; while listens; do sleep 1; done"
+)
+"""The sidecar stays for ever, and with it its group; in a batch it ends once nobody listens on the summarizer's port,
+however the summarizer ended. The containers of a group share their network, and nothing else that would tell. In bash,
+which the image has, as Azure knows no sidecar that ends by itself; the policy pins these words. Of a line in
+/proc/net/tcp (proc(5)): the local address and port, the remote ones, and the state, of which 0A is LISTEN."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +64,16 @@ class Container:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Everything about the group that does not depend on where it is deployed."""
+    """Everything about the group that does not depend on where it is deployed.
+
+    Attributes:
+        batch: Set where the group ends when its work is done.
+    """
 
     name: str
     namespace: str
     replicas: int
+    batch: Batch | None
     containers: tuple[Container, ...]
     identity: str
 
@@ -77,17 +94,20 @@ def blueprint(
         token_sha256: SHA-256 (64 hexadecimal digits) of the readers' token, if reading needs one.
     """
     spec = resource.spec
+    # Kubernetes adds the variable to every container, whoever needs it.
+    index = {} if spec.batch is None else {SHARD_INDEX: ANY_SHARD}
     return Blueprint(
         name=resource.metadata.name,
         namespace=resource.metadata.namespace,
         replicas=spec.replicas,
+        batch=spec.batch,
         containers=(
             Container(
                 name=SUMMARIZER,
                 image=images[SUMMARIZER],
                 cpu=spec.resources.cpu,
                 memory=spec.resources.memory,
-                environment=summarizer_environment(resource, token_sha256),
+                environment=summarizer_environment(resource, token_sha256) | index,
                 ports=(PAGE_PORT,),
                 readiness_path="/readyz",
             ),
@@ -96,8 +116,8 @@ def blueprint(
                 image=images[ENCFS],
                 cpu="1",
                 memory="2G",
-                command=("/encfs.sh",),
-                environment={"EncfsSideCarArgs": sidecar_arguments(spec.file_systems, spec.identity.client_id)},
+                command=("/encfs.sh",) if spec.batch is None else ("/bin/bash", "-c", ENDS_WITH_SUMMARIZER),
+                environment={"EncfsSideCarArgs": sidecar_arguments(spec.file_systems, spec.identity.client_id)} | index,
                 privileged=True,
             ),
         ),
@@ -130,6 +150,8 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         environment["SUMMARIZER_OUTPUT_RECIPIENT"] = spec.output.recipient
         if spec.identity.client_id is not None:
             environment["SUMMARIZER_IDENTITY"] = spec.identity.client_id
+    if spec.batch is not None:
+        environment["SUMMARIZER_SHARDS"] = str(spec.batch.shards)
     if documents.content_sha256 is not None:
         environment["SUMMARIZER_DOCUMENTS_SHA256"] = documents.content_sha256
     if documents.content_key is not None:

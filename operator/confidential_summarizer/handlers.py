@@ -29,7 +29,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.watching.server_timeout = 600
     settings.watching.client_timeout = 660
     # The API server leaves out what is not ours: other people's pods would come through here one by one.
-    for kind in ("pods", "deployments"):
+    for kind in ("pods", "deployments", "jobs"):
         settings.watching.label_selectors[kind] = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
     # A worker is one event handed over. It has nothing to stay for.
     settings.queueing.idle_timeout = 0.1
@@ -56,6 +56,7 @@ async def see(meta: Mapping[str, Any], memo: Any, **_: Any) -> None:
 
 @kopf.on.event("v1", "pods", labels={MANAGED_BY_LABEL: MANAGED_BY})
 @kopf.on.event("apps", "v1", "deployments", labels={MANAGED_BY_LABEL: MANAGED_BY})
+@kopf.on.event("batch", "v1", "jobs", labels={MANAGED_BY_LABEL: MANAGED_BY})
 async def ring(namespace: str | None, labels: Mapping[str, str], memo: Any, **_: Any) -> None:
     """Ring the loop of the resource that something was deployed for."""
     memo.loops.ring(namespace or "", labels.get(INSTANCE_LABEL, ""))

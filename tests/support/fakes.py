@@ -56,7 +56,11 @@ class FakeKube:
         wanted = (labels or {}).items()
         return [copy.deepcopy(o) for o in found if wanted <= (o["metadata"].get("labels") or {}).items()]
 
-    async def apply(self, manifest: Object) -> Object:
+    async def apply(self, manifest: Object, *, dry_run: bool = False) -> Object:
+        known = self.objects.get((manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+        if dry_run:
+            # What is not ours stays as it is, as in a merge of fields.
+            return _merged(known or {}, manifest)
         self.writes.append(f"apply {manifest['kind']}")
         self.put(manifest)
         return manifest
@@ -98,6 +102,12 @@ class FakeKube:
         if known is not None:
             merged = {**known.get("status", {}), **status}
             known["status"] = {key: value for key, value in merged.items() if value is not None}
+
+
+def _merged(known: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**known, **manifest}
+    both = [key for key in manifest if isinstance(manifest[key], dict) and isinstance(known.get(key), dict)]
+    return merged | {key: _merged(known[key], manifest[key]) for key in both}
 
 
 @dataclass

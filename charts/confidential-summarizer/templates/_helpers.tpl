@@ -18,10 +18,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* What the operator may do where it watches; each line is used by one module, named beside it. */}}
 {{- define "csum.rules" -}}
-# handlers.py, reconcile/run.py
+# handlers.py, reconcile/run.py; reconcile/batch.py deletes what batch.ttlSecondsAfterFinished says
 - apiGroups: [confidential.summarizer.dev]
   resources: [confidentialsummarizers]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [confidential.summarizer.dev]
   resources: [confidentialsummarizers/status]
   verbs: [patch]
@@ -33,6 +33,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create, update, patch, delete]

@@ -39,12 +39,15 @@ PRINTER_COLUMNS: list[dict[str, Any]] = [
     {"name": "Ready", "type": "string", "jsonPath": _condition("Ready", "status")},
     {"name": "Reason", "type": "string", "jsonPath": _condition("Ready", "reason")},
     {"name": "Replicas", "type": "integer", "jsonPath": ".status.readyReplicas"},
+    {"name": "Documents", "type": "string", "jsonPath": ".status.batch.documents"},
     {"name": "Policy", "type": "string", "jsonPath": ".status.policy"},
     {"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Target", "type": "string", "jsonPath": ".status.target", "priority": 1},
     {"name": "Key", "type": "string", "jsonPath": _condition("KeyReleasable", "reason"), "priority": 1},
     {"name": "Attested", "type": "string", "jsonPath": _condition("Attested", "status"), "priority": 1},
+    {"name": "Shards", "type": "string", "jsonPath": ".status.batch.shards", "priority": 1},
+    {"name": "Done By", "type": "string", "jsonPath": ".status.batch.estimatedCompletionTime", "priority": 1},
     {"name": "Message", "type": "string", "jsonPath": _condition("Ready", "message"), "priority": 1},
 ]
 

@@ -30,6 +30,9 @@ HOST_DATA_ANNOTATION = f"{GROUP}/host-data"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 """On children: SHA-256 of what the operator last sent; tells its own changes from somebody else's."""
 
+FIXED_ANNOTATION = f"{GROUP}/fixed"
+"""On a Job: SHA-256 of what of it can never change; another Job has to take its place."""
+
 POLICY_CONFIG_MAP_SUFFIX = "-policy"
 """ConfigMap `<name>-policy` holds the policy text, for people and for `csum policy`; nothing reads it back."""
 

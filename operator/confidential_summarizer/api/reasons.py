@@ -13,6 +13,7 @@ class Reason(StrEnum):
     ADMITTED = "Admitted"
     ROLLED_OUT = "RolledOut"
     VERIFIED = "Verified"
+    COMPLETED = "Completed"
 
     # What goes on
     PENDING = "Pending"
@@ -21,6 +22,7 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     OPENING_FILE_SYSTEMS = "OpeningFileSystems"
     SUMMARIZING = "Summarizing"
+    RUNNING = "Running"
     SCALED_TO_ZERO = "ScaledToZero"
     PAUSED = "Paused"
     DELETING = "Deleting"
@@ -47,6 +49,7 @@ class Reason(StrEnum):
     RELEASE_POLICY_INVALID = "ReleasePolicyInvalid"
     POLICY_DENIED = "PolicyDenied"
     SUMMARIZING_FAILED = "SummarizingFailed"
+    SHARDS_FAILED = "ShardsFailed"
     EVIDENCE_REFUSED = "EvidenceRefused"
 
     # What may pass

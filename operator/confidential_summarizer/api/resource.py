@@ -82,7 +82,7 @@ class ConfidentialSummarizer(BaseModel):
     @property
     def placements(self) -> list[Placement]:
         """Return where its groups are, were or are about to be: what status remembers, and the spec's own place."""
-        here = self.spec.target.placement(self.spec.replicas)
+        here = self.spec.target.placement(self.spec.groups)
         before = next((p for p in self.status.placements if p.same_place(here)), here)
         widest = here.model_copy(update={"groups": max(here.groups, before.groups)})
         return [*(p for p in self.status.placements if not p.same_place(here)), widest]

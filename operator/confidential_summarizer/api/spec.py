@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from confidential_summarizer.api.access import Access, Identity, RegistryCredentials
+from confidential_summarizer.api.batch import Batch
 from confidential_summarizer.api.file_systems import FileSystem, Role
 from confidential_summarizer.api.output import Output
 from confidential_summarizer.api.rules import Rule, Ruled
@@ -91,6 +92,11 @@ class Spec(Ruled):
     output: Output | None = Field(
         default=None, description="Also write each result, encrypted to the owner, into blob storage."
     )
+    batch: Batch | None = Field(
+        default=None,
+        description="Summarize every document once and end, instead of serving a page: an Indexed Job on virtual "
+        "nodes, container groups that end through Resource Manager. Needs output.",
+    )
     identity: Identity = Field(description="The managed identity that the group uses for the vault and the blobs.")
     registry_credentials: RegistryCredentials | None = Field(
         default=None, description="How images are pulled from a private registry."
@@ -131,6 +137,20 @@ class Spec(Ruled):
                 lambda self: self.output is None or all(map(_is_pinned, self.file_systems_with(Role.DOCUMENTS))),
             ),
             Rule(
+                "a batch has no page: set output, where its results go",
+                "!has(self.batch) || has(self.output)",
+                lambda self: self.batch is None or self.output is not None,
+            ),
+            Rule(
+                "a batch has shards instead of replicas: remove replicas, and set batch.parallelism",
+                "!has(self.batch) || self.replicas == 1",
+                lambda self: self.batch is None or self.replicas == 1,
+            ),
+            Rule.immutable(
+                "has(self.batch) == has(oldSelf.batch)",
+                "a server cannot become a batch, nor a batch a server: create a second ConfidentialSummarizer",
+            ),
+            Rule(
                 "a virtual node pulls with its own identity: give that one the role AcrPull and remove "
                 "registryCredentials.identity, or use registryCredentials.secretRef",
                 "!has(self.target.virtualNode) || !has(self.registryCredentials) || "
@@ -155,6 +175,11 @@ class Spec(Ruled):
                 lambda self: len({f.name for f in self.file_systems}) == len(self.file_systems),
             ),
         )
+
+    @property
+    def groups(self) -> int:
+        """Return how many groups there are to be at most, by whose number their names follow."""
+        return self.replicas if self.batch is None else self.batch.shards
 
     def file_systems_with(self, role: Role) -> list[FileSystem]:
         """Return the file systems of one role, in the order of the spec."""

@@ -25,6 +25,8 @@ class ConditionType(StrEnum):
     DEPLOYED = "Deployed"
     ATTESTED = "Attested"
     DRIFTED = "Drifted"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
 
 
 ASPECTS = (
@@ -36,8 +38,16 @@ ASPECTS = (
 )
 """What Ready is made of: the first that is not True is why it is not Ready."""
 
-PRESENT_ONLY_WHILE_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.DRIFTED})
-"""kstatus reads any other value of these as noise; Flux removes them, and so do we."""
+PRESENT_ONLY_WHILE_TRUE = frozenset(
+    {
+        ConditionType.RECONCILING,
+        ConditionType.STALLED,
+        ConditionType.DRIFTED,
+        ConditionType.COMPLETE,
+        ConditionType.FAILED,
+    }
+)
+"""kstatus reads other values of the first as noise, and Flux removes them; a Job has the last two only in the end."""
 
 
 class ConditionStatus(StrEnum):
@@ -128,6 +138,45 @@ class Trust(Written):
     attestation: AttestationTrust | None = Field(default=None, description="The last evidence that was checked.")
 
 
+class ShardStatus(Written):
+    """What a shard's group said last of its documents. Nobody vouches for it; what is done is proved by the results."""
+
+    index: int = Field(description="Which shard, from 0.")
+    documents: int = Field(description="Documents of this shard.")
+    done: int = Field(description="Of these, how many have a result.")
+    refused: int = Field(description="Results since the group started that say why a document cannot be read.")
+    failed: int = Field(description="Documents whose summary could not be made.")
+
+
+class BatchStatus(Written):
+    """How far a batch is. Shards are counted by how their groups ended, documents as the groups themselves say."""
+
+    host_data: str = Field(description="The policy under which this was done.")
+    completed_indexes: str = Field(default="", description="Shards that are done, such as 0-3,7.")
+    failed_indexes: str = Field(default="", description="Shards that failed more often than spec.batch.backoffLimit.")
+    shards: str = Field(description="Shards that are done, of all.")
+    documents: str | None = Field(default=None, description="Documents that have a result, of all.")
+    refused: int = Field(default=0, description="Results that say only why a document cannot be read.")
+    failed: int = Field(default=0, description="Documents whose summary could not be made; another run tries again.")
+    per_minute: float | None = Field(default=None, description="Results a minute of the groups that work now.")
+    start_time: str | None = Field(
+        default=None,
+        description="When it was first seen at work (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+    estimated_completion_time: str | None = Field(
+        default=None,
+        description="When it is done if the rate stays as it is (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+    completion_time: str | None = Field(
+        default=None, description="When it was over (RFC 3339).", json_schema_extra={"format": "date-time"}
+    )
+    told: list[ShardStatus] = Field(
+        default_factory=list, description="What each shard said last of its documents.", max_length=100
+    )
+
+
 class Status(Written):
     """Where the summarizer stands."""
 
@@ -166,6 +215,8 @@ class Status(Written):
     attempts: list[Attempt] = Field(
         default_factory=list, description="Groups that were made and have not come up; the next try waits for longer."
     )
+
+    batch: BatchStatus | None = Field(default=None, description="How far the batch is.")
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return a condition by its type, or None."""

@@ -17,6 +17,7 @@ from confidential_summarizer.cli.terms import terms
 from confidential_summarizer.errors import SpecError
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.policy.parsing import parse_policy
+from confidential_summarizer.targets.container_group.shards import for_shard
 from confidential_summarizer.targets.derive import derive, measure_images
 from confidential_summarizer.targets.ownership import group_name
 from confidential_summarizer.targets.target import Derivation
@@ -46,7 +47,7 @@ async def derive_from_registry(resource: ConfidentialSummarizer, *, token_sha256
 
 
 def arm_template(resource: ConfidentialSummarizer, group: dict[str, Any]) -> dict[str, Any]:
-    """Return a deployment template with the groups of all replicas.
+    """Return a deployment template with the groups of all replicas or shards.
 
     Raises:
         SpecError: The resource's target is no container group.
@@ -55,12 +56,13 @@ def arm_template(resource: ConfidentialSummarizer, group: dict[str, Any]) -> dic
         raise SpecError(
             f"{resource.key}: an ARM template needs target.containerGroup; this resource's target is a virtual node"
         )
-    names = [group_name(resource.metadata, replica) for replica in range(resource.spec.replicas)]
-    literal = {key: _literal(value) for key, value in group.items()}
+    groups = {group_name(resource.metadata, index): for_shard(group, index) for index in range(resource.spec.groups)}
     return {
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
         "contentVersion": "1.0.0.0",
-        "resources": [{**literal, "name": name} for name in names],
+        "resources": [
+            {**{key: _literal(value) for key, value in body.items()}, "name": name} for name, body in groups.items()
+        ],
     }
 
 
@@ -80,10 +82,10 @@ def _literal(value: Any) -> Any:
     type=click.Choice(["yaml", "json", "arm-template"]),
     default="yaml",
     show_default=True,
-    help="arm-template: for `az deployment group create --template-file`, one resource for each replica.",
+    help="arm-template: for `az deployment group create --template-file`, one resource for each replica or shard.",
 )
 def render(file: Path, output: str) -> None:
-    """Print the Deployment or the container group that the operator would make for the resource in FILE."""
+    """Print the Deployment, the Job or the container group that the operator would make for the resource in FILE."""
     resource = read_resource(file)
     derivation = asyncio.run(derive_from_registry(resource))
     manifest: Any = json.loads(json.dumps(derivation.manifest))

@@ -21,6 +21,7 @@ CONFIG_MAP = Kind("v1", "ConfigMap")
 DEPLOYMENT = Kind("apps/v1", "Deployment")
 EVENT = Kind("v1", "Event")
 GRANT = Kind(API_VERSION, GRANT_KIND)
+JOB = Kind("batch/v1", "Job")
 LEASE = Kind("coordination.k8s.io/v1", "Lease")
 NAMESPACE = Kind("v1", "Namespace")
 POD = Kind("v1", "Pod")
@@ -54,8 +55,11 @@ class KubernetesAPI(Protocol):
         An empty namespace stands for all.
         """
 
-    async def apply(self, manifest: Object) -> Object:
-        """Create or update an object by server-side apply, as our field manager; conflicts are ours to win."""
+    async def apply(self, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Create or update an object by server-side apply, as our field manager; conflicts are ours to win.
+
+        With `dry_run` nothing is stored, as in `replace`.
+        """
 
     async def replace(self, document: Object, *, dry_run: bool = False) -> Object:
         """Put a whole object in the place of the one of its UID; what it leaves out is gone.

@@ -61,7 +61,7 @@ class KubernetesClient(KubernetesAPI):
         found = await self._call("get", kind, namespace=namespace or None, **{k: v for k, v in selectors.items() if v})
         return list(found["items"]) if found else []
 
-    async def apply(self, manifest: Object) -> Object:
+    async def apply(self, manifest: Object, *, dry_run: bool = False) -> Object:
         """See `KubernetesAPI.apply`."""
         applied: Object | None = await self._call(
             "server_side_apply",
@@ -70,6 +70,7 @@ class KubernetesClient(KubernetesAPI):
             namespace=manifest["metadata"]["namespace"],
             field_manager=FIELD_MANAGER,
             force_conflicts=True,
+            **({"dry_run": "All"} if dry_run else {}),
         )
         if applied is None:
             raise TransientError(f"{_label(manifest)}: its namespace is going away; nothing was applied")

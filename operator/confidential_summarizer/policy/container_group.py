@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from confidential_summarizer.api.batch import ANY_SHARD, SHARD_INDEX
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.container import ContainerSpec, container_rules, is_sidecar, policy_document
 from confidential_summarizer.policy.document import EnvRule, ExecProcess, Fragment, MountRule, Policy, PolicyDocument
-from confidential_summarizer.policy.environment import INJECTED, wildcard
+from confidential_summarizer.policy.environment import INJECTED, SHARD, wildcard
 from confidential_summarizer.policy.mounts import SOURCES, mount
 from confidential_summarizer.policy.settings import PolicySettings, parse_fragment
 from confidential_summarizer.policy.text import render
@@ -120,6 +121,8 @@ def _environment(container: str, entries: Iterable[Json], settings: PolicySettin
             raise PolicyError(f"container {container}: variable {name!r} has no value: give value or secureValue")
         if (name, value) == _SERVICE_VALUE:
             yield wildcard(name)
+        elif (name, value) == (SHARD_INDEX, ANY_SHARD):
+            yield SHARD
         elif isinstance(value, UnknownParameter):
             if not settings.approve_wildcards:
                 raise PolicyError(

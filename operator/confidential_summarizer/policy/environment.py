@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from confidential_summarizer.api.batch import SHARD_INDEX
 from confidential_summarizer.policy.document import EnvRule
 
 INJECTED = (
@@ -32,6 +33,9 @@ _LINKS = (
 
 SERVICE_LINKS = tuple(EnvRule(f"[A-Z0-9_]+_{name}=.+", "re2") for name in _LINKS)
 """Variables that a kubelet sets for each service it knows."""
+
+SHARD = EnvRule(f"{SHARD_INDEX}=[0-9]+", "re2")
+"""Which shard a group of a batch is: all have one policy. Whoever starts groups can leave a shard out in any case."""
 
 WORKLOAD_IDENTITY = tuple(
     EnvRule(f"{name}=.+", "re2")

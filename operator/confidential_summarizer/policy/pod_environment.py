@@ -9,7 +9,7 @@ from typing import Any
 
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.policy.document import EnvRule
-from confidential_summarizer.policy.environment import wildcard
+from confidential_summarizer.policy.environment import SHARD, wildcard
 from confidential_summarizer.policy.expansion import expand
 
 Json = Mapping[str, Any]
@@ -77,7 +77,7 @@ def _variable(container: Json, entry: Json, sources: Sources, before: Sequence[E
         text = "" if value is None else str(value)
         return wildcard(name) if _SERVICE_VALUE.fullmatch(text) else EnvRule(f"{name}={expand(text, before, subject)}")
     if "fieldRef" in reference:
-        return wildcard(name)
+        return SHARD if name == SHARD.name else wildcard(name)
     if "resourceFieldRef" in reference:
         return EnvRule(f"{name}={_resource(container, reference['resourceFieldRef'], subject)}")
     if "configMapKeyRef" in reference:

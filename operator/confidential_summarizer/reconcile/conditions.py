@@ -39,8 +39,8 @@ def readiness(found: Iterable[Finding]) -> Finding:
         if finding.status is not ConditionStatus.TRUE:
             return Finding.false(ConditionType.READY, finding.reason, finding.message)
     deployed = by_kind[ConditionType.DEPLOYED]
-    if deployed.reason == Reason.SCALED_TO_ZERO:
-        return Finding.true(ConditionType.READY, Reason.SCALED_TO_ZERO, deployed.message)
+    if deployed.reason != Reason.ROLLED_OUT:
+        return Finding.true(ConditionType.READY, deployed.reason, deployed.message)
     return Finding.true(ConditionType.READY, Reason.READY, "summaries are served from an attested container group")
 
 

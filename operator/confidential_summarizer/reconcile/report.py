@@ -13,6 +13,7 @@ from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import Metadata
 from confidential_summarizer.api.status import (
     AttestationTrust,
+    BatchStatus,
     Condition,
     ConditionStatus,
     ConditionType,
@@ -49,6 +50,7 @@ class Report:
         grace: How long what was known counts while it cannot be looked at again.
         failure: What ended the reconcile before it was done.
         unconfirmed: Something that was known could not be looked at again this time.
+        wait: Seconds after which to look again at the latest; None: as ever.
         changed: Set when people change the resource while it is looked at.
     """
 
@@ -69,6 +71,8 @@ class Report:
     attestation: AttestationTrust | None = None
     placements: Sequence[Placement] = ()
     attempts: Sequence[Attempt] = ()
+    batch: BatchStatus | None = None
+    wait: float | None = None
     handled_reconcile: str | None = None
     handled_resolve: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,7 +82,7 @@ class Report:
         self._known = self.before
         before, trust = self.before, self.before.trust or Trust()
         self.selector, self.target = before.selector, before.target
-        self.placements, self.attempts = before.placements, before.attempts
+        self.placements, self.attempts, self.batch = before.placements, before.attempts, before.batch
         self.host_data, self.images, self.keys = trust.host_data or "", trust.images, trust.keys
         self.attestation = trust.attestation
         self.handled_reconcile, self.handled_resolve = before.last_handled_reconcile_at, before.last_handled_resolve_at
@@ -167,7 +171,7 @@ class Report:
 
     async def remember(self) -> None:
         """Write down where groups will be and what has been tried, before it happens: a crash must not forget it."""
-        noted = {"placements": list(self.placements), "attempts": list(self.attempts)}
+        noted = {"placements": list(self.placements), "attempts": list(self.attempts), "batch": self.batch}
         if any(getattr(self.before, name) != value for name, value in noted.items()):
             await self._write(self.before.model_copy(update=noted))
 
@@ -180,7 +184,8 @@ class Report:
         generation = self.metadata.generation
         found = aspects(self.findings, self._known, generation)
         ready = self.findings.get(ConditionType.READY) or readiness(found)
-        extra = [self.findings[ConditionType.DRIFTED]] if ConditionType.DRIFTED in self.findings else []
+        occasional = (ConditionType.DRIFTED, ConditionType.COMPLETE, ConditionType.FAILED)
+        extra = [self.findings[kind] for kind in occasional if kind in self.findings]
         if ready.status is not ConditionStatus.TRUE and ready.reason != Reason.PAUSED:
             stalled = isinstance(self.failure, SpecError)
             kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
@@ -197,6 +202,7 @@ class Report:
             target=self.target,
             placements=list(self.placements),
             attempts=list(self.attempts),
+            batch=self.batch,
             unconfirmed_since=timestamp(self.unconfirmed_since) if self.unconfirmed else None,
             last_handled_reconcile_at=self.handled_reconcile,
             last_handled_resolve_at=self.handled_resolve,

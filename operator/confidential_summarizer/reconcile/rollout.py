@@ -8,6 +8,7 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import DriftPolicy
 from confidential_summarizer.api.status import ConditionType
 from confidential_summarizer.errors import SpecError, SummarizerError, WaitingError, quoted
+from confidential_summarizer.reconcile.batch import ended_message, note
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.report import Report
 from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
@@ -50,12 +51,14 @@ async def roll_out(
     observation = await target.observe(resource, live, derivation.policy.host_data)
     report.observation = observation
     report.placements, report.attempts = resource.placements, plan.attempts
+    note(observation, report)
     _say_drift(resource, plan, report)
     if plan.steps:
         await report.remember()
         await target.execute(plan)
     corrected = bool(plan.drift) and report.known(ConditionType.DEPLOYED) is not None
-    if plan.steps and not corrected:
+    # Groups of a batch come and go: that is its work.
+    if plan.steps and not corrected and not (observation.shards and observation.rolled_out):
         steps = "; ".join(str(step) for step in plan.steps[:MAX_LISTED])
         raise WaitingError(
             f"{_count(observation)}: {steps}", reason=Reason.ROLLING_OUT, retry_after=plan.wait_seconds or POLL_SECONDS
@@ -76,6 +79,7 @@ async def look(clients: Clients, resource: ConfidentialSummarizer, report: Repor
     target = clients.targets[resource.spec.target.kind]
     observation = await target.observe(resource, await target.read(resource), report.host_data)
     report.observation = observation
+    note(observation, report)
     await judge(clients, observation, Plan())
     return observation
 
@@ -104,7 +108,9 @@ async def judge(clients: Clients, observation: Observation, plan: Plan) -> None:
         raise WaitingError(message, reason=Reason.GROUP_FAILED, retry_after=wait)
     if observation.blocked:
         raise WaitingError(f"{_count(observation)}: {observation.blocked}", reason=Reason.GROUP_FAILED)
-    if observation.rolled_out and not plan.waits:
+    if observation.shards is not None and observation.shards.over and not observation.shards.complete:
+        raise SpecError(ended_message(observation), reason=Reason.SHARDS_FAILED, retry_after=DENIED_SECONDS)
+    if observation.rolled_out and (not plan.waits or observation.shards is not None):
         return
     raise await _asked(clients, observation) or _under_way(observation, plan)
 
@@ -126,6 +132,8 @@ async def _asked(clients: Clients, observation: Observation) -> SummarizerError 
 
 def _under_way(observation: Observation, plan: Plan) -> SummarizerError:
     said = next((_first([g]) for g in observation.current if g.message), "")
+    if observation.shards is not None:
+        said = said or observation.shards.cause
     message = ": ".join(filter(None, (_count(observation), said or plan.waits)))
     return WaitingError(message, reason=Reason.ROLLING_OUT, retry_after=plan.wait_seconds or POLL_SECONDS)
 
@@ -141,6 +149,16 @@ def _first(groups: Sequence[Group]) -> str:
 
 def deployed_message(observation: Observation) -> tuple[Reason, str]:
     """Return what is said of groups that are all as wanted."""
+    shards = observation.shards
+    if shards is not None and shards.complete:
+        return Reason.COMPLETED, ended_message(observation)
+    if shards is not None and observation.wanted == 0:
+        return Reason.SCALED_TO_ZERO, "spec.batch.parallelism is 0: no group works"
+    if shards is not None:
+        said = [f"{len(shards.done)} of {shards.total} shards are done, {len(observation.ready)} are worked on"]
+        said += [f"{len(shards.failed)} failed"] if shards.failed else []
+        said += [f"the last that failed: {shards.cause}"] if shards.cause else []
+        return Reason.RUNNING, "; ".join(said)
     if observation.wanted == 0:
         return Reason.SCALED_TO_ZERO, "spec.replicas is 0: no group runs"
     return Reason.ROLLED_OUT, "; ".join([_count(observation), *observation.remarks])

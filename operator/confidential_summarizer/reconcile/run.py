@@ -39,6 +39,7 @@ from confidential_summarizer.errors import SpecError, SummarizerError, Transient
 from confidential_summarizer.kube import SUMMARIZER
 from confidential_summarizer.reconcile.annotations import Wishes
 from confidential_summarizer.reconcile.attest import attest
+from confidential_summarizer.reconcile.batch import finished, follow
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.findings import Finding
 from confidential_summarizer.reconcile.grants import check_grants
@@ -72,6 +73,7 @@ async def bring_closer(clients: Clients, resource: ConfidentialSummarizer, repor
         groups = await roll_out(clients, resource, derivation, await pull_secret(clients, resource), report)
         report.true(ConditionType.DEPLOYED, *deployed_message(groups))
     await verify(clients, resource, groups, report)
+    await follow(clients, groups, report)
     if not report.unconfirmed:
         with report.about(ConditionType.KEY_RELEASABLE):
             keys = await retire_policies(clients, resource, report.host_data, keys)
@@ -124,7 +126,9 @@ async def look_after(clients: Clients, resource: ConfidentialSummarizer, report:
 async def verify(clients: Clients, resource: ConfidentialSummarizer, groups: Observation, report: Report) -> None:
     """Let every group prove what it is."""
     with report.about(ConditionType.ATTESTED):
-        report.attestation = await attest(clients, resource, groups, report.attestation, report.now)
+        checked = await attest(clients, resource, groups, report.attestation, report.now)
+        # The groups of a batch end: what they proved stays known.
+        report.attestation = report.attestation if checked is None and groups.shards is not None else checked
         report.true(ConditionType.ATTESTED, *_attested(groups, report))
 
 
@@ -209,6 +213,8 @@ class Reconciler:
         report.target = resource.spec.target.kind
         report.selector = ",".join(f"{key}={value}" for key, value in labels_of(resource.metadata).items())
         report.handled_reconcile = wishes.reconcile
+        if await finished(self.clients, resource, report):
+            return
         if not wishes.pause:
             await bring_closer(self.clients, resource, report)
             return
@@ -226,7 +232,7 @@ class Reconciler:
         else:
             since = report.unconfirmed_since if report.unconfirmed else _since(ready, report.now)
             wait = pause(report.failure, _seconds(since, report.now))
-        return Visit(_result(report, ready), wait, status)
+        return Visit(_result(report, ready), wait if report.wait is None else min(wait, report.wait), status)
 
     async def _hold(self, document: Mapping[str, Any]) -> None:
         """Keep the resource until everything outside it is gone, before there is anything outside it."""

@@ -11,6 +11,7 @@ class GroupPhase(StrEnum):
     STARTING = "Starting"
     RUNNING = "Running"
     READY = "Ready"
+    DONE = "Done"
     DENIED = "Denied"
     FAILED = "Failed"
     LEAVING = "Leaving"
@@ -26,6 +27,7 @@ class Group:
         address: `host:port` of its page, once it has an address.
         message: Why it is where it is, for people; denials are decoded.
         identity: What tells it from a later group of the same name, such as a UID or a start; empty: the name does.
+        shard: Which shard of a batch it works on.
     """
 
     name: str
@@ -34,6 +36,34 @@ class Group:
     address: str | None = None
     message: str = ""
     identity: str = ""
+    shard: int | None = None
+
+
+@dataclass(frozen=True)
+class Shards:
+    """How far the shards of a batch are.
+
+    Attributes:
+        total: How many there are.
+        done: Those whose work is done.
+        failed: Those that are not tried again.
+        cause: Why the last one failed, for people.
+    """
+
+    total: int
+    done: frozenset[int] = frozenset()
+    failed: frozenset[int] = frozenset()
+    cause: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the batch is done."""
+        return len(self.done) == self.total
+
+    @property
+    def over(self) -> bool:
+        """Tell whether nothing goes on any more."""
+        return len(self.done | self.failed) == self.total
 
 
 @dataclass(frozen=True)
@@ -47,6 +77,7 @@ class Observation:
         endpoint: `host:port` under which all of them are reached, where there is one address for them.
         blocked: Why groups that are wanted cannot even be made, for people; empty: nothing is in the way.
         remarks: What else people should know, such as remainders of pods that were evicted.
+        shards: Of a batch, how far it is; None: it is a server.
     """
 
     wanted: int
@@ -55,6 +86,7 @@ class Observation:
     endpoint: str | None = None
     blocked: str = ""
     remarks: Sequence[str] = ()
+    shards: Shards | None = None
 
     @property
     def current(self) -> list[Group]:
@@ -83,5 +115,10 @@ class Observation:
 
     @property
     def rolled_out(self) -> bool:
-        """Tell whether exactly the wanted groups exist, all ready."""
+        """Tell whether exactly the wanted groups exist, all ready; of a batch, whether it is under way or over.
+
+        Groups of a batch come and go: what one of them waits for is no reason to call the whole not ready.
+        """
+        if self.shards is not None:
+            return self.shards.over or self.wanted == 0 or bool(self.ready or self.shards.done)
         return len(self.ready) == self.wanted == len(self.groups)

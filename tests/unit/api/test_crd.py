@@ -45,9 +45,11 @@ def test_a_fresh_object_does_not_look_current_to_kstatus() -> None:
 def test_the_columns_are_those_people_were_promised() -> None:
     columns = version()["additionalPrinterColumns"]
     assert [c["name"] for c in columns if not c.get("priority")] == [
-        "Ready", "Reason", "Replicas", "Policy", "Endpoint", "Age",
+        "Ready", "Reason", "Replicas", "Documents", "Policy", "Endpoint", "Age",
     ]  # fmt: skip
-    assert [c["name"] for c in columns if c.get("priority")] == ["Target", "Key", "Attested", "Message"]
+    assert [c["name"] for c in columns if c.get("priority")] == [
+        "Target", "Key", "Attested", "Shards", "Done By", "Message",
+    ]  # fmt: skip
 
 
 def test_conditions_are_a_map_by_type() -> None:

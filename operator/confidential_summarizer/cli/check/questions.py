@@ -225,7 +225,9 @@ async def _room(world: World, resource: ConfidentialSummarizer, place: Container
     async with world.groups(place.subscription_id) as groups:
         await groups.list(place.resource_group)
         usages = await groups.usages(place.location)
-    more = max(0, resource.spec.replicas - resource.status.replicas)
+    batch = resource.spec.batch
+    at_once = resource.spec.replicas if batch is None else batch.parallelism
+    more = max(0, at_once - resource.status.replicas)
     cores = float(parse_quantity(resource.spec.resources.cpu) + SIDECAR_CPU)
     needed = {name: more * (cores if "Cores" in name else 1) for name in usages if name in QUOTAS}
     short = [

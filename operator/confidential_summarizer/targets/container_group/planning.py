@@ -19,7 +19,7 @@ from confidential_summarizer.targets.container_group.state import STOPPED, Group
 from confidential_summarizer.targets.container_group.steps import Create, Delete, Live, Place, Start, Tag, place_of
 from confidential_summarizer.targets.observation import Group, GroupPhase
 from confidential_summarizer.targets.ownership import OWNER_UID_TAG, group_name
-from confidential_summarizer.targets.target import Desired, Plan, Step
+from confidential_summarizer.targets.target import Desired, Manifest, Plan, Step
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (2, 4, 8, 16, 30))
 """Between tries to make a group that did not come up: capacity and quota come back in minutes to hours."""
@@ -30,7 +30,7 @@ SERVING = frozenset({GroupPhase.READY, GroupPhase.RUNNING})
 
 
 @dataclass(frozen=True)
-class _Member:
+class Member:
     """One live group, judged against what is wanted."""
 
     place: Place
@@ -41,10 +41,12 @@ class _Member:
 
     @property
     def name(self) -> str:
+        """Name of the group."""
         return self.state.name
 
     @property
     def serves(self) -> bool:
+        """Whether it is kept for what it shows."""
         return self.state.phase is GroupPhase.READY or (not self.current and self.state.phase in SERVING)
 
 
@@ -54,16 +56,16 @@ def plan(desired: Desired, live: Live, now: datetime) -> Plan:
     Raises:
         NameTaken: Somebody else's group has a name that is needed.
     """
-    return _Planner(desired, live, now).plan()
+    return Planner(desired, live, now).plan()
 
 
-class _Planner:
+class Planner:
     """One plan in the making."""
 
     def __init__(self, desired: Desired, live: Live, now: datetime) -> None:
         self.desired, self.now = desired, now
         self.metadata = desired.resource.metadata
-        self.wanted = desired.resource.spec.replicas
+        self.wanted = desired.resource.spec.groups
         self.corrects = desired.resource.spec.drift_policy is DriftPolicy.CORRECT
         self.place = place_of(desired.resource)
         self.manifest = desired.derivation.manifest
@@ -81,6 +83,7 @@ class _Planner:
         self.due: list[datetime] = []
 
     def plan(self) -> Plan:
+        """Return what has to be done next."""
         self._find_drift()
         self._repair()
         self._create()
@@ -96,30 +99,33 @@ class _Planner:
             tuple(self.attempts[name] for name in sorted(self.attempts)),
         )
 
-    def _judged(self, place: Place, body: GroupBody, state: Group) -> _Member:
+    def _judged(self, place: Place, body: GroupBody, state: Group) -> Member:
         if state.phase is GroupPhase.LEAVING:
-            return _Member(place, body, state, current=False)
-        found = changes(self.manifest, body)
+            return Member(place, body, state, current=False)
+        found = changes(self._manifest(state.name), body)
         sent = (body.get("tags") or {}).get(BODY_TAG)
         # Without our tag only the group itself can say whether it is what we want.
         ours_to_change = place != self.place or (bool(found) if sent is None else sent != self.digest)
         if ours_to_change:
-            return _Member(place, body, state, current=False)
-        return _Member(place, body, state, current=not (found and self.corrects), changes=found)
+            return Member(place, body, state, current=False)
+        return Member(place, body, state, current=not (found and self.corrects), changes=found)
+
+    def _manifest(self, _name: str) -> Manifest:
+        return self.manifest
 
     def _came_up(self, name: str) -> bool:
         return any(m.name == name and m.current and m.state.phase in SERVING for m in self.members)
 
     @property
-    def _alive(self) -> list[_Member]:
+    def _alive(self) -> list[Member]:
         return [m for m in self.members if m.state.phase is not GroupPhase.LEAVING]
 
     @property
-    def _current(self) -> list[_Member]:
+    def _current(self) -> list[Member]:
         return [m for m in self._alive if m.current]
 
     @property
-    def _old(self) -> list[_Member]:
+    def _old(self) -> list[Member]:
         return [m for m in self._alive if not m.current]
 
     def _find_drift(self) -> None:
@@ -149,48 +155,55 @@ class _Planner:
     def _create(self) -> None:
         missing = self.wanted - len(self._current)
         room = self.wanted + (1 if self._old else 0) - len(self.members)
-        if self.taken and missing > 0:
-            raise NameTaken(
-                f"container group {self.place.resource_group}/{min(self.taken)} exists and is not of "
-                f"{self.metadata.key}: delete or rename it"
-            )
+        if missing > 0:
+            self._refuse_taken()
         used = {m.name for m in self.members if m.place == self.place}
         names = (group_name(self.metadata, index) for index in range(len(used) + self.wanted + 1))
         free = [name for name in names if name not in used]
         for name in free[: max(0, min(missing, room))]:
-            if self._pause_is_over(name, tries=self._tries(name) - 1):
-                self.steps.append(Create(self.place, name, self._body(), self._makes_room()))
-                self.attempts[name] = Attempt(
-                    group=name, body=self.digest, count=self._tries(name) + 1, time=_timestamp(self.now)
-                )
+            self._make(name, self._makes_room())
+
+    def _refuse_taken(self) -> None:
+        if self.taken:
+            raise NameTaken(
+                f"container group {self.place.resource_group}/{min(self.taken)} exists and is not of "
+                f"{self.metadata.key}: delete or rename it"
+            )
+
+    def _make(self, name: str, makes_room: Delete | None = None) -> None:
+        if self._pause_is_over(name, tries=self._tries(name) - 1):
+            self.steps.append(Create(self.place, name, self._body(name), makes_room))
+            self.attempts[name] = Attempt(
+                group=name, body=self.digest, count=self._tries(name) + 1, time=_timestamp(self.now)
+            )
 
     def _retire(self) -> None:
         """Take away what is too many or old; an old group that serves only for one that is ready."""
-        current = sorted(self._current, key=lambda m: (m.serves, -_index(m.name)))
+        current = sorted(self._current, key=lambda m: (m.serves, -index_of(m.name)))
         for member in current[: max(0, len(current) - self.wanted)]:
             self._delete(member)
         kept = [m for m in current if m not in current[: max(0, len(current) - self.wanted)]]
         dispensable = sum(m.serves for m in [*kept, *self._old]) - self.wanted
-        for member in sorted(self._old, key=lambda m: _index(m.name)):
+        for member in sorted(self._old, key=lambda m: index_of(m.name)):
             if not member.serves:
                 self._delete(member)
             elif dispensable > 0:
                 dispensable -= 1
                 self._delete(member)
 
-    def _delete(self, member: _Member) -> None:
+    def _delete(self, member: Member) -> None:
         step = Delete(member.place, member.name)
         if step not in self.steps:
             self.steps.append(step)
 
     def _makes_room(self) -> Delete | None:
         """Return the old group that may go first: one while all replicas serve, and none while one is missing."""
-        serving = sorted((m for m in self._old if m.serves), key=lambda m: _index(m.name))
+        serving = sorted((m for m in self._old if m.serves), key=lambda m: index_of(m.name))
         all_serve = sum(m.serves for m in self._alive) >= self.wanted
         return Delete(serving[0].place, serving[0].name) if serving and all_serve else None
 
-    def _body(self) -> GroupBody:
-        body = with_credentials(self.manifest, self.desired.pull_secret)
+    def _body(self, name: str) -> GroupBody:
+        body = with_credentials(self._manifest(name), self.desired.pull_secret)
         return {**body, "tags": {**body["tags"], CREATED_TAG: _timestamp(self.now)}}
 
     def _tries(self, name: str) -> int:
@@ -218,7 +231,8 @@ class _Planner:
         return DENIED_SECONDS if settled else None
 
 
-def _index(name: str) -> int:
+def index_of(name: str) -> int:
+    """Return the number at the end of a group's name."""
     tail = name.rpartition("-")[2]
     return int(tail) if tail.isdigit() else 0
 

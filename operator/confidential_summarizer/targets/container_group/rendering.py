@@ -55,7 +55,8 @@ def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, 
         "properties": {
             "sku": "Confidential",
             "osType": "Linux",
-            "restartPolicy": "Always",
+            # A new group for each try of a shard: the sidecar cannot mount a second time in the same one.
+            "restartPolicy": "Always" if blueprint.batch is None else "Never",
             "confidentialComputeProperties": {"ccePolicy": ""},
             "containers": [_container(container) for container in blueprint.containers],
             "volumes": [{"name": REMOTE_VOLUME, "emptyDir": {}}],

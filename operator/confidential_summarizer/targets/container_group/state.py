@@ -39,6 +39,8 @@ def group_of(live: GroupBody, *, page_ready: bool) -> Group:
         phase, message = GroupPhase.READY, ""
     elif denial is not None and inside != "Running":
         phase, message = GroupPhase.DENIED, explanation(denial)
+    elif inside == "Succeeded" and properties.get("restartPolicy") == "Never":
+        phase, message = GroupPhase.DONE, ""
     elif problem is not None or inside in ("Failed", STOPPED):
         phase, message = GroupPhase.FAILED, str(problem or said or f"the group is {quoted(inside)}")
     elif state == "Succeeded" and inside == "Running":

@@ -17,7 +17,7 @@ from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.container_group import container_group_policy
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.settings import PolicySettings
-from confidential_summarizer.targets.container_group import planning
+from confidential_summarizer.targets.container_group import planning, shards
 from confidential_summarizer.targets.container_group.rendering import render, with_policy
 from confidential_summarizer.targets.container_group.state import LEAVING, GroupBody, address
 from confidential_summarizer.targets.container_group.steps import Create, Delete, Live, Place, Start, Tag, place_of
@@ -58,7 +58,7 @@ Subscriptions = Callable[[str], ContainerGroupsAPI]
 
 @dataclass
 class ContainerGroupTarget:
-    """One container group for each replica.
+    """One container group for each replica, or for each shard of a batch.
 
     Args:
         subscriptions: Returns the client of a subscription.
@@ -103,7 +103,7 @@ class ContainerGroupTarget:
             for group in listed:
                 if is_our_group(group, resource.metadata):
                     groups[place, group["name"]] = group
-                elif place == here and group["name"] in _names(resource.metadata, resource.spec.replicas):
+                elif place == here and group["name"] in _names(resource.metadata, resource.spec.groups):
                     taken.add(group["name"])
         answers = await asyncio.gather(*(self._page_ready(group) for group in groups.values()))
         ready = frozenset(key for key, answer in zip(groups, answers, strict=True) if answer)
@@ -116,8 +116,9 @@ class ContainerGroupTarget:
         return Live(groups, frozenset(taken), ready)
 
     def plan(self, desired: Desired, live: Live, now: datetime) -> Plan:
-        """See `planning.plan`."""
-        return planning.plan(desired, live, now)
+        """See `planning.plan`, and `shards.plan` for a batch."""
+        batch = desired.resource.spec.batch
+        return planning.plan(desired, live, now) if batch is None else shards.plan(desired, live, batch, now)
 
     async def execute(self, plan: Plan) -> None:
         """Take the steps in their order; see `Target.execute`."""
@@ -143,6 +144,9 @@ class ContainerGroupTarget:
     async def observe(self, resource: ConfidentialSummarizer, live: Live, host_data: str) -> Observation:
         """Return the groups of the reading, in the order of their names."""
         found = sorted((group for _, _, group in live.members()), key=lambda group: group.name)
+        batch = resource.spec.batch
+        if batch is not None:
+            return shards.observe(resource, batch, found, host_data)
         return Observation(resource.spec.replicas, found, host_data)
 
     async def remove(self, metadata: Metadata, placements: Sequence[Placement], *, orphan: bool) -> Removal:
@@ -210,8 +214,10 @@ class ContainerGroupTarget:
         where = address(group)
         if where is None or group["properties"].get("provisioningState") in LEAVING:
             return False
-        status = await self.pages.status(where)
-        return status is not None and status.get("state") == "Ready"
+        status = ((await self.pages.status(where)) or {}).get("state")
+        # A shard has nothing to show at its end: it is as it should be while it works.
+        working = group["properties"].get("restartPolicy") == "Never" and status == "Summarizing"
+        return working or status == "Ready"
 
 
 def _is_settled(resource: ConfidentialSummarizer) -> bool:

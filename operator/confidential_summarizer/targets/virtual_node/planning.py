@@ -1,7 +1,9 @@
 """What to do next about the objects of a resource on a virtual node. Pure.
 
-Kubernetes rolls the pods. What is compared is the whole object, against what the API server itself would make of ours:
-its defaults and what its admission adds are in both, so whatever else differs is somebody's change.
+Kubernetes rolls the pods of a Deployment. A Job's never change: where they would have to, another Job takes its place,
+which costs what was under way and nothing that is done. What is compared is the whole object, against what the API
+server itself would make of ours: its defaults and what its admission adds are in both, so whatever else differs is
+somebody's change.
 """
 
 import copy
@@ -9,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confidential_summarizer.api.names import APPLIED_ANNOTATION
+from confidential_summarizer.api.names import APPLIED_ANNOTATION, FIXED_ANNOTATION
 from confidential_summarizer.api.resource import Metadata
 from confidential_summarizer.api.spec import DriftPolicy
 from confidential_summarizer.errors import NameTaken
@@ -27,12 +29,12 @@ COMPARED_METADATA = ("labels", "annotations", "ownerReferences")
 
 @dataclass(frozen=True)
 class Apply:
-    """Create an object."""
+    """Create an object, or bring what may change of a Job to what is wanted."""
 
     manifest: Object
 
     def __str__(self) -> str:
-        return f"creates {self.manifest['kind']} {self.manifest['metadata']['name']}"
+        return f"applies {self.manifest['kind']} {self.manifest['metadata']['name']}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class Replace:
 
     def __str__(self) -> str:
         return f"updates {self.manifest['kind']} {self.manifest['metadata']['name']}"
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete the Job that was read, and its pods with it."""
+
+    found: Object
+
+    def __str__(self) -> str:
+        return f"deletes Job {self.found['metadata']['name']}, for one of another template"
 
 
 @dataclass(frozen=True)
@@ -62,9 +74,9 @@ class Live:
     messages: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def manifests(deployment: Object, metadata: Metadata) -> list[Object]:
-    """Return every object of a resource: the Deployment last, when what it is reached by is there."""
-    return [service(metadata), disruption_budget(metadata), deployment]
+def manifests(workload: Object, metadata: Metadata) -> list[Object]:
+    """Return every object of a resource: what makes the pods last, when what they are reached by is there."""
+    return [workload] if workload["kind"] == "Job" else [service(metadata), disruption_budget(metadata), workload]
 
 
 def plan(desired: Desired, live: Live) -> Plan:
@@ -82,26 +94,35 @@ def plan(desired: Desired, live: Live) -> Plan:
         if found is None:
             steps.append(Apply(manifest))
         elif not is_ours(found, metadata):
-            if kind != "Deployment":
+            if kind not in ("Deployment", "Job"):
                 continue  # an admin's own Service or budget of that name serves as well, and stays theirs
             raise NameTaken(
                 f"{kind} {metadata.key} exists and is not of {metadata.key}: rename or delete it, or give the resource "
                 "another name"
             )
+        elif kind == "Job" and found["metadata"].get("deletionTimestamp"):
+            return Plan(waits=f"Job {metadata.name}: going away")
+        elif kind == "Job" and _annotation(manifest, FIXED_ANNOTATION) != _annotation(found, FIXED_ANNOTATION):
+            steps.append(Delete(found))
         elif not is_last_sent(manifest, found):
-            steps.append(Replace(replacement(manifest, found)))
+            steps.append(_update(manifest, found))
         else:
             paths = [f"{kind}: {path}" for path in changes(live.normalised.get(kind, found), found)]
             drift += paths
             if paths and desired.resource.spec.drift_policy is DriftPolicy.CORRECT:
-                steps.append(Replace(replacement(manifest, found)))
+                steps.append(_update(manifest, found))
     deployment = live.children.get("Deployment")
     return Plan(tuple(steps), tuple(sorted(drift)), rolling_out(deployment) if deployment else "")
 
 
 def is_last_sent(manifest: Object, found: Object) -> bool:
     """Tell whether the object that exists was last sent as this very manifest."""
-    return bool(_annotation(found) == _annotation(manifest))
+    return bool(_annotation(found, APPLIED_ANNOTATION) == _annotation(manifest, APPLIED_ANNOTATION))
+
+
+def _update(manifest: Object, found: Object) -> Step:
+    # The server fills in a Job's selector and the labels of its pods, and lets nobody leave them out again.
+    return Apply(manifest) if manifest["kind"] == "Job" else Replace(replacement(manifest, found))
 
 
 def replacement(manifest: Object, found: Object) -> dict[str, Any]:
@@ -152,5 +173,5 @@ def _template(document: Object) -> Any:
     return document.get("spec", {}).get("template", {}).get("metadata", {})
 
 
-def _annotation(document: Object) -> Any:
-    return (document["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
+def _annotation(document: Object, name: str) -> Any:
+    return (document["metadata"].get("annotations") or {}).get(name)

@@ -1,4 +1,4 @@
-"""Render a blueprint as a Deployment whose pods run on virtual nodes on Azure Container Instances. Pure.
+"""Render a blueprint as a Deployment, or a batch as a Job, of pods on virtual nodes on Azure Container Instances. Pure.
 
 Annotations, labels and their effects: "PodCustomizations" of microsoft/virtualnodesOnAzureContainerInstances.
 """
@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from confidential_summarizer.api.names import APPLIED_ANNOTATION, HOST_DATA_ANNOTATION
+from confidential_summarizer.api.batch import ANY_SHARD, Batch
+from confidential_summarizer.api.names import APPLIED_ANNOTATION, FIXED_ANNOTATION, HOST_DATA_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
 from confidential_summarizer.blueprint import (
     PAGE_PORT,
@@ -24,33 +25,56 @@ from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets.ownership import labels_of, owner_reference
 
 ANNOTATION_PREFIX = "microsoft.containerinstance.virtualnode."
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+"""Where Kubernetes says of a pod which shard it is."""
 
 
 def render(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, Any]:
-    """Return the Deployment, still without a policy: the policy is computed from this very manifest."""
+    """Return what makes the pods, still without a policy: the policy is computed from this very manifest."""
     labels = labels_of(resource.metadata)
+    template: dict[str, Any] = {
+        "metadata": {"labels": labels, "annotations": _annotations(blueprint, resource)},
+        "spec": _pod_spec(blueprint, resource),
+    }
+    if blueprint.batch is not None:
+        return _child("batch/v1", "Job", resource.metadata) | {"spec": _job(blueprint.batch, template)}
     return _child("apps/v1", "Deployment", resource.metadata) | {
         "spec": {
             "replicas": blueprint.replicas,
             "selector": {"matchLabels": labels},
             # The old group keeps serving, and keeps its key, until the new one is ready.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {
-                "metadata": {"labels": labels, "annotations": _annotations(blueprint, resource)},
-                "spec": _pod_spec(blueprint, resource),
-            },
+            "template": template,
         },
     }
 
 
+def _job(batch: Batch, template: dict[str, Any]) -> dict[str, Any]:
+    # A new group for each try: the sidecar cannot mount a second time in the same one.
+    template["spec"]["restartPolicy"] = "Never"
+    return {
+        "completionMode": "Indexed",
+        "completions": batch.shards,
+        "parallelism": batch.parallelism,
+        "suspend": False,
+        "backoffLimitPerIndex": batch.backoff_limit,
+        # One group at a time works on a shard.
+        "podReplacementPolicy": "Failed",
+        "template": template,
+    }
+
+
 def with_policy(manifest: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
-    """Return the Deployment with the policy that its pods are to be held to."""
-    deployment: dict[str, Any] = copy.deepcopy(dict(manifest))
-    deployment["metadata"]["annotations"][HOST_DATA_ANNOTATION] = policy.host_data
-    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    """Return what makes the pods with the policy that they are to be held to."""
+    workload: dict[str, Any] = copy.deepcopy(dict(manifest))
+    workload["metadata"]["annotations"][HOST_DATA_ANNOTATION] = policy.host_data
+    annotations = workload["spec"]["template"]["metadata"]["annotations"]
     annotations[POLICY_ANNOTATION] = policy.base64
     annotations[HOST_DATA_ANNOTATION] = policy.host_data
-    return _signed(deployment)
+    if workload["kind"] == "Job":
+        fixed = {key: value for key, value in workload["spec"].items() if key != "parallelism"}
+        workload["metadata"]["annotations"][FIXED_ANNOTATION] = _digest(fixed)
+    return _signed(workload)
 
 
 def service(metadata: Metadata) -> dict[str, Any]:
@@ -94,9 +118,12 @@ def _child(api_version: str, kind: str, metadata: Metadata) -> dict[str, Any]:
 
 def _signed(child: dict[str, Any]) -> dict[str, Any]:
     """Add the hash of a child to it."""
-    digest = hashlib.sha256(json.dumps(child, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    child["metadata"]["annotations"][APPLIED_ANNOTATION] = digest
+    child["metadata"]["annotations"][APPLIED_ANNOTATION] = _digest(child)
     return child
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _annotations(blueprint: Blueprint, resource: ConfidentialSummarizer) -> dict[str, str]:
@@ -134,7 +161,7 @@ def _container(container: Container) -> dict[str, Any]:
     rendered: dict[str, Any] = {
         "name": container.name,
         "image": container.image,
-        "env": [{"name": name, "value": value} for name, value in sorted(container.environment.items())],
+        "env": [_variable(name, value) for name, value in sorted(container.environment.items())],
         "resources": {"requests": size, "limits": size},
         "volumeMounts": [_remote_mount(container)],
     }
@@ -150,6 +177,13 @@ def _container(container: Container) -> dict[str, Any]:
             "periodSeconds": READINESS_PERIOD_SECONDS,
         }
     return rendered
+
+
+def _variable(name: str, value: str) -> dict[str, Any]:
+    if value != ANY_SHARD:
+        return {"name": name, "value": value}
+    # As the Job's controller would add it, which leaves a variable of this name alone.
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}}
 
 
 def _remote_mount(container: Container) -> dict[str, Any]:

@@ -1,14 +1,16 @@
-"""How far the pods of a Deployment have come, and why there are none. Pure."""
+"""How far the pods of a Deployment or a Job have come, and why there are none. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from confidential_summarizer.api.batch import read_indexes
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION
 from confidential_summarizer.blueprint import PAGE_PORT
 from confidential_summarizer.errors import quoted
 from confidential_summarizer.kube import Object
 from confidential_summarizer.policy.denial import explanation, find_denial
-from confidential_summarizer.targets.observation import Group, GroupPhase
+from confidential_summarizer.targets.observation import Group, GroupPhase, Shards
+from confidential_summarizer.targets.virtual_node.rendering import INDEX_ANNOTATION
 
 ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing", "Creating", "Waiting", "Pending"})
 """Reasons of a waiting container that say nothing but that it takes time."""
@@ -38,23 +40,43 @@ def group(pod: Mapping[str, Any], messages: Sequence[str]) -> Group:
     else:
         phase, message = GroupPhase.STARTING, said or _unscheduled(status)
     host_data = meta.get("annotations", {}).get(HOST_DATA_ANNOTATION, "")
-    return Group(meta["name"], host_data, phase, address, message, identity=meta.get("uid", ""))
+    index = meta.get("annotations", {}).get(INDEX_ANNOTATION, "")
+    shard = int(index) if index.isdigit() else None
+    return Group(meta["name"], host_data, phase, address, message, identity=meta.get("uid", ""), shard=shard)
 
 
 def finished(pod: Object) -> bool:
-    """Tell whether the pod is over: evicted, refused by its node, or done; its ReplicaSet makes another."""
+    """Tell whether the pod is over: evicted, refused by its node, or done; its controller makes another if need be."""
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
-def of_replica_set(pod: Object) -> bool:
-    """Tell whether a ReplicaSet made the pod; one that only carries our labels is somebody else's."""
+def of_controller(pod: Object) -> bool:
+    """Tell whether a ReplicaSet or a Job made the pod; one that only carries our labels is somebody else's."""
     owners = pod["metadata"].get("ownerReferences") or ()
-    return any(owner.get("kind") == "ReplicaSet" and owner.get("controller") for owner in owners)
+    return any(owner.get("kind") in ("ReplicaSet", "Job") and owner.get("controller") for owner in owners)
 
 
-def blocked(deployment: Object) -> str:
-    """Return why the Deployment makes no pods, or cannot go on, in the words of its conditions; empty where it does."""
-    for condition in deployment.get("status", {}).get("conditions") or ():
+def shards(job: Object | None, total: int, failures: Sequence[Group]) -> Shards:
+    """Return how far a Job is, from its own status.
+
+    Args:
+        job: The Job, once there is one.
+        total: How many shards there are.
+        failures: The pods that failed, the latest last.
+    """
+    status = (job or {}).get("status") or {}
+    done, failed = read_indexes(status.get("completedIndexes")), read_indexes(status.get("failedIndexes"))
+    cause = f"{failures[-1].name}: {failures[-1].message}" if failures else ""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "Failed" and condition["status"] == "True":
+            failed = frozenset(range(total)) - done
+            cause = cause or quoted(condition.get("message", ""))
+    return Shards(total, done, failed, cause)
+
+
+def blocked(workload: Object) -> str:
+    """Return why a Deployment makes no pods, or cannot go on, in the words of its conditions; empty where it does."""
+    for condition in workload.get("status", {}).get("conditions") or ():
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return f"no pod can be created: {quoted(condition.get('message', ''))}"
     return ""

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from confidential_summarizer.api.batch import Batch
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
 from confidential_summarizer.api.target import Placement
 from confidential_summarizer.blueprint import Blueprint
 from confidential_summarizer.kube import (
     DEPLOYMENT,
     EVENT,
+    JOB,
     POD,
     POD_DISRUPTION_BUDGET,
     SERVICE,
+    Kind,
     KubernetesAPI,
     Object,
 )
@@ -21,12 +24,13 @@ from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.policy.settings import PolicySettings
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
-from confidential_summarizer.targets.observation import Observation
+from confidential_summarizer.targets.observation import Group, Observation
 from confidential_summarizer.targets.ownership import delete_ours, is_ours, labels_of
 from confidential_summarizer.targets.target import Derivation, Desired, Manifest, Plan, Removal
 from confidential_summarizer.targets.virtual_node import planning, state
 from confidential_summarizer.targets.virtual_node.planning import (
     Apply,
+    Delete,
     Live,
     Replace,
     changes,
@@ -37,12 +41,14 @@ from confidential_summarizer.targets.virtual_node.planning import (
 )
 from confidential_summarizer.targets.virtual_node.rendering import render, with_policy
 
-CHILDREN = (DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
+SERVER = (DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
+BATCH = (JOB,)
+CHILDREN = (*SERVER, *BATCH)
 
 
 @dataclass
 class VirtualNodeTarget:
-    """Pods of one Deployment, a Service in front of them, and a budget for their disruption."""
+    """Pods of one Deployment, a Service in front of them, and a budget for their disruption; or pods of one Job."""
 
     kube: KubernetesAPI
     _unchanged: dict[tuple[str, str, str], tuple[str | None, str | None]] = field(default_factory=dict)
@@ -56,17 +62,18 @@ class VirtualNodeTarget:
         settings: PolicySettings,
     ) -> tuple[Manifest, Policy]:
         """See `Render`."""
-        deployment = render(blueprint, resource)
-        policy = virtual_node_policy(deployment["spec"]["template"], images, settings)
-        return with_policy(deployment, policy), policy
+        workload = render(blueprint, resource)
+        policy = virtual_node_policy(workload["spec"]["template"], images, settings)
+        return with_policy(workload, policy), policy
 
     async def read(self, resource: ConfidentialSummarizer, derivation: Derivation | None = None) -> Live:
         """Read the objects and the pods, and the events of pods that are not ready."""
         metadata = resource.metadata
-        found = await asyncio.gather(*(self.kube.get(kind, metadata.namespace, metadata.name) for kind in CHILDREN))
-        children = {kind.kind: child for kind, child in zip(CHILDREN, found, strict=True) if child is not None}
+        kinds: tuple[Kind, ...] = SERVER if resource.spec.batch is None else BATCH
+        found = await asyncio.gather(*(self.kube.get(kind, metadata.namespace, metadata.name) for kind in kinds))
+        children = {kind.kind: child for kind, child in zip(kinds, found, strict=True) if child is not None}
         pods = await self._pods(metadata)
-        waiting = [pod for pod in pods if not state.ready(pod)]
+        waiting = [pod for pod in pods if not state.ready(pod) and pod.get("status", {}).get("phase") != "Succeeded"]
         messages = await asyncio.gather(*(self._messages(pod) for pod in waiting))
         return Live(
             children,
@@ -82,17 +89,21 @@ class VirtualNodeTarget:
     async def execute(self, plan: Plan) -> None:
         """Take the steps in their order; see `Target.execute`."""
         for step in plan.steps:
-            assert isinstance(step, Apply | Replace)  # noqa: S101 - of our own planner
-            await (self.kube.apply(step.manifest) if isinstance(step, Apply) else self.kube.replace(step.manifest))
+            assert isinstance(step, Apply | Replace | Delete)  # noqa: S101 - of our own planner
+            if isinstance(step, Delete):
+                meta = step.found["metadata"]
+                await self.kube.delete(JOB, meta["namespace"], meta["name"], uid=meta.get("uid"))
+            else:
+                await (self.kube.apply(step.manifest) if isinstance(step, Apply) else self.kube.replace(step.manifest))
 
     async def observe(self, resource: ConfidentialSummarizer, live: Live, host_data: str) -> Observation:
         """Return the pods of the reading; those that are over only in the place of others that are missing."""
         over = [pod for pod in live.pods if state.finished(pod)]
         pods = [pod for pod in live.pods if not state.finished(pod)]
+        if resource.spec.batch is not None:
+            return self._observe_batch(resource.spec.batch, live, pods, over, host_data)
         missing = max(0, resource.spec.replicas - len(pods))
-        groups = [
-            state.group(pod, live.messages.get(pod["metadata"]["uid"], ())) for pod in [*pods, *over[::-1][:missing]]
-        ]
+        groups = [_group(live, pod) for pod in [*pods, *over[::-1][:missing]]]
         deployment = live.children.get("Deployment")
         return Observation(
             wanted=resource.spec.replicas,
@@ -100,6 +111,19 @@ class VirtualNodeTarget:
             host_data=host_data,
             blocked=state.blocked(deployment) if deployment else "",
             remarks=[f"{len(over)} pods are over and left to the cluster's garbage collection"] if over else [],
+        )
+
+    def _observe_batch(
+        self, batch: Batch, live: Live, pods: Sequence[Object], over: Sequence[Object], host_data: str
+    ) -> Observation:
+        failures = [_group(live, pod) for pod in over if pod["status"]["phase"] == "Failed"]
+        shards = state.shards(live.children.get("Job"), batch.shards, failures)
+        left = batch.shards - len(shards.done | shards.failed)
+        return Observation(
+            wanted=min(batch.parallelism, left),
+            groups=[_group(live, pod) for pod in pods],
+            host_data=host_data,
+            shards=shards,
         )
 
     async def remove(self, metadata: Metadata, placements: Sequence[Placement], *, orphan: bool) -> Removal:
@@ -110,21 +134,23 @@ class VirtualNodeTarget:
                 if found is not None and is_ours(found, metadata):
                     await self.kube.merge(kind, metadata.namespace, metadata.name, release(found, metadata))
             return Removal()
-        deployment = await self.kube.get(DEPLOYMENT, metadata.namespace, metadata.name)
+        workloads = [await self.kube.get(kind, metadata.namespace, metadata.name) for kind in (DEPLOYMENT, JOB)]
+        known = [workload for workload in workloads if workload is not None]
         for kind in CHILDREN:
             self._unchanged.pop((kind.kind, metadata.namespace, metadata.name), None)
             await delete_ours(self.kube, metadata, kind, metadata.name)
-        if deployment is not None and not is_ours(deployment, metadata):
+        ours = [workload for workload in known if is_ours(workload, metadata)]
+        if known and not ours:
             return Removal()  # somebody else has the name, so no pod was ever ours
         pods = await self._pods(metadata)
         left = [pod["metadata"]["name"] for pod in pods]
-        if deployment is not None and not left:
+        if ours and not left:
             left = [metadata.name]
         return Removal(tuple(left), "; ".join(map(_terminating, pods)))
 
     async def _pods(self, metadata: Metadata) -> list[Object]:
         pods = await self.kube.list(POD, metadata.namespace, labels=labels_of(metadata))
-        ours = [pod for pod in pods if state.of_replica_set(pod)]
+        ours = [pod for pod in pods if state.of_controller(pod)]
         # The oldest first: it stays when others come and go with scaling, and so does the address that people know.
         return sorted(ours, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"]))
 
@@ -147,12 +173,19 @@ class VirtualNodeTarget:
             key = (manifest["kind"], metadata.namespace, metadata.name)
             if known[0] and self._unchanged.get(key) == known:
                 continue
-            made = await self.kube.replace(replacement(manifest, found), dry_run=True)
+            if manifest["kind"] == "Job":
+                made = await self.kube.apply(manifest, dry_run=True)
+            else:
+                made = await self.kube.replace(replacement(manifest, found), dry_run=True)
             if changes(made, found):
                 normalised[manifest["kind"]] = made
             else:
                 self._unchanged[key] = known
         return normalised
+
+
+def _group(live: Live, pod: Object) -> Group:
+    return state.group(pod, live.messages.get(pod["metadata"]["uid"], ()))
 
 
 def _terminating(pod: Object) -> str:

@@ -1,0 +1,61 @@
+"""Work that ends, instead of a server: an archive of documents, summarized once."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import Field
+
+from confidential_summarizer.api.rules import Ruled
+
+SHARD_INDEX: Final = "JOB_COMPLETION_INDEX"
+"""The variable by which a group knows its shard, from 0. Kubernetes' own, which it sets in every container of an
+Indexed Job; on other targets we set it."""
+ANY_SHARD: Final = "===SHARD==="
+"""What stands for its value in a manifest that is the same for all shards."""
+
+
+class Batch(Ruled):
+    """Summarize every document once, then end. Each result is written to spec.output; there is no page."""
+
+    shards: int = Field(
+        ge=1,
+        le=100,
+        description="Into how many parts the documents are cut, one container group each: every n-th document, in the "
+        "order of their paths. Part of what the data owner approves. Another number makes no document twice.",
+    )
+    parallelism: int = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="How many groups work at a time; can change while they do. 0 pauses: groups end, results stay.",
+    )
+    backoff_limit: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="How often a shard may fail and be tried again before it counts as failed. The others go on. A "
+        "higher number lets a failed batch go on.",
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds after its end at which this resource is deleted, as its deletion policies say; none: it "
+        "stays. Results are never deleted.",
+    )
+
+
+def read_indexes(text: str | None) -> frozenset[int]:
+    """Read a list of shards as a Job writes it, such as `0-3,7`."""
+    ranges = [part.partition("-") for part in (text or "").split(",") if part]
+    return frozenset(n for first, _, last in ranges for n in range(int(first), int(last or first) + 1))
+
+
+def write_indexes(shards: Iterable[int]) -> str:
+    """Write a list of shards as a Job does."""
+    ranges: list[list[int]] = []
+    for index in sorted(shards):
+        if ranges and ranges[-1][-1] == index - 1:
+            ranges[-1][1:] = [index]
+        else:
+            ranges.append([index])
+    return ",".join("-".join(map(str, one)) for one in ranges)

@@ -1,0 +1,144 @@
+"""How far a batch is, and what becomes of it when it is over.
+
+What is done is decided by how its groups ended, which Kubernetes and Azure tell. How many documents that were is what
+the groups themselves say: nobody vouches for it, and it decides nothing. The proof is the owner's: one result for each
+document, signed by an attested group.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from confidential_summarizer.api.batch import write_indexes
+from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.status import BatchStatus, ConditionType, ShardStatus
+from confidential_summarizer.kube import SUMMARIZER
+from confidential_summarizer.reconcile.clients import Clients
+from confidential_summarizer.reconcile.conditions import timestamp
+from confidential_summarizer.reconcile.report import Report
+from confidential_summarizer.targets.observation import Group, Observation
+
+PROGRESS_SECONDS = 5.0
+"""Between two looks at a batch that works: a shard stays for ten at its end, to be seen."""
+
+
+async def finished(clients: Clients, resource: ConfidentialSummarizer, report: Report) -> bool:
+    """Tell whether nothing is left to do for a batch, and delete it when its time has come.
+
+    A batch that was complete stays so until its spec changes, whatever becomes of its groups.
+    """
+    batch, before = resource.spec.batch, report.before.batch
+    complete, failed = report.known(ConditionType.COMPLETE), report.known(ConditionType.FAILED)
+    if batch is None or not (complete or failed):
+        return False
+    if complete is not None:
+        report.true(ConditionType.COMPLETE, Reason.COMPLETED, complete.message)
+    if batch.ttl_seconds_after_finished is not None and before is not None and before.completion_time is not None:
+        end = datetime.fromisoformat(before.completion_time) + timedelta(seconds=batch.ttl_seconds_after_finished)
+        report.wait = max(0.0, (end - report.now).total_seconds())
+        if end <= report.now:
+            meta = resource.metadata
+            await clients.kube.delete(SUMMARIZER, meta.namespace, meta.name, uid=meta.uid)
+            return True
+    return complete is not None
+
+
+def note(observation: Observation, report: Report) -> None:
+    """Take down how far the shards are."""
+    shards, now = observation.shards, timestamp(report.now)
+    if shards is None:
+        return
+    known = report.batch
+    if known is None or known.host_data != observation.host_data:
+        known = BatchStatus(host_data=observation.host_data, shards="")
+    began = known.start_time or (now if observation.ready or shards.done else None)
+    report.batch = known.model_copy(
+        update={
+            "completed_indexes": write_indexes(shards.done),
+            "failed_indexes": write_indexes(shards.failed),
+            "shards": f"{len(shards.done)}/{shards.total}",
+            "start_time": began,
+            "completion_time": (known.completion_time or now) if shards.over else None,
+            "per_minute": None,
+            "estimated_completion_time": None,
+        }
+    )
+    if shards.over:
+        kind, reason = ConditionType.COMPLETE, Reason.COMPLETED
+        if not shards.complete:
+            kind, reason = ConditionType.FAILED, Reason.SHARDS_FAILED
+        report.true(kind, reason, ended_message(observation))
+
+
+def ended_message(observation: Observation) -> str:
+    """Return what is said of a batch that is over."""
+    shards = observation.shards
+    assert shards is not None  # noqa: S101 - of a batch
+    if shards.complete:
+        return f"all {shards.total} shards are done"
+    return (
+        f"{len(shards.failed)} of {shards.total} shards failed more often than batch.backoffLimit allows; what is done "
+        f"stays done, and a higher limit lets it go on: {shards.cause or 'nothing says why'}"
+    )
+
+
+async def follow(clients: Clients, observation: Observation, report: Report) -> None:
+    """Ask the groups that work how many documents they have done."""
+    shards, known = observation.shards, report.batch
+    if shards is None or known is None:
+        return
+    groups = [group for group in observation.ready if group.address]
+    answers = await asyncio.gather(*(clients.pages.status(group.address or "") for group in groups))
+    said = [one for group, answer in zip(groups, answers, strict=True) if (one := _said(group, shards.total, answer))]
+    told = {shard.index: shard for shard in known.told} | {shard.index: shard for shard, _, _ in said}
+    for index in shards.done & told.keys():
+        last = told[index]  # it ended well after it was last asked
+        told[index] = last.model_copy(update={"done": last.documents - last.failed})
+    totals = [total for _, total, _ in said]
+    total = max(totals) if totals else _total(known)
+    done, failed = sum(shard.done for shard in told.values()), sum(shard.failed for shard in told.values())
+    rate = sum(rate for _, _, rate in said)
+    left = max(0, (total or 0) - done - failed)
+    end = report.now + timedelta(minutes=left / rate) if rate and left / rate < _LONGEST_MINUTES else None
+    report.batch = known.model_copy(
+        update={
+            "told": [told[index] for index in sorted(told)],
+            "documents": None if total is None else f"{done}/{total}",
+            "refused": sum(one.refused for one in told.values()),
+            "failed": failed,
+            "per_minute": round(rate, 1) if said else None,
+            "estimated_completion_time": None if end is None else timestamp(end),
+        }
+    )
+    if not shards.over:
+        report.wait = PROGRESS_SECONDS
+
+
+_LONGEST_MINUTES = 366 * 24 * 60
+"""What takes longer by the present rate has no date worth telling."""
+_MOST = 1_000_000_000
+"""Documents that are believed: the groups are untrusted, and so are their numbers."""
+
+
+def _said(group: Group, shards: int, answer: Mapping[str, Any] | None) -> tuple[ShardStatus, int, float] | None:
+    """Return what a group says of its shard, the documents of all shards, and its results a minute."""
+    shard = (answer or {}).get("shard")
+    if not isinstance(shard, Mapping) or shard.get("index") != group.shard or shard.get("shards") != shards:
+        return None
+    try:
+        status = ShardStatus.model_validate(shard)
+    except ValidationError:
+        return None
+    total, rate = shard.get("total"), shard.get("perMinute")
+    counts = (total, status.documents, status.done, status.refused, status.failed)
+    if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
+        return None
+    return status, int(total or 0), float(rate) if isinstance(rate, int | float) and 0 <= rate <= _MOST else 0.0
+
+
+def _total(known: BatchStatus) -> int | None:
+    return int(known.documents.partition("/")[2]) if known.documents else None
