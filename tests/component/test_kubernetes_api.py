@@ -26,6 +26,7 @@ from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarge
 from tests.support.fakes import measured
 from tests.support.kubectl import Kubectl
 from tests.support.resources import document, grant
+from tests.unit.targets.test_batch import DOCUMENTS, OUTPUT
 
 pytestmark = pytest.mark.slow
 
@@ -251,6 +252,49 @@ async def test_a_resource_that_is_removed_leaves_nothing(deployed: Deployed) -> 
         await asyncio.sleep(0.2)
     kinds = "deployment,replicaset,pod,poddisruptionbudget,service"
     assert kubectl("-n", deployed.namespace, "get", kinds, "-o", "name") == ""
+
+
+BATCH = {"replicas": None, "output": OUTPUT, "fileSystems": DOCUMENTS}
+
+
+async def test_a_server_cannot_become_a_batch(client: KubernetesClient) -> None:
+    await client.apply(applied())
+    with pytest.raises(SpecError, match="a server cannot become a batch"):
+        await client.apply(applied(**BATCH, batch={"shards": 2}))
+
+
+async def test_a_batch_is_a_job_that_changes_where_it_can_and_is_another_one_where_not(deployed: Deployed) -> None:
+    def job() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            deployed.kubectl("-n", deployed.namespace, "get", "job", "contracts", "-o", "json")
+        )
+        return found
+
+    async def step(**batch: Any) -> Plan:
+        return await deployed.step(**BATCH, batch={"shards": 3, "parallelism": 1, **batch})
+
+    await step()
+    made = job()
+    again = await step()
+    assert (again.steps, again.drift) == ((), ())
+    assert (await step(parallelism=2)).drift == ()
+    assert (job()["metadata"]["uid"], job()["spec"]["parallelism"]) == (made["metadata"]["uid"], 2)
+
+    deployed.patch("job", [{"op": "replace", "path": "/spec/suspend", "value": True}])
+    assert "Job: spec.suspend" in (await step(parallelism=2)).drift
+    assert job()["spec"]["suspend"] is False
+    assert (await step(parallelism=2)).drift == ()
+
+    for _ in range(100):
+        if not (plan := await step(parallelism=2, backoffLimit=5)).steps and not plan.waits:
+            break
+        await asyncio.sleep(0.2)
+    assert job()["metadata"]["uid"] != made["metadata"]["uid"]
+    assert job()["spec"]["backoffLimitPerIndex"] == 5
+    # The Job's controller leaves our variable alone, so the policy that was made of the manifest knows all there is.
+    pod = json.loads(deployed.kubectl("-n", deployed.namespace, "get", "pods", "-o", "json"))["items"][0]
+    sent = made["spec"]["template"]["spec"]["containers"]
+    assert [c["env"] for c in pod["spec"]["containers"]] == [c["env"] for c in sent]
 
 
 async def test_missing_objects_are_none_and_deleting_them_is_no_error(client: KubernetesClient) -> None:

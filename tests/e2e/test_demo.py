@@ -44,7 +44,7 @@ def test_every_document_has_a_summary_made_from_sealed_text(cluster: Cluster) ->
 
 def test_kubectl_shows_where_it_stands(cluster: Cluster) -> None:
     header, row = cluster.kubectl("get", "csum", "contracts").splitlines()
-    assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "POLICY", "ENDPOINT", "AGE"]
+    assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "DOCUMENTS", "POLICY", "ENDPOINT", "AGE"]
     name, ready, reason, replicas, policy, endpoint, _ = row.split()
     assert (name, ready, reason, replicas) == ("contracts", "True", "Ready", "1")
     assert re.fullmatch(r"[0-9a-f]{12}", policy)
