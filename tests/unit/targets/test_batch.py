@@ -29,7 +29,7 @@ ARM = {
         "subscriptionID": SUBSCRIPTION,
         "resourceGroup": "rg",
         "location": "westeurope",
-        "subnetIDs": ["/subscriptions/x/subnets/cg"],
+        "subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/cg"],
     }
 }
 OUTPUT = {
