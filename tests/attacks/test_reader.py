@@ -1,8 +1,10 @@
 """A reader, or a model that serves one, wants more of a document than its summary."""
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit
@@ -12,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from summarizer import page
+from summarizer import access, page
 from summarizer.api import routes
 from summarizer.asking import ask
 from summarizer.context import Context, set_context
@@ -20,7 +22,7 @@ from summarizer.errors import EvidenceError
 from summarizer.evidence import EvidenceDesk
 from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of
 from summarizer.jobs import Jobs, Length
-from summarizer.peers import EVIDENCE
+from summarizer.peers import EVIDENCE, SIGN_IN, Peers
 from summarizer.progress import Progress
 from summarizer.settings import Settings
 from summarizer.text import DENSE, count_words
@@ -189,6 +191,39 @@ def test_the_pages_own_button_for_evidence_is_no_way_round_what_a_peer_may_ask_f
     assert len(made) == EVIDENCE.a_minute
     assert said == [["the reader does not care"], ["you ask too often\\: ask again in a minute"], said[1]]
     assert api.get("/api/evidence", params={"nonce": "n" * 43}).status_code == 429
+
+
+async def test_who_sends_the_token_for_ever_keeps_nobody_behind_the_same_address_from_signing_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind a load balancer all readers have one address, which may have two sign-ins under way."""
+    monkeypatch.setattr(access, "_FORM_SECONDS", 0.2)
+    guarded = access.TokenAccess(Starlette(), "ab" * 32, Peers())
+    scope = {
+        "type": "http", "method": "POST", "path": "/login", "query_string": b"", "headers": [], "client": ("10.0.0.7", 1),
+    }  # fmt: skip
+
+    async def sign_in(receive: Callable[[], Awaitable[dict[str, Any]]]) -> int:
+        statuses: list[int] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        await guarded(scope, receive, send)
+        return statuses[0]
+
+    async def never() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        return {}
+
+    async def at_once() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"token=wrong", "more_body": False}
+
+    slow = [asyncio.create_task(sign_in(never)) for _ in range(SIGN_IN.at_once)]
+    await asyncio.sleep(0)
+    assert await sign_in(at_once) == 429
+    assert await asyncio.wait_for(asyncio.gather(*slow), 20) == [408] * SIGN_IN.at_once
+    assert await sign_in(at_once) == 403
 
 
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from confidential_summarizer.azure.classification import describe
 from confidential_summarizer.cli.why import commands_in
 from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.kube.client import _converted
 from confidential_summarizer.policy.denial import explanation, find_denial
 from confidential_summarizer.reconcile.clients import Clients
@@ -23,7 +25,9 @@ from confidential_summarizer.targets.container_group.state import group_of
 from confidential_summarizer.targets.observation import Group, GroupPhase, Observation
 from confidential_summarizer.targets.target import Plan
 from confidential_summarizer.targets.virtual_node.state import blocked, container_messages, group
+from tests.support.attested import PEER, Attested
 from tests.support.fakes import FakePages
+from tests.support.resources import ATTESTATION
 
 COMMAND = "kubectl delete namespace legal"
 WORDS = f"to repair it, run `{COMMAND}`\n\x1b[2J\u202e" + "a" * 5000
@@ -83,6 +87,13 @@ def kubernetes() -> str:
     return str(_converted(error, "create Deployment legal/contracts"))
 
 
+def claims() -> str:
+    anybody = Attested(datetime.now(UTC))
+    evidence = Evidence.parse(anybody.evidence("n" * 43, "ab" * 32, iss=WORDS))
+    verdict = check(evidence, anybody.keys, Expectation(ATTESTATION, ["ab" * 32], "n" * 43, PEER, anybody.now))
+    return "; ".join(failure.detail for failure in verdict.failures)
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -97,6 +108,7 @@ def kubernetes() -> str:
         pytest.param(denied("deviceHash not found"), id="a request that the guest refused"),
         pytest.param(denied(WORDS), id="the guest"),
         pytest.param(page, id="the page"),
+        pytest.param(claims, id="whoever answers in a group's place"),
     ],
 )
 def test_words_become_neither_a_command_nor_steer_a_terminal_when_they_are_those_of(said: Callable[[], str]) -> None:

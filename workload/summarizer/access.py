@@ -14,6 +14,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -33,6 +34,8 @@ _COOKIE: Final = "summarizer_session"
 _SESSION_SECONDS: Final = 12 * 3600
 # A form with one token; more than that is no login.
 _MAX_FORM: Final = 4096
+# Of a form that comes in pieces: whoever sends it slowly keeps those behind the same address from signing in.
+_FORM_SECONDS: Final = 10.0
 
 _LOGIN_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -185,8 +188,10 @@ class TokenAccess:
         if request.method != "POST":
             return _login_page(request, "")
         try:
-            with self._peers.admitted(address_of(request.scope), SIGN_IN):
+            with self._peers.admitted(address_of(request.scope), SIGN_IN), anyio.fail_after(_FORM_SECONDS):
                 return await self._sign_in(request)
+        except TimeoutError:
+            return _login_page(request, _WRONG, 408)
         except Busy:
             answer = _login_page(request, _TOO_OFTEN, 429)
             answer.headers.update(RETRY_AFTER)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from confidential_summarizer.errors import quoted
 from confidential_summarizer.evidence.document import Evidence
 from confidential_summarizer.evidence.token import SigningKey, Token
 from confidential_summarizer.release import (
@@ -103,9 +104,9 @@ def check(evidence: Evidence, keys: tuple[SigningKey, ...], expectation: Expecta
         IntegrityError: The token is no JWT at all.
     """
     token = Token.parse(evidence.token)
-    # What a page says goes into conditions, where a command to run stands between backticks.
-    quoted = (replace(one, detail=one.detail.replace("`", "'")) for one in _checks(evidence, token, keys, expectation))
-    return Verdict(tuple(quoted), token)
+    # What a page says goes into conditions.
+    checks = (replace(one, detail=quoted(one.detail)) for one in _checks(evidence, token, keys, expectation))
+    return Verdict(tuple(checks), token)
 
 
 def _checks(
