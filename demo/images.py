@@ -1,7 +1,5 @@
 """The images: the summarizer, a stand-in for Microsoft's encfs sidecar, and the operator."""
 
-import shutil
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -64,18 +62,14 @@ def build_images(state: SandboxState, report: Report) -> str:
 
 def publish_sidecar(state: SandboxState, report: Report) -> str:
     """Build and push the stand-in for encfs under the real image's name; return its digest."""
-    root = _base(state, report)
-    with tempfile.TemporaryDirectory() as authority:
-        shutil.copy(state.ca / "ca.pem", authority)
-        image = Image(
-            reference=Sidecars().encfs,
-            containerfile=SIDECARS / "Containerfile",
-            context=SIDECARS,
-            base=root,
-            contexts={"authority": Path(authority)},
-            files=("attested_release", "encfs", "encfs.sh"),
-        )
-        return ImageBuilder(state, report).publish(image)
+    image = Image(
+        reference=Sidecars().encfs,
+        containerfile=SIDECARS / "Containerfile",
+        context=SIDECARS,
+        base=_base(state, report),
+        files=("attested_release", "encfs", "encfs.sh"),
+    )
+    return ImageBuilder(state, report).publish(image)
 
 
 def publish_summarizer(state: SandboxState, report: Report) -> str:

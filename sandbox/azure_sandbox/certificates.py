@@ -79,7 +79,7 @@ class CertificateAuthority:
 
     @property
     def pem(self) -> str:
-        """The authority's own certificate, for images whose processes talk to the sandbox."""
+        """The authority's own certificate, which servers send along."""
         return _pem(self.certificate)
 
     def sign(self, names: Sequence[str], public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> x509.Certificate:

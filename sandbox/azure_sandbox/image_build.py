@@ -4,24 +4,21 @@ buildah runs the build steps in a plain chroot. Its storage lies in the cache fo
 A build is skipped while nothing that goes into the image changed and the registry still has it.
 """
 
+import base64
 import hashlib
 import json
-import ssl
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from azure_sandbox.names import CLIENT_ID, CLIENT_SECRET, PUBLIC_REGISTRY, REGISTRY
 from azure_sandbox.programs import find_program, run_program
 from azure_sandbox.progress import Report
+from azure_sandbox.registry import has_manifest
 from azure_sandbox.state import SandboxState, cache_directory, locked, write_private
 from confidential_summarizer.errors import TransientError
-
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-REGISTRY_SECONDS = 10.0
 
 RECIPE = "2"
 """Raise it when the same inputs make another image."""
@@ -80,13 +77,14 @@ class ImageBuilder:
     Args:
         state: The sandbox's files; its registry and proxy have to run.
         report: Told about each step.
-        network: Settings with which images are pushed; those of the sandbox's clients if None.
+        network: Settings with which images are pushed; if None, those of the sandbox's clients and the credentials of
+            whoever makes the sandbox's images.
     """
 
     def __init__(self, state: SandboxState, report: Report, network: Mapping[str, str] | None = None) -> None:
         self.state = state
         self.report = report
-        self.network = state.client_environment() if network is None else network
+        self.network = self._own_network() if network is None else network
 
     def publish(self, image: Image) -> str:
         """Build and push an image unless the registry has it already.
@@ -101,7 +99,7 @@ class ImageBuilder:
         with locked(self.state.home / "images.lock"):
             records = self._records()
             record = records.get(image.reference)
-            if record and record["key"] == image.key and self._has(image.reference, record["digest"]):
+            if record and record["key"] == image.key and has_manifest(self.state, image.reference, record["digest"]):
                 self.report(f"{image.reference}: unchanged")
                 return record["digest"]
             with locked(cache_directory() / "containers.lock"):
@@ -181,24 +179,12 @@ class ImageBuilder:
             f"buildah cannot keep images in {folder}: it takes neither overlay nor plain folders there"
         )
 
-    def _has(self, reference: str, digest: str) -> bool:
-        """Whether the registry has the manifest."""
-        host, _, rest = reference.partition("/")
-        repository = rest.rpartition(":")[0]
-        context = ssl.create_default_context(cafile=str(self.state.ca_bundle))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({"https": self.state.proxy_url}), urllib.request.HTTPSHandler(context=context)
-        )
-        url = f"https://{host}/v2/{repository}/manifests/{digest}"
-        request = urllib.request.Request(url, method="HEAD", headers={"Accept": MANIFEST_TYPE})
-        try:
-            with opener.open(request, timeout=REGISTRY_SECONDS):
-                return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
-        except OSError as error:
-            raise TransientError(f"the sandbox's registry does not answer for {host}: {error}") from error
+    def _own_network(self) -> dict[str, str]:
+        """Sign in to the registries as the application that may push to them, in the file that buildah reads."""
+        entry = {"auth": base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()}
+        logins = self.state.home / "registry-logins.json"
+        write_private(logins, json.dumps({"auths": {REGISTRY: entry, PUBLIC_REGISTRY: entry}}))
+        return {**self.state.client_environment(), "REGISTRY_AUTH_FILE": str(logins)}
 
     @property
     def _records_file(self) -> Path:

@@ -1,11 +1,13 @@
-"""The OCI registry of the sandbox: the CNCF distribution, serving TLS under the names of Azure's registries."""
+"""The OCI registry of the sandbox: the CNCF distribution, which takes the tokens that `azure.registry` hands out."""
 
 import socket
+from pathlib import Path
 
 import yaml
 
 from azure_sandbox import processes
 from azure_sandbox.certificates import CertificateAuthority
+from azure_sandbox.names import REGISTRY
 from azure_sandbox.processes import Command
 from azure_sandbox.programs import find_program
 from azure_sandbox.progress import Report
@@ -14,8 +16,8 @@ from azure_sandbox.state import SandboxState, write_private
 NAME = "registry"
 PROGRAM, PACKAGE = "docker-registry", "docker-registry"
 
-SERVER_NAMES = ("*.azurecr.io", "mcr.microsoft.com")
-"""One registry answers for all of them: repositories of one are seen under the other's name too."""
+ISSUER = "Azure Container Registry"
+"""Who signs the tokens that the distribution takes. They are for REGISTRY, whatever name it is asked under."""
 
 READY_SECONDS = 30.0
 
@@ -49,12 +51,12 @@ class Registry:
         return accepts(self.state.port(NAME))
 
     def _configuration(self) -> dict[str, object]:
-        leaf = str(CertificateAuthority.open(self.state.ca).leaf(*SERVER_NAMES))
+        authority = CertificateAuthority.open(self.state.ca)
         return {
             "version": 0.1,
             "log": {"level": "warn", "accesslog": {"disabled": True}},
             "storage": {
-                "filesystem": {"rootdirectory": str(self.state.registry / "data")},
+                "filesystem": {"rootdirectory": str(_storage(self.state))},
                 "delete": {"enabled": True},
                 "cache": {"blobdescriptor": "inmemory"},
             },
@@ -62,9 +64,27 @@ class Registry:
                 "addr": f"127.0.0.1:{self.state.port(NAME)}",
                 # Uploads are answered with relative URLs, so that they work under each of the names.
                 "relativeurls": True,
-                "tls": {"certificate": leaf, "key": leaf, "minimumtls": "tls1.2"},
+            },
+            "auth": {
+                "token": {
+                    "realm": f"https://{REGISTRY}/oauth2/token",
+                    "service": REGISTRY,
+                    "issuer": ISSUER,
+                    "rootcertbundle": str(authority.directory / "ca.pem"),
+                },
             },
         }
+
+
+def has_manifest(state: SandboxState, reference: str, digest: str) -> bool:
+    """Tell whether the registry keeps a manifest of an image; looked up where it does, which needs no credential."""
+    repository = reference.partition("/")[2].rpartition(":")[0]
+    revisions = _storage(state) / "docker/registry/v2/repositories" / repository / "_manifests/revisions"
+    return (revisions / digest.replace(":", "/") / "link").is_file()
+
+
+def _storage(state: SandboxState) -> Path:
+    return state.registry / "data"
 
 
 def accepts(port: int) -> bool:

@@ -428,7 +428,7 @@ async def test_a_groups_identity_gets_tokens_for_storage_that_azurite_would_take
 
 async def test_a_connection_out_of_a_group_reaches_the_service_that_its_server_name_says(sandbox, tmp_path):
     """The switchboard here is this test's own, with the process's ports: the process itself has no group now."""
-    switchboard = Switchboard(sandbox.state.ports(), sandbox.state.run, Faults())
+    switchboard = Switchboard(sandbox.state.port("stand_ins"), sandbox.state.run, sandbox.state.ca_bundle, Faults())
     network = await switchboard.open("lines", "127.77.0.1", web.Application())
     try:
         context = ssl.create_default_context(cafile=str(sandbox.state.ca_bundle))

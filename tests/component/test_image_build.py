@@ -1,6 +1,8 @@
 """Images built by buildah and pushed through the proxy to a registry of the sandbox, under an Azure name."""
 
+import base64
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,17 +13,27 @@ import sys
 import tarfile
 import tempfile
 import time
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from azure_sandbox import image_build
+from azure_sandbox.attester import Attester
+from azure_sandbox.azure.arm.pulling import pull_credentials
+from azure_sandbox.azure.principals import OPERATOR, OWNER, SUMMARIZER, Principals
+from azure_sandbox.azure.tokens import SigningKey, Tokens
+from azure_sandbox.guest import create_guest
+from azure_sandbox.guest.api import GroupNetwork, ImageInaccessible
 from azure_sandbox.image_build import Image, ImageBuilder
 from azure_sandbox.registry import Registry
 from azure_sandbox.state import SandboxState
-from confidential_summarizer.errors import TransientError
-from confidential_summarizer.registry import RegistryClient
+from confidential_summarizer.errors import AccessDenied, TransientError
+from confidential_summarizer.registry import Anonymous, Credential, RegistryClient, StaticCredentials
+from confidential_summarizer.registry.azure import AzureIdentity
+from tests.support.azure_client import body
 
 pytestmark = pytest.mark.slow
 
@@ -91,11 +103,29 @@ def resolve(state, monkeypatch):
     # aiohttp reads SSL_CERT_FILE when it is imported; a client's process has the variable before that, this one has not
     monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", ssl.create_default_context())
 
-    async def resolve(reference):
-        async with RegistryClient() as client:
+    async def resolve(reference, credentials=None):
+        async with RegistryClient(credentials or signed_in(state, OWNER)) as client:
             return await client.resolve(reference)
 
     return resolve
+
+
+def signed_in(state, who):
+    """What `docker login` with an application's id and secret leaves behind."""
+    principal = Principals(state.home / "azure" / "principals.json")[who]
+    login = Credential(principal.client_id, principal.secret)
+    return StaticCredentials({"party1.azurecr.io": login, "mcr.microsoft.com": login})
+
+
+def exchanging(state, who):
+    """What an identity of Azure gets by itself."""
+    own = state.home / "azure"
+    principal, tokens = Principals(own / "principals.json")[who], Tokens(SigningKey(own / "login.pem"))
+
+    async def token():
+        return tokens.issue(principal, "https://containerregistry.azure.net").value
+
+    return AzureIdentity(token)
 
 
 async def test_a_published_image_is_pulled_by_its_digest_with_its_config(state, image, resolve):
@@ -149,6 +179,89 @@ def test_an_image_that_the_registry_lost_is_pushed_again(state, image):
     ImageBuilder(state, said.append).publish(image)
 
     assert f"{REFERENCE}: pushing" in said
+
+
+async def test_nobody_pulls_or_pushes_without_a_credential(state, image, resolve, tmp_path):
+    ImageBuilder(state, print).publish(image)
+    with pytest.raises(AccessDenied, match="give credentials for it"):
+        await resolve(REFERENCE, Anonymous())
+    (state.home / "images.json").unlink()
+    (tmp_path / "logins.json").write_text("{}")
+    network = {**state.client_environment(), "REGISTRY_AUTH_FILE": str(tmp_path / "logins.json")}
+    with pytest.raises(TransientError, match="authentication required"):
+        ImageBuilder(state, print, network).publish(image)
+
+
+@pytest.mark.parametrize("credentials", [signed_in, exchanging])
+async def test_who_has_the_role_pulls_and_who_has_not_is_refused(state, image, resolve, credentials):
+    digest = ImageBuilder(state, print).publish(image)
+    assert (await resolve(REFERENCE, credentials(state, OPERATOR))).digest == digest
+    unknown = Credential("00000000-0000-0000-0000-000000000000", "not-a-token")
+    with pytest.raises(AccessDenied):
+        await resolve(REFERENCE, StaticCredentials({"party1.azurecr.io": unknown}))
+    with roles_without(state, OPERATOR), pytest.raises(AccessDenied):
+        await resolve(REFERENCE, credentials(state, OPERATOR))
+
+
+def test_who_may_pull_may_not_push(state, image, tmp_path):
+    owner = Principals(state.home / "azure" / "principals.json")[OWNER]
+    entry = {"auth": base64.b64encode(f"{owner.client_id}:{owner.secret}".encode()).decode()}
+    (tmp_path / "logins.json").write_text(json.dumps({"auths": {"party1.azurecr.io": entry}}))
+    network = {**state.client_environment(), "REGISTRY_AUTH_FILE": str(tmp_path / "logins.json")}
+    (state.home / "images.json").unlink(missing_ok=True)
+    with pytest.raises(TransientError, match="authentication required"):
+        ImageBuilder(state, print, network).publish(image)
+
+
+async def test_what_is_public_at_microsoft_is_pulled_by_anybody_and_nothing_else_is(state, image, resolve):
+    public = replace(image, reference="mcr.microsoft.com/aci/built:1")
+    digest = ImageBuilder(state, print).publish(public)
+    ImageBuilder(state, print).publish(image)
+    assert (await resolve("mcr.microsoft.com/aci/built:1", Anonymous())).digest == digest
+    with pytest.raises(AccessDenied):
+        await resolve("mcr.microsoft.com/built:1", Anonymous())
+
+
+@pytest.mark.parametrize("missing", [False, True])
+async def test_the_platform_pulls_with_the_identity_that_a_group_names(state, image, resolve, tmp_path, missing):
+    """The stand-ins' guests are scripted here, so this is the guest's own look at its images."""
+    ImageBuilder(state, print).publish(image)
+    own = state.home / "azure"
+    principals, tokens = Principals(own / "principals.json"), Tokens(SigningKey(own / "login.pem"))
+    identity = principals[SUMMARIZER].resource_id
+    credentials = [] if missing else [{"server": "party1.azurecr.io", "identity": identity}]
+    group = body("1", imageRegistryCredentials=credentials)
+    group["properties"]["containers"][0]["properties"]["image"] = REFERENCE
+    registries = pull_credentials(group, principals, tokens)
+    network = GroupNetwork("127.77.0.1", tmp_path / "a", tmp_path / "b", registries=registries)
+    guest = create_guest({**group, "name": "x"}, tmp_path / "x", network, Attester(own / "attester"))
+    with pytest.raises(ImageInaccessible) if missing else contextlib.nullcontext():
+        await guest.check_images()
+    on_virtual_node = {**group, "tags": {"NodeName": "virtualnode-0"}}
+    network = replace(network, registries=pull_credentials(on_virtual_node, principals, tokens))
+    await create_guest({**group, "name": "x"}, tmp_path / "x", network, Attester(own / "attester")).check_images()
+
+
+@contextlib.contextmanager
+def roles_without(state, who):
+    """Take all roles of an application away for a while."""
+    object_id = Principals(state.home / "azure" / "principals.json")[who].object_id
+    before = asked(state, "GET")
+    asked(state, "PUT", {"assignments": [one for one in before["assignments"] if one["object_id"] != object_id]})
+    try:
+        yield
+    finally:
+        asked(state, "PUT", before)
+
+
+def asked(state, method, content=None):
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({"https": state.proxy_url}),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(state.ca_bundle))),
+    )
+    url, data = "https://management.azure.com/sandbox/role-assignments", content and json.dumps(content).encode()
+    with opener.open(urllib.request.Request(url, data, method=method), timeout=10) as answer:
+        return json.load(answer)
 
 
 def test_a_build_that_fails_says_what_buildah_said(state, image):

@@ -15,9 +15,10 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from yarl import URL
 
-from azure_sandbox.azure.principals import OWNER
+from azure_sandbox.azure.principals import OPERATOR, OWNER, SUMMARIZER, Principals
+from azure_sandbox.azure.tokens import SigningKey, Tokens
 from azure_sandbox.blobs import Blobs
-from azure_sandbox.names import ATTESTATION, BLOB_ACCOUNT, BLOB_HOST, VAULT
+from azure_sandbox.names import ATTESTATION, BLOB_ACCOUNT, BLOB_HOST, RESULTS, VAULT
 from confidential_summarizer.azure import upload
 from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.blobs import SealedBlob
@@ -214,6 +215,74 @@ def test_a_signed_in_owner_shares_without_the_account_key(sealed):
     assert (query["sp"], query["sks"], query["spr"], query["sr"]) == ("r", "b", "https", "b")
     lasts = datetime.fromisoformat(query["se"]) - datetime.now(UTC)
     assert timedelta(minutes=25) < lasts <= timedelta(minutes=30)
+
+
+class Caller:
+    """Asks storage as a principal with the tenant's own tokens."""
+
+    def __init__(self, azure, who, audience="https://storage.azure.com"):
+        own = azure.state.home / "azure"
+        principal = Principals(own / "principals.json")[who]
+        token = Tokens(SigningKey(own / "login.pem")).issue(principal, audience).value
+        self.object_id = principal.object_id
+        self.headers = {"x-ms-version": "2021-12-02", "Authorization": f"Bearer {token}"}
+
+    def __call__(self, method, address, **headers):
+        """Return status and error code."""
+
+        async def ask():
+            async with (
+                aiohttp.ClientSession(trust_env=True) as session,
+                session.request(method, URL(address, encoded=True), headers={**self.headers, **headers}) as answer,
+            ):
+                return answer.status, answer.headers.get("x-ms-error-code")
+
+        return asyncio.run(ask())
+
+
+MISMATCH = (403, "AuthorizationPermissionMismatch")
+
+
+def test_an_identity_does_with_blobs_what_its_roles_on_their_container_say(azure, sealed):
+    assert csum("push", sealed, url("roles.img")).code == 0
+    group, results = Caller(azure, SUMMARIZER), f"https://{BLOB_HOST}/{RESULTS}"
+    block = {"x-ms-blob-type": "BlockBlob"}
+    assert group("GET", url("roles.img")) == (200, None)
+    assert group("GET", f"https://{BLOB_HOST}/{CONTAINER}?restype=container&comp=list") == (200, None)
+    assert group("PUT", url("roles.img"), **block) == MISMATCH
+    assert group("DELETE", url("roles.img")) == MISMATCH
+    assert Caller(azure, OWNER)("PUT", f"{results}?restype=container") == (201, None)
+    assert group("PUT", f"{results}/1.age", **block) == (201, None)
+    assert group("GET", f"{results}2/1.age") == MISMATCH
+    assert group("GET", f"https://{BLOB_HOST}/?comp=list") == MISMATCH
+    assert Caller(azure, OPERATOR)("GET", url("roles.img")) == MISMATCH
+
+
+def test_a_token_for_another_service_and_one_of_nobody_open_no_blob(azure):
+    wrong = Caller(azure, OWNER, "https://vault.azure.net")
+    assert wrong("GET", url("x.img")) == (401, "InvalidAuthenticationInfo")
+    wrong.headers["Authorization"] += "x"
+    assert wrong("GET", url("x.img")) == (401, "InvalidAuthenticationInfo")
+
+
+def test_a_signature_opens_what_it_was_made_for_and_no_more(azure, sealed, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_KEY", azure.state.blob_key())
+    shared = csum("push", sealed, url("one.img"), "--sas", "1h", "-o", "json").data["sharedURL"]
+    assert csum("push", sealed, url("two.img")).code == 0
+    holder = Caller(azure, OWNER)
+    del holder.headers["Authorization"]
+    assert holder("GET", shared) == (200, None)
+    assert holder("GET", shared.replace("one.img", "two.img"))[0] == 403
+    assert holder("PUT", shared, **{"x-ms-blob-type": "BlockBlob"}) == MISMATCH
+    assert holder("GET", shared.replace("sp=r", "sp=rw"))[0] == 403
+
+
+def test_a_signature_by_an_identity_is_worth_what_the_identity_may(azure, sealed):
+    shared = csum("push", sealed, url("lent.img"), "--sas", "30m", "-o", "json").data["sharedURL"]
+    operator = Caller(azure, OPERATOR)
+    del operator.headers["Authorization"]
+    stolen = shared.replace(URL(shared, encoded=True).query["skoid"], operator.object_id)
+    assert operator("GET", stolen) == MISMATCH
 
 
 def test_a_delegated_sas_lasts_a_week_at_most(sealed):

@@ -20,7 +20,7 @@ from azure_sandbox.azure.metadata import metadata_application
 from azure_sandbox.azure.principals import OWNER, SUMMARIZER, Principals
 from azure_sandbox.azure.tokens import SigningKey, Tokens
 from azure_sandbox.blobs import Blobs
-from azure_sandbox.names import ATTESTATION, BLOB_ACCOUNT, BLOB_HOST
+from azure_sandbox.names import ATTESTATION, BLOB_ACCOUNT, BLOB_HOST, RESULTS, SEALED
 from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.sealing import read_manifest
 from summarizer.channel import new_channel_key
@@ -38,7 +38,7 @@ from tests.support.resources import VAULT, document, resource, spec
 pytestmark = pytest.mark.needs("node", "npm")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PREFIX = f"https://{BLOB_HOST}/results/contracts/"
+PREFIX = f"https://{BLOB_HOST}/{RESULTS}/contracts/"
 HOST_DATA = "ab" * 32
 PLANTED = "The planted merger between Aldous and Brennan closes on the ninth of May at noon."
 
@@ -68,9 +68,9 @@ def environment(azure, monkeypatch):
 async def make_container(azure):
     key = AzureNamedKeyCredential(BLOB_ACCOUNT, azure.state.blob_key())
     async with BlobServiceClient(f"https://{BLOB_HOST}", key) as service:
-        container = service.get_container_client("results")
+        container = service.get_container_client(RESULTS)
         if not await container.exists():
-            await service.create_container("results")
+            await service.create_container(RESULTS)
         async for blob in container.list_blobs():
             await container.delete_blob(blob.name)
 
@@ -276,7 +276,21 @@ def test_a_group_with_two_identities_has_to_say_which(azure, metadata, owner, tm
     assert summarize(azure, metadata["two"], owner, tmp_path, client_id=client).state is State.READY
 
 
-def test_a_container_that_is_missing_is_told_by_the_results_number(azure, metadata, owner, tmp_path, monkeypatch):
-    monkeypatch.setitem(globals(), "PREFIX", f"https://{BLOB_HOST}/nowhere/contracts/")
+def test_a_container_that_is_missing_is_told_by_the_results_number(azure, metadata, owner, tmp_path):
+    async def remove():
+        key = AzureNamedKeyCredential(BLOB_ACCOUNT, azure.state.blob_key())
+        async with BlobServiceClient(f"https://{BLOB_HOST}", key) as service:
+            await service.delete_container(RESULTS)
+
+    asyncio.run(remove())
     with pytest.raises(GivenUp, match=r"result 1 cannot be written: storage answered 404 .*make the container"):
+        summarize(azure, metadata["one"], owner, tmp_path)
+
+
+def test_an_identity_without_the_role_on_the_container_is_told_which_one_it_needs(
+    azure, metadata, owner, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(globals(), "PREFIX", f"https://{BLOB_HOST}/{SEALED}/contracts/")
+    role = "give the group's identity the role Storage Blob Data Contributor on the container"
+    with pytest.raises(GivenUp, match=f"storage answered 403 AuthorizationPermissionMismatch: {role}"):
         summarize(azure, metadata["one"], owner, tmp_path)

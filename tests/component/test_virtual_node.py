@@ -6,6 +6,7 @@ import signal
 import ssl
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -201,10 +202,12 @@ def test_nobody_but_the_api_server_may_ask_the_node(state):
 
 
 @pytest.mark.parametrize("host", ["party1.azurecr.io", "mcr.microsoft.com"])
-def test_the_registry_answers_under_azures_names(state, host):
+def test_the_registry_asks_for_tokens_under_azures_names(state, host):
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({"https": state.proxy_url}),
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(state.ca_bundle))),
     )
-    with opener.open(f"https://{host}/v2/", timeout=10) as answer:
-        assert answer.status == 200
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        opener.open(f"https://{host}/v2/", timeout=10)
+    challenge = f'Bearer realm="https://{host}/oauth2/token",service="{host}"'
+    assert (refused.value.code, refused.value.headers["WWW-Authenticate"]) == (401, challenge)

@@ -226,7 +226,11 @@ def test_a_group_straight_through_resource_manager_serves_the_same_summaries(clu
     }
     file_systems = cluster.resource("x")["spec"]["fileSystems"]
     file_systems[0]["key"]["name"] = "direct"
-    document = cluster.resource("direct", fileSystems=file_systems, target={"containerGroup": group})
+    # No cluster's identity pulls for it: the group's own does, which has AcrPull.
+    pulling = {"identity": cluster.resource("x")["spec"]["identity"]["resourceID"]}
+    document = cluster.resource(
+        "direct", fileSystems=file_systems, target={"containerGroup": group}, registryCredentials=pulling
+    )
     # The models' key was imported for the other resource of this namespace.
     document["metadata"]["annotations"] = {ADOPT_KEY_ANNOTATION: f"{VAULT}/{MODELS_KEY}"}
     file = cluster.home / "demo" / "direct.yaml"

@@ -200,6 +200,8 @@ class Transport:
                 headers["Authorization"] = aiohttp.encode_basic_auth(credential.username, credential.password)
             request = client.get(realm.update_query(parameters), headers=headers, allow_redirects=False)
         async with request as response:
+            if response.status in {400, 401, 403} and credential is None:
+                raise AccessDenied(f"registry {registry} lets nobody pull unknown: give credentials for it")
             if response.status in {400, 401, 403}:
                 raise AccessDenied(
                     f"registry {registry} refuses the credential: log in again or ask for the right to pull"

@@ -4,7 +4,7 @@
 |---|---|
 | `GET /sandbox/health` | 200 when everything serves |
 | `GET`, `POST`, `DELETE /sandbox/faults` | faults to come: see `azure_sandbox.faults` |
-| `GET`, `PUT /sandbox/role-assignments` | `{"assignments": [{"object_id", "role", "scope"}]}` for vault keys |
+| `GET`, `PUT /sandbox/role-assignments` | `{"assignments": [{"object_id", "role", "scope"}]}`, as in `azure.roles` |
 | `GET`, `PUT /sandbox/vaults/{host}` | `{"purgeProtection": true}` |
 | `POST /sandbox/groups/{name}/maintenance` | the platform restarts the group's containers |
 
@@ -15,7 +15,7 @@ from aiohttp import web
 
 from azure_sandbox.azure.arm.groups import ContainerGroups
 from azure_sandbox.azure.errors import ServiceError, json_object
-from azure_sandbox.azure.vault.roles import EVERYWHERE, Assignment, Roles
+from azure_sandbox.azure.roles import EVERYWHERE, Assignment, Roles
 from azure_sandbox.azure.vault.routes import Vaults
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from azure_sandbox.azure.errors import Handler, ServiceError
-from azure_sandbox.faults import ANSWERS, SLOW, Fault, Faults, service_at
+from azure_sandbox.faults import ANSWERS, HTTP_SERVICES, SLOW, Fault, Faults, service_at
 
 
 def meet(faults: Faults) -> Middleware:
@@ -19,7 +19,7 @@ def meet(faults: Faults) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         service = service_at(request.host)
-        if service == "resource-manager" and request.path.startswith("/sandbox/"):
+        if service not in HTTP_SERVICES or (service == "resource-manager" and request.path.startswith("/sandbox/")):
             return await handler(request)
         fault = faults.take(service, (SLOW, *ANSWERS), request.method, request.path)
         if fault is None:

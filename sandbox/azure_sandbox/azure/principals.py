@@ -20,9 +20,13 @@ SANDBOX = "sandbox"
 OWNER = "owner"
 OPERATOR = "operator"
 SUMMARIZER = "summarizer"
+KUBELET = "kubelet"
 
 APPLICATIONS = (SANDBOX, OWNER, OPERATOR)
 """The sandbox's own parts, the data owner, and the operator of the service."""
+
+IDENTITIES = (SUMMARIZER, KUBELET)
+"""The identity of the groups, and that of the cluster, with which a virtual node pulls images."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +68,17 @@ class Principals:
     """The tenant's directory.
 
     Args:
-        path: `principals.json`; made with the default principals when it is missing.
+        path: `principals.json`; the default principals are added where they are missing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: dict[str, Principal] = {}
         with locked(path.with_suffix(".lock")):
+            self._known = {principal.name: principal for principal in _defaults()}
             if path.exists():
-                self._known = {entry["name"]: _principal(entry) for entry in json.loads(path.read_text())}
-            else:
-                self._known = {principal.name: principal for principal in _defaults()}
-                self._save()
+                self._known |= {entry["name"]: _principal(entry) for entry in json.loads(path.read_text())}
+            self._save()
 
     def __getitem__(self, name: str) -> Principal:
         """Return the principal of a name; KeyError when there is none."""
@@ -125,12 +128,13 @@ def _defaults() -> Iterable[Principal]:
             object_id=_id(f"{name}/object"),
             secret=CLIENT_SECRET if own else secrets.token_urlsafe(24),
         )
-    yield _identity(identity_resource_id(SUMMARIZER))
+    for name in IDENTITIES:
+        yield _identity(identity_resource_id(name))
 
 
 def _identity(resource_id: str) -> Principal:
     key = resource_id.lower()
-    name = SUMMARIZER if key == identity_resource_id(SUMMARIZER).lower() else key
+    name = next((one for one in IDENTITIES if identity_resource_id(one).lower() == key), key)
     return Principal(name, _id(f"{key}/client"), _id(f"{key}/object"), resource_id=resource_id)
 
 

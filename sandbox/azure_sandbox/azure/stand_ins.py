@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -18,15 +19,18 @@ from azure_sandbox.azure.errors import service_errors
 from azure_sandbox.azure.login import Login
 from azure_sandbox.azure.middleware import meet
 from azure_sandbox.azure.principals import Principals
+from azure_sandbox.azure.registry import Registries
+from azure_sandbox.azure.roles import Roles
+from azure_sandbox.azure.storage import Storage
 from azure_sandbox.azure.tokens import SigningKey, Tokens
 from azure_sandbox.azure.vault.release import Releaser
-from azure_sandbox.azure.vault.roles import Roles
 from azure_sandbox.azure.vault.routes import Vaults
 from azure_sandbox.certificates import CertificateAuthority, server_context
 from azure_sandbox.faults import Faults
 from azure_sandbox.guest.api import GuestFactory
-from azure_sandbox.names import LOGIN, RESOURCE_MANAGER
-from azure_sandbox.network.names import service_of
+from azure_sandbox.names import LOGIN, PUBLIC_REGISTRY, REGISTRY, RESOURCE_MANAGER
+from azure_sandbox.network.front import Front
+from azure_sandbox.network.names import exists
 from azure_sandbox.network.proxy import ConnectProxy
 from azure_sandbox.network.switchboard import Switchboard
 from azure_sandbox.state import SandboxState
@@ -72,7 +76,7 @@ def assemble(state: SandboxState, factory: GuestFactory) -> StandIns:
     principals = Principals(own / "principals.json")
     tokens = Tokens(SigningKey(own / "login.pem"))
     attestation_key = SigningKey(own / "attestation.pem")
-    roles = Roles(own / "roles.json", principals)
+    roles = Roles(own / "role-assignments.json", principals)
     vaults = Vaults(own / "vaults", tokens, roles, Releaser(attestation_key, authority))
     attestation = Attestation(attestation_key, attester.chain.root, attester.uvm_signer.issuer)
     faults = Faults()
@@ -80,18 +84,28 @@ def assemble(state: SandboxState, factory: GuestFactory) -> StandIns:
         directory=state.groups,
         factory=factory,
         attester=attester,
-        switchboard=Switchboard(state.ports(), state.run, faults),
+        switchboard=Switchboard(state.port("stand_ins"), state.run, authority.bundle, faults),
         principals=principals,
         tokens=tokens,
         provisioner=Provisioner(Operations(), faults),
     )
     manager = ResourceManager(groups, Limits()).application(Control(groups, roles, vaults).application())
     application = web.Application(middlewares=[service_errors, meet(faults)], client_max_size=MAX_BODY)
+    fronts = (
+        Front("registry", state.port("registry")),
+        Front("blobs", state.port("azurite"), ssl.create_default_context(cafile=str(authority.bundle))),
+    )
+    registries = Registries(principals, tokens, roles, authority, fronts[0]).application()
     application.add_domain(LOGIN, Login(principals, tokens).application())
     application.add_domain(RESOURCE_MANAGER, manager)
     application.add_domain("*.attest.azure.net", attestation.application())
+    application.add_domain(REGISTRY, registries)
+    application.add_domain(PUBLIC_REGISTRY, registries)
+    application.add_domain("*.blob.core.windows.net", Storage(tokens, roles, fronts[1]).application())
     application.add_domain("*.vault.azure.net", vaults.application())
     application.add_domain("*.managedhsm.azure.net", vaults.application())
+    for front in fronts:
+        application.on_cleanup.append(front.close)
     return StandIns(application, groups, principals, tokens, attestation, authority, faults)
 
 
@@ -102,7 +116,7 @@ async def serve(state: SandboxState, factory: GuestFactory, until: asyncio.Event
     proxy = ConnectProxy(ports, stand_ins.faults)
     runner = web.AppRunner(stand_ins.application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    context = server_context(stand_ins.authority, lambda host: service_of(host) == "stand_ins")
+    context = server_context(stand_ins.authority, exists)
     await proxy.start(ports["proxy"])
     await stand_ins.groups.restore()  # before anybody can ask for a group and be told that there is none
     await web.TCPSite(runner, "127.0.0.1", ports["stand_ins"], ssl_context=context).start()

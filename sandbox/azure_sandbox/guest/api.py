@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from confidential_summarizer.errors import ImageError, SpecError
+from confidential_summarizer.registry import Anonymous, CredentialSource
 
 EventType = Literal["Normal", "Warning"]
 """The two event types of the service."""
@@ -104,12 +105,16 @@ class GroupNetwork:
             group's identities.
         resolves: Zones whose names the group can look up, without a leading dot; a name equal to a zone or below
             one resolves to 127.0.0.1, any other name does not exist.
+        authorities: PEM file with the authorities that sign for those names, the public ones among them.
+        registries: What the platform pulls the group's images with; nothing inside gets to see it.
     """
 
     address: str
     services_socket: Path
     metadata_socket: Path
-    resolves: tuple[str, ...] = field(default=())
+    resolves: tuple[str, ...] = ()
+    authorities: Path | None = None
+    registries: CredentialSource = field(default_factory=Anonymous, repr=False)
 
 
 class ReportSource(Protocol):

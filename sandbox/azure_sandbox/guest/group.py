@@ -65,7 +65,7 @@ class GroupGuest:
     async def check_images(self) -> None:
         """See `api.Guest.check_images`."""
         plan = group_plan(self._group)
-        async with Images(plan.credentials) as images:
+        async with Images(self._network.registries) as images:
             await images.check(plan.images)
 
     async def start(self) -> None:
@@ -138,7 +138,7 @@ class GroupGuest:
         host_data = hashlib.sha256(plan.policy).digest()
         self._processor = SecureProcessor(self._source, host_data, debuggable=plan.debuggable)
         context = write_security_context(self._machine, self._source, plan.policy)
-        volumes = Volumes(plan, self._machine, self._network.address, context)
+        volumes = Volumes(plan, self._machine, self._network, context)
         self._engine = await Engine.open(plan.policy)
         return Admission(plan, self._machine, volumes, self._engine, self._processor)
 
@@ -148,7 +148,7 @@ class GroupGuest:
         for keeper, image in wanted:
             keeper.note("Pulling", f'pulling image "{image}"')
         try:
-            async with Images(plan.credentials) as images:
+            async with Images(self._network.registries) as images:
                 pulled = await images.pull(plan.images, self._machine)
         except ImagePullFailed as error:
             for keeper, image in wanted:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,10 @@ from azure_sandbox.guest.api import ImageInaccessible, ImagePullFailed
 from azure_sandbox.guest.machine import MEMORY, Machine, last_line
 from confidential_summarizer.errors import AccessDenied, ImageError, IntegrityError, SummarizerError
 from confidential_summarizer.registry import (
-    Anonymous,
-    Credential,
+    CredentialSource,
     LayerDescriptor,
     RegistryClient,
     ResolvedImage,
-    StaticCredentials,
 )
 
 
@@ -41,12 +39,11 @@ class Images:
     """The registry as one group sees it. Use as an async context manager.
 
     Args:
-        credentials: User name and password by registry.
+        credentials: What it is pulled with.
     """
 
-    def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
-        known = {server: Credential(*pair) for server, pair in credentials.items()}
-        self._client = RegistryClient(StaticCredentials(known) if known else Anonymous(), loopback=True)
+    def __init__(self, credentials: CredentialSource) -> None:
+        self._client = RegistryClient(credentials, loopback=True)
 
     async def __aenter__(self) -> "Images":
         await self._client.__aenter__()

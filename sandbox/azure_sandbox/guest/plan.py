@@ -116,7 +116,6 @@ class GroupPlan:
         hostname: What its containers call themselves.
         policy: The decoded policy text.
         debuggable: Whether the guest is started so that the host can debug it.
-        credentials: User name and password by registry.
     """
 
     name: str
@@ -128,7 +127,6 @@ class GroupPlan:
     restart_policy: RestartPolicy
     on_virtual_node: bool
     debuggable: bool
-    credentials: Mapping[str, tuple[str, str]] = field(repr=False)
 
     @property
     def sandbox_dir(self) -> str:
@@ -188,11 +186,6 @@ def group_plan(group: Mapping[str, Any]) -> GroupPlan:
         restart_policy=properties.get("restartPolicy") or "Always",
         on_virtual_node=NODE_TAG in tags,
         debuggable=tags.get(DEBUG_TAG) == "true",
-        credentials={
-            entry["server"]: (entry["username"], entry.get("password") or "")
-            for entry in properties.get("imageRegistryCredentials") or ()
-            if entry.get("username")
-        },
     )
 
 

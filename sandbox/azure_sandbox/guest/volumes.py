@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from azure_sandbox.guest.api import GroupNetwork
 from azure_sandbox.guest.machine import Machine
 from azure_sandbox.guest.plan import ContainerPlan, GroupPlan, VolumeMount
 from azure_sandbox.guest.root_file_system import Bind
@@ -11,27 +12,33 @@ FUSE = "/dev/fuse"
 """A device of the machine that only privileged containers see; here it shows who is privileged, and does nothing."""
 
 
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+"""Where images of Debian and its relatives keep the public authorities, and their OpenSSL looks (cert.pem). Azure's
+services are signed for by one of them; here by the sandbox's own, so that the images are the same in both."""
+
+
 class Volumes:
     """The volumes of one group, in its machine's memory.
 
     Args:
         plan: The group.
         machine: The machine, booted.
-        address: The group's address.
+        network: The group's address, and whom it has to trust.
         context: Folder of the security context, and where containers find it.
     """
 
-    def __init__(self, plan: GroupPlan, machine: Machine, address: str, context: tuple[Path, str]) -> None:
+    def __init__(self, plan: GroupPlan, machine: Machine, network: GroupNetwork, context: tuple[Path, str]) -> None:
         self._plan = plan
         self._machine = machine
         self._context, self.security_context = context
         self._contents = {
             "/etc/resolv.conf": "nameserver 127.0.0.1\n",
-            "/etc/hosts": f"127.0.0.1 localhost\n{address} {plan.hostname}\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n{network.address} {plan.hostname}\n",
             "/etc/hostname": f"{plan.hostname}\n",
             "/dev/termination-log": "",
         }
         self._folders = {volume.name: machine.folder("volumes", volume.name, mode=0o777) for volume in plan.volumes}
+        self._authorities = network.authorities
         for volume in plan.volumes:
             for name, content in volume.files.items():
                 machine.file(self._folders[volume.name] / name, content)
@@ -45,6 +52,9 @@ class Volumes:
         ]
         if container.privileged:
             platform.append(Bind(self._machine.file(files / "fuse", b""), FUSE, is_file=True))
+        if self._authorities is not None:
+            source = self._machine.file(files / "authorities", self._authorities.read_bytes(), mode=0o644)
+            platform.append(Bind(source, AUTHORITIES, read_only=True, is_file=True))
         return (
             *(Bind(self._source(mount), mount.path, mount.read_only) for mount in container.mounts),
             *platform,

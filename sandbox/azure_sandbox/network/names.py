@@ -1,20 +1,20 @@
-"""Which host names exist in the sandbox, and which local service answers for each."""
+"""Which host names exist in the sandbox."""
 
 import ipaddress
-from collections.abc import Mapping
 
-ZONES: Mapping[str, str] = {
-    "azurecr.io": "registry",
-    "mcr.microsoft.com": "registry",
-    "blob.core.windows.net": "azurite",
-    "login.microsoftonline.com": "stand_ins",
-    "management.azure.com": "stand_ins",
-    "vault.azure.net": "stand_ins",
-    "managedhsm.azure.net": "stand_ins",
-    "attest.azure.net": "stand_ins",
-}
-"""Zone to service; the services are names of kept ports. A zone stands for itself and every name below it."""
+from azure_sandbox.names import LOGIN, PUBLIC_REGISTRY, REGISTRY, RESOURCE_MANAGER
 
+ZONES = (
+    REGISTRY,
+    PUBLIC_REGISTRY,
+    LOGIN,
+    RESOURCE_MANAGER,
+    "blob.core.windows.net",
+    "vault.azure.net",
+    "managedhsm.azure.net",
+    "attest.azure.net",
+)
+"""A zone stands for itself and every name below it."""
 
 GROUPS = ipaddress.ip_network("127.77.0.0/16")
 """The addresses of container groups (azure/arm/addresses.py), which are this machine's own."""
@@ -28,10 +28,7 @@ def is_group(host: str) -> bool:
         return False
 
 
-def service_of(host: str) -> str | None:
-    """Return the service that answers for a host name, or None for a name that the sandbox does not have."""
+def exists(host: str) -> bool:
+    """Tell whether the sandbox has a host name; the stand-ins answer for all of them."""
     name = host.rstrip(".").lower()
-    for zone, service in ZONES.items():
-        if name == zone or name.endswith(f".{zone}"):
-            return service
-    return None
+    return any(name == zone or name.endswith(f".{zone}") for zone in ZONES)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from azure_sandbox.faults import Faults
-from azure_sandbox.network.names import is_group, service_of
+from azure_sandbox.network.names import exists, is_group
 from azure_sandbox.network.relay import Connection, close, connected, relay
 
 HEAD_LIMIT = 16384
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class ConnectProxy:
-    """Connects `host:443` of the sandbox's names to the port of their service, and addresses of groups as they are.
+    """Connects `host:443` of the sandbox's names to the stand-ins, and addresses of groups as they are.
 
     The API server is reached as well, by its own address, so that its connections can meet faults. Anything else is
     refused.
@@ -73,7 +73,7 @@ class ConnectProxy:
             await _answer(client, "405 Method Not Allowed", "This proxy only takes CONNECT.")
             return
         host, _, port = authority.rpartition(":")
-        service = service_of(host) if port == "443" else None
+        service = "stand_ins" if port == "443" and exists(host) else None
         if is_group(host) and port.isdecimal() and int(port) < MAX_PORT:
             await self._carry(client, host, int(port), host, f"nothing listens at {authority}")
             return

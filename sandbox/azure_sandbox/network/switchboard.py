@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from aiohttp import web
 from azure_sandbox.faults import Faults
 from azure_sandbox.guest.api import GroupNetwork
 from azure_sandbox.network.client_hello import RECORD_HEADER, NotAClientHello, record_length, server_name
-from azure_sandbox.network.names import ZONES, service_of
+from azure_sandbox.network.names import ZONES, exists
 from azure_sandbox.network.relay import Connection, close, connected, relay
 from confidential_summarizer.errors import SpecError
 
@@ -39,21 +38,23 @@ class Switchboard:
     """Opens and closes the lines of container groups.
 
     Args:
-        ports: Port on 127.0.0.1 by service name.
+        services: The stand-ins' port on 127.0.0.1.
         run: Directory for the sockets.
+        authorities: PEM file with those that groups have to trust.
         faults: What goes wrong on purpose.
 
     Raises:
         SpecError: The directory's path is too long for a socket below it.
     """
 
-    def __init__(self, ports: Mapping[str, int], run: Path, faults: Faults) -> None:
+    def __init__(self, services: int, run: Path, authorities: Path, faults: Faults) -> None:
         excess = len(bytes(run / f"{'0' * STEM_LENGTH}.imds")) - MAX_SOCKET_PATH
         if excess > 0:
             text = f"{run} is {excess} characters too long for unix sockets: set CSUM_SANDBOX_HOME to a shorter path"
             raise SpecError(text)
-        self.ports = ports
+        self.services = services
         self.run = run
+        self.authorities = authorities
         self.faults = faults
         self._lines: dict[str, _Line] = {}
         self._open: set[asyncio.Task[None]] = set()
@@ -71,7 +72,8 @@ class Switchboard:
         """
         await self.close(group)
         stem = hashlib.sha256(group.encode()).hexdigest()[:STEM_LENGTH]
-        network = GroupNetwork(address, self.run / f"{stem}.tls", self.run / f"{stem}.imds", tuple(ZONES))
+        services_socket, metadata_socket = (self.run / f"{stem}.{kind}" for kind in ("tls", "imds"))
+        network = GroupNetwork(address, services_socket, metadata_socket, ZONES, self.authorities)
         self.run.mkdir(parents=True, exist_ok=True)
         for path in (network.services_socket, network.metadata_socket):
             path.unlink(missing_ok=True)
@@ -121,10 +123,9 @@ class Switchboard:
                 await close(guest.writer)
 
     async def _forward(self, guest: Connection, host: str, opening: bytes) -> None:
-        service = service_of(host)
-        if service is None:
+        if not exists(host):
             log.info("a group asked for %s, which does not exist in the sandbox", host)
             return
-        async with self.faults.connection(host), connected("127.0.0.1", self.ports[service]) as upstream:
+        async with self.faults.connection(host), connected("127.0.0.1", self.services) as upstream:
             upstream.writer.write(opening)
             await relay(guest, upstream)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from azure_sandbox.azure.arm.group import ENDED, ContainerGroup, load, resource_
 from azure_sandbox.azure.arm.operations import Operation
 from azure_sandbox.azure.arm.paths import group_id, group_not_found
 from azure_sandbox.azure.arm.provisioning import Provisioner, Step, given_up
+from azure_sandbox.azure.arm.pulling import pull_credentials
 from azure_sandbox.azure.arm.updates import check_update, same
 from azure_sandbox.azure.arm.validation import validate
 from azure_sandbox.azure.errors import ServiceError
@@ -19,7 +21,7 @@ from azure_sandbox.azure.metadata import metadata_application
 from azure_sandbox.azure.principals import Principal, Principals
 from azure_sandbox.azure.tokens import Tokens
 from azure_sandbox.faults import REFUSALS
-from azure_sandbox.guest.api import Guest, GuestFactory, ImageInaccessible, ReportSource
+from azure_sandbox.guest.api import GroupNetwork, Guest, GuestFactory, ImageInaccessible, ReportSource
 from azure_sandbox.network.switchboard import Switchboard
 
 Json = Mapping[str, Any]
@@ -188,14 +190,17 @@ class ContainerGroups:
         metadata = metadata_application(lambda: self.identities(name), self.tokens, self.attester.host_amd_cert_base64)
         network = await self.switchboard.open(name, address, metadata)
         directory = self.directory / name
-        guest = self.factory(_resource(name, body), directory / "guest", network, self.attester)
-        group = ContainerGroup(name, body, network, directory, guest)
+        group = ContainerGroup(name, body, network, directory, self._guest(name, body, directory, network))
         self._groups[name.lower()] = group
         return group
 
+    def _guest(self, name: str, body: Json, directory: Path, network: GroupNetwork) -> Guest:
+        network = replace(network, registries=pull_credentials(body, self.principals, self.tokens))
+        return self.factory(_resource(name, body), directory / "guest", network, self.attester)
+
     async def _change(self, group: ContainerGroup, body: Json) -> Operation:
         old = group.guest
-        new = self.factory(_resource(group.name, body), group.directory / "guest", group.network, self.attester)
+        new = self._guest(group.name, body, group.directory, group.network)
         await _check_images(new)
 
         async def replace() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from aiohttp import web
 
+from azure_sandbox.azure import roles
 from azure_sandbox.azure.errors import ServiceError, json_object
+from azure_sandbox.azure.roles import Roles
 from azure_sandbox.azure.tokens import Caller, TokenRejected, Tokens, bearer
-from azure_sandbox.azure.vault import roles
 from azure_sandbox.azure.vault.changes import create_key, import_key, update_key
 from azure_sandbox.azure.vault.keys import Key, KeyVersion, Vault
 from azure_sandbox.azure.vault.release import Releaser
-from azure_sandbox.azure.vault.roles import Roles
 from azure_sandbox.names import LOGIN, TENANT
 
 API_VERSIONS = re.compile(r"7\.[0-6](-preview(\.\d)?)?|2025-\d\d-\d\d(-preview)?|2026-\d\d-\d\d(-preview)?")
@@ -156,7 +156,9 @@ class Vaults:
         name = request.match_info.get("name")
         if name is not None and not KEY_NAME.fullmatch(name):
             raise ServiceError(400, "BadParameter", "A key name has 1 to 127 letters, digits and hyphens.")
-        self.access.require(caller, action, vault.host, name)
+        resource = vault.host if name is None else f"{vault.host}/keys/{name.lower()}"
+        if not self.access.allow(caller.object_id, action, resource):
+            raise _forbidden(caller, action, vault, name)
         return vault
 
     def _caller(self, request: web.Request, vault: Vault) -> Caller:
@@ -169,6 +171,21 @@ class Vaults:
             return self.tokens.check(token, [resource])
         except TokenRejected as error:
             raise ServiceError(401, "Unauthorized", str(error), headers={"WWW-Authenticate": challenge}) from error
+
+
+def _forbidden(caller: Caller, action: str, vault: Vault, key: str | None) -> ServiceError:
+    return ServiceError(
+        403,
+        "Forbidden",
+        "Caller is not authorized to perform action on resource.\r\n"
+        "If role assignments, deny assignments or role definitions were changed recently, "
+        "please observe propagation time.\r\n"
+        f"Caller: appid={caller.client_id};oid={caller.object_id}\r\n"
+        f"Action: 'Microsoft.KeyVault/vaults/keys/{action}/action'\r\n"
+        f"Resource: '{f'/keys/{key}' if key else '/keys'}'\r\nAssignment: (not found)\r\n"
+        f"Vault: {vault.host.partition('.')[0]}",
+        inner="ForbiddenByRbac",
+    )
 
 
 def _name(request: web.Request) -> str:

@@ -131,13 +131,6 @@ def test_a_policy_that_is_not_base64_is_refused_in_the_guest_s_words() -> None:
         plan(policy="!")
 
 
-def test_credentials_of_the_registry_are_taken_and_not_shown() -> None:
-    credentials = [{"server": "r.azurecr.io", "username": "u", "password": "planted"}, {"server": "x", "identity": "i"}]
-    group = plan(imageRegistryCredentials=credentials)
-    assert group.credentials == {"r.azurecr.io": ("u", "planted")}
-    assert "planted" not in repr(group)
-
-
 def test_a_tag_starts_the_guest_debuggable() -> None:
     assert plan(tags={"sandbox.debuggable": "true"}).debuggable
     assert not plan().debuggable

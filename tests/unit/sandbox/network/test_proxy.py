@@ -47,7 +47,7 @@ async def talk(port, *parts):
 
 
 async def test_a_connection_carries_bytes_both_ways_until_both_sides_have_ended():
-    async with echo() as service, proxy({"registry": service}) as port:
+    async with echo() as service, proxy({"stand_ins": service}) as port:
         said = await talk(port, b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"hello" * 50_000)
     head, _, rest = said.partition(b"\r\n\r\n")
     assert head == b"HTTP/1.1 200 Connection established"
@@ -64,7 +64,7 @@ async def test_a_connection_carries_bytes_both_ways_until_both_sides_have_ended(
     ],
 )
 async def test_anything_but_a_name_of_the_sandbox_on_443_is_refused(request_line, status):
-    async with proxy({"registry": 1}) as port:
+    async with proxy({"stand_ins": 1}) as port:
         said = await talk(port, request_line + b"\r\n\r\n")
     assert said.split(b" ")[1] == status
 
@@ -87,11 +87,11 @@ async def test_no_other_address_is_reached(authority):
         assert (await talk(port, f"CONNECT {authority} HTTP/1.1\r\n\r\n".encode())).startswith(b"HTTP/1.1 502")
 
 
-async def test_a_service_that_does_not_run_is_named_in_the_answer():
-    async with proxy({"registry": free_port()}) as port:
+async def test_stand_ins_that_do_not_run_are_named_in_the_answer():
+    async with proxy({"stand_ins": free_port()}) as port:
         said = await talk(port, b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 502")
-    assert b"registry is not running" in said
+    assert b"stand_ins is not running" in said
 
 
 async def test_a_head_without_end_is_dropped():
@@ -125,7 +125,7 @@ async def test_a_cut_ends_what_is_open_to_the_api_server_and_lets_new_connection
 async def test_what_is_down_is_cut_and_ends_new_connections_until_the_time_is_over():
     now = [0.0]
     faults = Faults(lambda: now[0])
-    async with echo() as service, proxy({"registry": service}, faults) as port:
+    async with echo() as service, proxy({"stand_ins": service}, faults) as port:
         connect = b"CONNECT party1.azurecr.io:443 HTTP/1.1\r\n\r\n"
         async with opened(port, "party1.azurecr.io:443") as (reader, _):
             await asyncio.sleep(0.05)
