@@ -22,10 +22,11 @@ import yaml
 
 from azure_sandbox import lifecycle
 from azure_sandbox.azure.principals import OWNER, Principals
-from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, TENANT, VAULT
+from azure_sandbox.names import ATTESTATION, BLOB_HOST, LOGIN, RESULTS, SEALED, TENANT, VAULT
 from azure_sandbox.progress import Report, SideBySide, now_and_then
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import GRANT_PLURAL, GROUP
+from confidential_summarizer.cli.results import read_identities
 from confidential_summarizer.errors import SummarizerError, TransientError
 from confidential_summarizer.sealing import read_manifest
 from demo import operator_process
@@ -41,7 +42,8 @@ NAMESPACE, NAME = "legal", "contracts"
 SYSTEM_NAMESPACE = "confidential-summarizer"
 READY_SECONDS = 300
 """Longest wait for Ready; a second run needs far less, a busy machine with a cold cache does not."""
-CONTAINER = f"https://{BLOB_HOST}/sealed"
+CONTAINER = f"https://{BLOB_HOST}/{SEALED}"
+PREFIX = f"https://{BLOB_HOST}/{RESULTS}/{NAME}/"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class Demo:
                 self.say(f"The data owner seals {_relative(folder)}")
                 self.owner("csum", "seal", folder, "--out", image, "--key", key)
             self.owner("csum", "push", image, f"{CONTAINER}/{image_name}.img", "--create-container", "--overwrite")
+        if not (work / "results.key").exists():
+            self.say("The data owner makes the key that results are encrypted to")
+            self.owner("csum", "results", "new-key", work / "results.key", "--create-container", PREFIX)
         return name
 
     def install(self, image: str, model: str | None) -> None:
@@ -106,6 +111,8 @@ class Demo:
             "confidential.summarizer.dev/use=key", quiet=True,
         )  # fmt: skip
         resource = RESOURCE.read_text().replace(f"{SUMMARIZER_IMAGE}:{TAG}", image)
+        (identity,) = read_identities(work / "results.key")
+        resource = resource.replace("# output:", "output:").replace("age1…", str(identity.to_public()))
         if model is not None:
             resource = resource.replace("models: [bart-demo, t5-demo]", f"models: [{model}]")
             resource = resource.replace(_models_pin(resource), (work / "models.pin").read_text())
@@ -123,7 +130,10 @@ class Demo:
             "--expect-host-data", host_data, "--yes", "--new-version",
         )  # fmt: skip
         self.say("The cluster admin applies the resource")
+        earlier = self.admin_output("kubectl", "-n", NAMESPACE, "get", "csum", NAME, "--ignore-not-found", "-o", "name")
         self.admin("kubectl", "apply", "-f", work / "contracts.yaml")
+        if earlier:  # a run that was not ended: what the sidecar's tag meant then stays pinned until somebody asks anew
+            self.admin("kubectl", "csum", "resolve", NAME, "-n", NAMESPACE, allow_failure=True)
         self.admin(
             "kubectl", "-n", NAMESPACE, "wait", "--for=condition=Ready", f"--timeout={READY_SECONDS}s", f"csum/{NAME}"
         )
@@ -141,12 +151,20 @@ class Demo:
         summaries = self.read(url, host_data)
         for summary in summaries:
             print(f"\n  {summary['document']}\n    {summary['summary']}")
+        self.say("The data owner takes the results home, which storage cannot read")
+        work = self.state.home / "demo"
+        shutil.rmtree(work / "results", ignore_errors=True)
+        self.owner(
+            "csum", "results", "fetch", work / "contracts.yaml", "--identity", work / "results.key",
+            "--out", work / "results",
+        )  # fmt: skip
         self.say("An attacker's page passes on the group's evidence; the reader's answer to it")
         with look_alike(url) as forged:
             print(f"  {self.reader(forged, host_data).stderr.strip()}")
         self.say(f"The page, in a browser:\n  csum open {url} --host-data {host_data} --attestation {ATTESTATION}")
         expected = sum(1 for file in (EXAMPLES / "documents").iterdir() if file.suffix == ".txt")
-        return len(summaries) == expected and all(s["summary"].strip() for s in summaries)
+        taken_home = len(list((work / "results").iterdir()))
+        return len(summaries) == taken_home == expected and all(s["summary"].strip() for s in summaries)
 
     def remove(self) -> None:
         """Delete the resource, which takes its groups along, and stop everything."""

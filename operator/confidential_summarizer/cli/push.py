@@ -81,7 +81,7 @@ async def _push(
     duration: timedelta | None,
     account_key_file: Path | None,
 ) -> tuple[BlobState, str | None]:
-    async with _blob(url, account_key_file) as blob:
+    async with open_blob(url, account_key_file) as blob:
         if create_container:
             await blob.create_container()
         with progress_bar() as tell:
@@ -140,7 +140,7 @@ async def _purge(
     account_key_file: Path | None,
 ) -> dict[str, object]:
     key: VaultKey | None = None
-    async with _blob(url, account_key_file) as blob:
+    async with open_blob(url, account_key_file) as blob:
         if await blob.state() is None:
             raise NotFound(f"Blob {url}: there is no such blob; nothing was deleted, the key included.")
         if key_name is not None and vault is not None:
@@ -174,7 +174,7 @@ async def blob_head(url: str, account_key_file: Path | None, length: int) -> tup
     Raises:
         NotFound: There is no such blob.
     """
-    async with _blob(BlobURL.parse(url), account_key_file) as blob:
+    async with open_blob(BlobURL.parse(url), account_key_file) as blob:
         state = await blob.state()
         if state is None:
             raise NotFound(f"Blob {blob.url}: there is no such blob. Push the image, or correct the URL.")
@@ -194,7 +194,8 @@ def parse_duration(text: str) -> timedelta:
 
 
 @asynccontextmanager
-async def _blob(url: BlobURL, account_key_file: Path | None) -> AsyncIterator[SealedBlob]:
+async def open_blob(url: BlobURL, account_key_file: Path | None) -> AsyncIterator[SealedBlob]:
+    """Open a blob with the account's key, a SAS or the identity that is signed in, the first that there is."""
     key, signed = account_key(account_key_file), _with_sas(url)
     if key is not None:
         async with SealedBlob(url, AzureNamedKeyCredential(url.account, key)) as blob:

@@ -20,7 +20,7 @@ from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.results import BlobFolder
 from confidential_summarizer.cli.console import emit, note, output_option, warn
 from confidential_summarizer.cli.expectation import Expected
-from confidential_summarizer.cli.push import account_key, account_key_option
+from confidential_summarizer.cli.push import account_key, account_key_option, open_blob
 from confidential_summarizer.cli.resources import find_resource, resource_name
 from confidential_summarizer.errors import IntegrityError, SealingError, SpecError
 from confidential_summarizer.evidence import signing_keys
@@ -54,14 +54,23 @@ def results() -> None:
 
 @results.command(name="new-key")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--create-container", "prefix", help="Also create the blob container of this spec.output.blobPrefix.")
+@account_key_option
 @output_option
-def new_key(file: Path, output: str) -> None:
+def new_key(file: Path, prefix: str | None, account_key_file: Path | None, output: str) -> None:
     """Write a new age key to FILE, and print the recipient for spec.output; `age` and `rage` read FILE as well."""
+    if prefix is not None:
+        asyncio.run(_create_container(BlobURL.parse(prefix), account_key_file))
     identity = pyrage.x25519.Identity.generate()
     recipient = str(identity.to_public())
     create_key_file(file, f"# public key: {recipient}\n{identity}\n".encode())
     emit({"key": str(file), "recipient": recipient}, output)
     note(f"Keep {file} safe: without it nobody, you included, can read the results.")
+
+
+async def _create_container(prefix: BlobURL, account_key_file: Path | None) -> None:
+    async with open_blob(prefix, account_key_file) as blob:
+        await blob.create_container()
 
 
 @results.command(name="list")
