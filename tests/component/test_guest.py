@@ -114,7 +114,9 @@ def shell(image: str, script: str, **changes: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def guest_of(group: Group, folder: Path) -> AsyncIterator[Guest]:
     (folder / "run").mkdir(exist_ok=True)
-    network = GroupNetwork(ADDRESS, folder / "run" / "a.tls", folder / "run" / "a.imds", ("azure.net",))
+    (folder / "authorities.pem").write_text("the sandbox's authority\n")
+    sockets = (folder / "run" / "a.tls", folder / "run" / "a.imds")
+    network = GroupNetwork(ADDRESS, *sockets, ("azure.net",), folder / "authorities.pem")
     guest = create_guest(group, folder / "group", network, Attester(folder / "attester"))
     try:
         yield guest
@@ -173,6 +175,14 @@ async def test_what_was_measured_runs_and_can_be_reached(image: str, tmp_path: P
         assert await page() == "hello\n"
         assert guest.observe().state == "Running"
         assert names_of_events(guest) == ["Pulling", "Pulled", "Created", "Started"]
+
+
+async def test_a_container_trusts_the_sandbox_where_images_keep_whom_they_trust(image: str, tmp_path: Path) -> None:
+    path = "/etc/ssl/certs/ca-certificates.crt"
+    group = group_of(shell(image, f"cat {path}; echo x > {path} || echo read-only"))
+    printed = await output(await with_policy(group), tmp_path)
+    assert printed.splitlines()[0] == "the sandbox's authority"
+    assert printed.splitlines()[-1] == "read-only"
 
 
 async def test_a_virtual_node_s_pod_runs_with_the_policy_of_its_kind(image: str, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from azure_sandbox.azure.principals import OPERATOR
-from azure_sandbox.names import RESOURCE_GROUP, SUBSCRIPTION
+from azure_sandbox.azure.principals import OPERATOR, SUMMARIZER, identity_resource_id
+from azure_sandbox.names import BLOB_ACCOUNT, REGISTRY, RESOURCE_GROUP, RESULTS, SEALED, SUBSCRIPTION
 from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.azure.container_groups import ContainerGroups
 from confidential_summarizer.azure.credentials import credential
+from confidential_summarizer.azure.role_assignments import Role, RoleAssignments
 from confidential_summarizer.errors import (
     CapacityUnavailable,
     ImageError,
@@ -71,6 +72,24 @@ async def gone(groups, name):
             return
         await asyncio.sleep(0.05)
     raise AssertionError("the group does not go away")
+
+
+async def test_what_an_identity_may_is_read_where_it_was_given_or_above():
+    identity = identity_resource_id(SUMMARIZER)
+    async with credential() as caller, RoleAssignments(caller, SUBSCRIPTION) as roles:
+        sealed = await roles.on_container(identity, BLOB_ACCOUNT, SEALED)
+        results = await roles.on_container(identity, BLOB_ACCOUNT, RESULTS)
+        elsewhere = await roles.on_container(identity, BLOB_ACCOUNT, "elsewhere")
+        registry = await roles.on_registry(identity, REGISTRY)
+        with pytest.raises(NotFound, match="shows no storage account payroll"):
+            await roles.on_container(identity, "payroll", SEALED)
+        with pytest.raises(NotFound):
+            await roles.on_container(f"{identity}x", BLOB_ACCOUNT, SEALED)
+    wanted = (Role.BLOB_READER, Role.BLOB_CONTRIBUTOR, Role.ACR_PULL)
+    assert [sealed.includes(role) for role in wanted] == [True, False, False]
+    assert [results.includes(role) for role in wanted] == [True, True, False]
+    assert [registry.includes(role) for role in wanted] == [False, False, True]
+    assert elsewhere.definitions == frozenset()
 
 
 async def test_a_group_goes_from_put_to_running_to_gone(groups):

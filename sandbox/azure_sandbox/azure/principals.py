@@ -126,7 +126,8 @@ def _defaults() -> Iterable[Principal]:
             name=name,
             client_id=CLIENT_ID if own else _id(f"{name}/client"),
             object_id=_id(f"{name}/object"),
-            secret=CLIENT_SECRET if own else secrets.token_urlsafe(24),
+            # In hexadecimal: one that begins with a hyphen looks like an option to the Azure CLI.
+            secret=CLIENT_SECRET if own else secrets.token_hex(24),
         )
     for name in IDENTITIES:
         yield _identity(identity_resource_id(name))

@@ -46,6 +46,14 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 """Azure's roles; those of vaults without their prefix (`Key Vault …`, `Managed HSM …`)."""
 
+DEFINITIONS: Mapping[str, str] = {
+    ACR_PULL: "7f951dda-4ed3-4680-a7ca-43fe172d538d",
+    ACR_PUSH: "8311e382-0749-4cb8-b61a-304f252e45ec",
+    BLOB_READER: "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    BLOB_CONTRIBUTOR: "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+}
+"""Ids of the definitions of those that Resource Manager keeps (Azure built-in roles); vaults keep their own."""
+
 EVERYWHERE = "/"
 
 

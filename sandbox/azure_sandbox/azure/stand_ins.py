@@ -89,7 +89,7 @@ def assemble(state: SandboxState, factory: GuestFactory) -> StandIns:
         tokens=tokens,
         provisioner=Provisioner(Operations(), faults),
     )
-    manager = ResourceManager(groups, Limits()).application(Control(groups, roles, vaults).application())
+    manager = ResourceManager(groups, Limits(), roles).application(Control(groups, roles, vaults).application())
     application = web.Application(middlewares=[service_errors, meet(faults)], client_max_size=MAX_BODY)
     fronts = (
         Front("registry", state.port("registry")),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from confidential_summarizer.api.file_systems import FileSystem
 from confidential_summarizer.api.grant import SummarizerGrant
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.azure.blobs import BlobState
+from confidential_summarizer.azure.role_assignments import Held
 from confidential_summarizer.cli import check as command
 from confidential_summarizer.cli.check.questions import ask
 from confidential_summarizer.cli.check.world import Verdict, World
@@ -33,6 +35,8 @@ from tests.support.resources import ATTESTATION, IMAGE, VAULT, document, resourc
 pytestmark = pytest.mark.needs("mke2fs", "cryptsetup")
 
 PINNED = "5f" * 32
+BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Place:
     vault: FakeVault = field(default_factory=FakeVault)
     broken_registry: Exception | None = None
     broken_vault: Exception | None = None
+    given: frozenset[str] | None = frozenset({BLOB_READER})
 
     def __post_init__(self) -> None:
         assert self.kube is not None
@@ -101,6 +106,18 @@ class Place:
     async def open_groups(self, _: str) -> AsyncIterator["Place"]:
         yield self
 
+    @asynccontextmanager
+    async def open_roles(self, _: str) -> AsyncIterator["Place"]:
+        yield self
+
+    async def on_container(self, identity: str, account: str, container: str) -> Held:
+        if self.given is None:
+            raise NotFound(f"no storage account {account}")
+        return Held("principal", f"/scope/{account}/{container}", self.given)
+
+    async def on_registry(self, identity: str, host: str) -> Held:
+        return await self.on_container(identity, host, "registry")
+
     async def list(self, resource_group: str) -> list[Any]:
         if resource_group != "rg":
             raise NotFound(f"resource group {resource_group} is not there")
@@ -110,7 +127,7 @@ class Place:
         return {"ContainerGroups": (99, 100), "ConfidentialCores": (90, 100), "OtherCores": (5, 5)}
 
     async def rows(self, wanted: ConfidentialSummarizer) -> dict[str, tuple[Verdict, str]]:
-        world = World(self.kube, self.derive, self.open_vault, self.open_blob, self.open_groups)
+        world = World(self.kube, self.derive, self.open_vault, self.open_blob, self.open_groups, self.open_roles)
         found, _ = await ask(world, wanted)
         return {row.what: (row.verdict, row.detail) for row in found}
 
@@ -122,12 +139,13 @@ def place(sealed: bytes) -> Place:
 
 KEY = f"key contracts-key in {VAULT}"
 POLICY, BLOB = "images and policy", "blob of documents"
+READER, CONTRIBUTOR = "Storage Blob Data Reader on party2/sealed", "Storage Blob Data Contributor on party2/results"
 
 
 async def test_where_all_is_there_all_is_ok(place: Place) -> None:
     await place.approve(resource())
     rows = await place.rows(resource())
-    assert list(rows) == ["grants", POLICY, KEY, BLOB]
+    assert list(rows) == ["grants", POLICY, KEY, BLOB, READER]
     assert {verdict for verdict, _ in rows.values()} == {Verdict.OK}
 
 
@@ -159,7 +177,8 @@ async def test_what_is_missing_is_a_grant_that_can_be_applied(place: Place) -> N
     assert place.kube is not None
     del place.kube.objects["SummarizerGrant", "", "all"]
     _, missing = await ask(
-        World(place.kube, place.derive, place.open_vault, place.open_blob, place.open_groups), resource()
+        World(place.kube, place.derive, place.open_vault, place.open_blob, place.open_groups, place.open_roles),
+        resource(),
     )
     made = SummarizerGrant.parse(yaml.safe_load(yaml.safe_dump(grant_manifest("legal", missing))))
     assert authorize(resource().spec, "legal", {}, [made]) == ()
@@ -295,6 +314,33 @@ async def test_room_is_looked_for_where_groups_are_made(
     assert message in rows["room in westeurope"][1]
 
 
+async def test_a_role_that_the_identity_lacks_comes_with_the_command_that_gives_it(place: Place) -> None:
+    file_systems = document()["spec"]["fileSystems"]
+    file_systems[0]["contentSHA256"] = PINNED
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    output = {"blobPrefix": "https://party2.blob.core.windows.net/results/contracts/", "recipient": recipient}
+    rows = await place.rows(resource(fileSystems=file_systems, output=output))
+    assert rows[READER][0] is Verdict.OK
+    verdict, detail = rows[CONTRIBUTOR]
+    assert verdict is Verdict.MISSING
+    assert '--role "Storage Blob Data Contributor" --assignee-object-id principal' in detail
+    assert detail.endswith("--scope /scope/party2/results`")
+
+
+@pytest.mark.parametrize(("given", "verdict"), [({ACR_PULL}, Verdict.OK), ({BLOB_READER}, Verdict.MISSING)])
+async def test_an_identity_that_pulls_needs_the_role_for_it(place: Place, given: set[str], verdict: Verdict) -> None:
+    place.given = frozenset(given)
+    target = {"containerGroup": {"subscriptionID": "0" * 36, "resourceGroup": "rg", "location": "westeurope"}}
+    identity = resource().spec.identity.resource_id
+    rows = await place.rows(resource(target=target, registryCredentials={"identity": identity}))
+    assert rows["AcrPull on party1.azurecr.io"][0] is verdict
+
+
+async def test_roles_that_nobody_shows_are_not_known(place: Place) -> None:
+    place.given = None
+    assert (await place.rows(resource()))[READER][0] is Verdict.UNKNOWN
+
+
 async def test_a_resource_in_the_cluster_says_itself_where_it_stands(place: Place) -> None:
     condition = {"type": "Ready", "status": "False", "reason": "RollingOut", "message": "0 of 1 ready", "lastTransitionTime": "2026-11-24T12:00:00Z", "observedGeneration": 1}  # fmt: skip
     rows = await place.rows(resource(status={"observedGeneration": 1, "conditions": [condition]}))
@@ -313,7 +359,9 @@ def test_the_exit_code_says_whether_anything_is_missing(
 
     @asynccontextmanager
     async def world() -> AsyncIterator[World]:
-        yield World(place.kube, derive_and_approve, place.open_vault, place.open_blob, place.open_groups)
+        yield World(
+            place.kube, derive_and_approve, place.open_vault, place.open_blob, place.open_groups, place.open_roles
+        )
 
     monkeypatch.setattr(command, "_world", world)
     if not grants:

@@ -16,6 +16,7 @@ from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.blobs import SealedBlob
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.keys import KeyVault
+from confidential_summarizer.azure.role_assignments import RoleAssignments
 from confidential_summarizer.cli.check.questions import ask
 from confidential_summarizer.cli.check.world import Groups, Row, Verdict, World
 from confidential_summarizer.cli.console import cell, emit, output_option
@@ -40,7 +41,7 @@ RETRIES = 2
 @output_option
 @click.pass_context
 def check(context: click.Context, resource: str | None, namespace: str | None, output: str) -> None:
-    """Look at everything that RESOURCE needs, at once: grants, images, keys, Secrets, blobs, room.
+    """Look at everything that RESOURCE needs, at once: grants, images, keys, Secrets, blobs, roles, room.
 
     RESOURCE is a file, before it is applied, or a NAME in the cluster; without one, every resource of the namespace is
     looked at. Nothing is changed. Ends with 1 if something is missing, with 5 if something could not be looked at.
@@ -99,6 +100,7 @@ async def _world() -> AsyncIterator[World]:
             vault=lambda host: KeyVault(host, identity, retries=RETRIES),
             blob=blob,
             groups=partial(_groups, identity),
+            roles=lambda subscription: RoleAssignments(identity, subscription, retries=RETRIES),
         )
 
 

@@ -13,6 +13,7 @@ from confidential_summarizer.api.status import ConditionStatus, ConditionType
 from confidential_summarizer.api.summarizer import SIDECAR_CPU
 from confidential_summarizer.api.target import ContainerGroup
 from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.cli.check.roles import held, wanted_roles
 from confidential_summarizer.cli.check.world import Row, Verdict, World
 from confidential_summarizer.errors import AccessDenied, SealingError, SummarizerError, TransientError
 from confidential_summarizer.kube import NAMESPACE, SECRET, KubernetesAPI
@@ -43,6 +44,7 @@ async def ask(world: World, resource: ConfidentialSummarizer) -> tuple[list[Row]
         *(_guarded(f"Secret {one[0]}", _secret(world.kube, resource, *one)) for one in secrets(resource)),
         *(_guarded(key_of(f), _key(world, resource, f, host_data)) for f in resource.spec.file_systems),
         *(_guarded(f"blob of {f.name}", _blob(world, f)) for f in resource.spec.file_systems),
+        *(_guarded(wanted.what, held(world, wanted)) for wanted in wanted_roles(resource)),
         *(_guarded(f"room in {place.location}", _room(world, resource, place)) for place in places(resource)),
     ]
     grants, *others = await asyncio.gather(*questions)

@@ -10,6 +10,7 @@ from confidential_summarizer.api.file_systems import FileSystem
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.azure.blobs import BlobState
 from confidential_summarizer.azure.keys import Vault
+from confidential_summarizer.azure.role_assignments import Held
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.targets.target import Derivation
 
@@ -51,6 +52,16 @@ class Groups(Protocol):
         """Return what of each quota of the region is used, and its limit."""
 
 
+class Roles(Protocol):
+    """What identities may do, as far as Resource Manager tells whoever asks."""
+
+    async def on_container(self, identity: str, account: str, container: str) -> Held:
+        """Return what an identity holds on a container of a storage account."""
+
+    async def on_registry(self, identity: str, host: str) -> Held:
+        """Return what an identity holds on a registry."""
+
+
 @dataclass(frozen=True)
 class World:
     """Whom is asked.
@@ -61,6 +72,7 @@ class World:
         vault: Opens a vault by its host name.
         blob: Opens the blob of a file system.
         groups: Opens the container groups of a subscription.
+        roles: Opens the role assignments of a subscription.
     """
 
     kube: KubernetesAPI | None
@@ -68,3 +80,4 @@ class World:
     vault: Callable[[str], AbstractAsyncContextManager[Vault]]
     blob: Callable[[FileSystem], AbstractAsyncContextManager[Blob]]
     groups: Callable[[str], AbstractAsyncContextManager[Groups]]
+    roles: Callable[[str], AbstractAsyncContextManager[Roles]]

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from azure_sandbox.azure.arm import subscription
+from azure_sandbox.azure.arm.authorization import assignments, registries, storage_accounts
 from azure_sandbox.azure.arm.deployments import ENDED, Deployment, Deployments
 from azure_sandbox.azure.arm.group import ContainerGroup
 from azure_sandbox.azure.arm.groups import ContainerGroups
@@ -25,6 +26,7 @@ from azure_sandbox.azure.arm.rendering import add_views, render
 from azure_sandbox.azure.arm.template import read_jsonc
 from azure_sandbox.azure.arm.validation import LOCATIONS
 from azure_sandbox.azure.errors import ServiceError, json_object
+from azure_sandbox.azure.roles import Roles
 from azure_sandbox.azure.tokens import Caller, TokenRejected, bearer
 from azure_sandbox.names import LOGIN, TENANT
 
@@ -54,6 +56,11 @@ PROVIDERS: Mapping[str, tuple[str, Mapping[str, Iterable[str]]]] = {
 AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 """What tokens for Resource Manager are made out to; the Azure CLI takes the second one."""
 
+SHOWN = ("microsoft.storage", "microsoft.containerregistry")
+"""Providers whose one resource is listed, and no more."""
+
+ROLE_ASSIGNMENTS = "/providers/Microsoft.Authorization/roleAssignments"
+
 POLL_MILLISECONDS = 250
 """How long a client waits between two polls of an operation; the service says 10 to 20 s."""
 
@@ -64,10 +71,12 @@ class ResourceManager:
     Args:
         groups: The container groups.
         limits: Throttling.
+        roles: The role assignments that it shows.
     """
 
-    def __init__(self, groups: ContainerGroups, limits: Limits) -> None:
+    def __init__(self, groups: ContainerGroups, limits: Limits, roles: Roles) -> None:
         self.groups = groups
+        self.roles = roles
         self.limits = limits
         self.deployments = Deployments(self._put_for_deployment)
 
@@ -89,6 +98,8 @@ class ResourceManager:
             identifiers |= self.limits.admit(request.method)
             _check_version_form(request)
             if (listed := _directory(request)) is not None:
+                return web.json_response({"value": listed}, headers=identifiers)
+            if (listed := self._role_assignments(caller, request)) is not None:
                 return web.json_response({"value": listed}, headers=identifiers)
             path = parse_path(request.path)
             _check_version(path, request)
@@ -129,6 +140,14 @@ class ResourceManager:
         )
         raise ServiceError(403, "AuthorizationFailed", text)
 
+    def _role_assignments(self, caller: Caller, request: web.Request) -> list[dict[str, Any]] | None:
+        """Return the role assignments at a place, or None for any other path."""
+        scope, _, rest = request.path.rpartition(ROLE_ASSIGNMENTS)
+        if request.method != "GET" or not scope or rest:
+            return None
+        self._check_role(caller, request)
+        return assignments(self.roles, scope, request.query.get("$filter", ""))
+
     async def _dispatch(self, request: web.Request, path: ResourcePath) -> web.Response:
         match request.method, path.in_group, path.provider, path.segments:
             case _, True, "microsoft.containerinstance", ("containergroups", name, *rest):
@@ -140,6 +159,10 @@ class ResourceManager:
             case "GET" | "PUT", True, "microsoft.managedidentity", ("userassignedidentities", name):
                 create = request.method == "PUT"
                 return web.json_response(subscription.identity(self.groups.principals, name, create=create))
+            case "GET", False, "microsoft.storage", ("storageaccounts",):
+                return web.json_response({"value": storage_accounts()})
+            case "GET", False, "microsoft.containerregistry", ("registries",):
+                return web.json_response({"value": registries()})
             case "GET", False, "microsoft.attestation", ("locations", _, "defaultprovider"):
                 return web.json_response(subscription.attestation_provider())
             case "GET", True, None, ():
@@ -299,7 +322,7 @@ def _check_version(path: ResourcePath, request: web.Request) -> None:
             f"'{', '.join(sorted(CONTAINER_VERSIONS))}'."
         )
         raise ServiceError(400, "NoRegisteredProviderFound", text)
-    if path.provider not in (None, CONTAINER_INSTANCE, MANAGED_IDENTITY, ATTESTATION, RESOURCES):
+    if path.provider not in (None, CONTAINER_INSTANCE, MANAGED_IDENTITY, ATTESTATION, RESOURCES, *SHOWN):
         text = f"The resource namespace '{path.provider}' is invalid: the sandbox does not have it."
         raise ServiceError(404, "InvalidResourceNamespace", text)
 
