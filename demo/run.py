@@ -173,14 +173,18 @@ class Demo:
 
     def owner(self, *command: object, capture: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command as the data owner, with their Azure identity and no rights in the cluster."""
-        principal = Principals(self.state.home / "azure" / "principals.json")[OWNER]
-        environment = {
+        return self._run(command, self.environment_of(OWNER), quiet=capture)
+
+    def environment_of(self, who: str) -> dict[str, str]:
+        """Return what a client needs that signs in as an application and talks to the sandbox."""
+        principal = Principals(self.state.home / "azure" / "principals.json")[who]
+        return {
+            **self.state.client_environment(),
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": principal.client_id,
             "AZURE_CLIENT_SECRET": principal.secret or "",
             "AZURE_AUTHORITY_HOST": f"https://{LOGIN}",
         }
-        return self._run(command, environment, quiet=capture)
 
     def reader(self, url: str, host_data: str) -> subprocess.CompletedProcess[str]:
         """Ask a page for its summaries as somebody who knows nothing but what the data owner approved."""

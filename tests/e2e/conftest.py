@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,14 @@ import pytest
 import yaml
 
 from azure_sandbox import lifecycle
+from azure_sandbox.azure.principals import OWNER
 from azure_sandbox.names import RESOURCE_GROUP, SUBSCRIPTION, VAULT
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import API_VERSION, GRANT_KIND
 from demo.run import Demo
 
 PATIENCE_SECONDS = 180
+DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 GROUPS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}"
 GRANT = {
     "apiVersion": API_VERSION,
@@ -54,6 +57,26 @@ class Cluster:
         result = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
         assert result.returncode == 0, f"{words}: {result.stderr}"
         return result.stdout
+
+    def csum(self, *words: object, storage: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run csum as the data owner with the admin's kubeconfig, or as somebody who has the storage account's key."""
+        state = self.demo.state
+        environment = {**self.demo.environment_of(OWNER), "KUBECONFIG": str(state.kubeconfig)}
+        if storage:
+            environment = {**state.client_environment(), "AZURE_STORAGE_KEY": state.blob_key()}
+        command = [str(Path(sys.executable).parent / "csum"), *map(str, words)]
+        return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+    def everything(self) -> dict[str, bytes]:
+        """Return all that the cluster, the services' logs, the groups' folders and storage hold, by where it is."""
+        state = self.demo.state
+        found = {
+            kind: self.kubectl("get", kind, "--all-namespaces", "-o", "yaml").encode()
+            for kind in ("csum", "events", "pods", "deployments", "configmaps", "secrets", "nodes")
+        }
+        found |= {str(file): file.read_bytes() for file in state.logs.iterdir()}
+        found |= {str(file): file.read_bytes() for file in state.groups.rglob("*") if file.is_file()}
+        return found | {"blobs": b"".join(file.read_bytes() for file in state.blobs.rglob("*") if file.is_file())}
 
     def get(self, kind: str, name: str | None = None) -> dict[str, Any]:
         return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
@@ -98,6 +121,18 @@ class Cluster:
 
     def apply(self, document: dict[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(document))
+
+
+def summaries(cluster: Cluster, name: str = "contracts") -> list[dict[str, Any]]:
+    """Return what a reader gets from the page of a resource."""
+    status = cluster.get("csum", name)["status"]
+    return cluster.demo.read(status["endpoint"], status["trust"]["hostData"])
+
+
+def texts() -> set[bytes]:
+    """Return pieces of the documents that are long enough to be nobody else's."""
+    lines = (line.strip() for file in DOCUMENTS.glob("*.txt") for line in file.read_text().splitlines())
+    return {line[:60].encode() for line in lines if len(line) >= 60}
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,9 @@ from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from demo import operator_process
 from demo.images import publish_operator
 from demo.look_alike import look_alike
-from tests.e2e.conftest import GRANT, Cluster
+from tests.e2e.conftest import DOCUMENTS, GRANT, Cluster, summaries, texts
 
 pytestmark = pytest.mark.e2e
-
-DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
-
-
-def summaries(cluster: Cluster, name: str = "contracts") -> list[dict[str, Any]]:
-    status = cluster.get("csum", name)["status"]
-    return cluster.demo.read(status["endpoint"], status["trust"]["hostData"])
 
 
 def test_every_document_has_a_summary_made_from_sealed_text(cluster: Cluster) -> None:
@@ -88,23 +81,13 @@ def command_line(folder: Path) -> bytes:
 
 
 def test_neither_text_nor_keys_are_anywhere_outside(cluster: Cluster) -> None:
-    secrets = {
-        line.strip()[:60].encode()
-        for file in DOCUMENTS.glob("*.txt")
-        for line in file.read_text().splitlines()
-        if len(line) > 60
-    }
+    secrets = texts()
     for file in (cluster.home / "demo").glob("*.key"):
         key = file.read_bytes()
         if file.name == "contracts.key":  # the models' key is in a Secret of the cluster by design
             secrets |= {key, key.hex().encode(), base64.b64encode(key), base64.urlsafe_b64encode(key).rstrip(b"=")}
-    everything = {
-        kind: cluster.kubectl("get", kind, "--all-namespaces", "-o", "yaml").encode()
-        for kind in ("csum", "events", "pods", "deployments", "configmaps", "secrets", "nodes")
-    }
-    everything |= {str(file): file.read_bytes() for file in cluster.demo.state.logs.iterdir()}
-    everything |= {str(file): file.read_bytes() for file in cluster.demo.state.groups.rglob("*") if file.is_file()}
-    found = [(name, secret[:20]) for name, content in everything.items() for secret in secrets if secret in content]
+    everything = cluster.everything().items()
+    found = [(name, secret[:20]) for name, content in everything for secret in secrets if secret in content]
     assert found == []
 
 
