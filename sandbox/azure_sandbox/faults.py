@@ -73,15 +73,18 @@ FAILURES: Mapping[str, tuple[str, str]] = {
 
 DOWN, CUT, SLOW, SLOW_OPERATION = "down", "cut", "slow", "slow-operation"
 
-HTTP_SERVICES = ("login", "resource-manager", "vault", "attestation")
-"""Those that the sandbox answers for itself. Connections to the others, which are real programs, are only carried."""
+HTTP_SERVICES = tuple(service for service in SERVICES if service != "kubernetes")
+"""Those whose requests pass through the stand-ins' process; connections to the API server are only carried."""
+
+OWN_SERVICES = ("login", "resource-manager", "vault", "attestation")
+"""Those that it answers itself; what a real program answers is already on its way when it is known."""
 
 KINDS: Mapping[str, tuple[str, Collection[str]]] = {
     "throttled": ("429 with Retry-After", HTTP_SERVICES),
     "unavailable": ("503; nothing was done", HTTP_SERVICES),
     "broken": ("500; nothing was done", HTTP_SERVICES),
-    "answer-lost": ("503, but the request was carried out", HTTP_SERVICES),
-    SLOW: ("the answer, or the connection to a real program, comes DELAY seconds late", SERVICES),
+    "answer-lost": ("503, but the request was carried out", OWN_SERVICES),
+    SLOW: ("the answer, or the connection to the API server, comes DELAY seconds late", SERVICES),
     DOWN: ("open connections are cut, and new ones end without a word", SERVICES),
     CUT: ("open connections are cut once, watches among them; new ones are served", SERVICES),
     "quota": ("a new group is refused: 409 ContainerGroupQuotaReached", ("resource-manager",)),

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from azure_sandbox.azure.errors import Handler, ServiceError
+from azure_sandbox.azure.storage import refusal
 from azure_sandbox.faults import ANSWERS, HTTP_SERVICES, SLOW, Fault, Faults, service_at
 
 
@@ -36,10 +37,15 @@ def meet(faults: Faults) -> Middleware:
 
 def _answer(fault: Fault) -> web.Response:
     status, code, text = ANSWERS[fault.kind]
-    if fault.service != "login":
-        body: dict[str, Any] = ServiceError(status, code, text).body
-    else:
-        text = "AADSTS90033: A transient error has occurred. Please try again."
-        body = {"error": "temporarily_unavailable", "error_description": text, "error_codes": [90033]}
     headers = {"Retry-After": f"{fault.retry_after:g}"} if fault.kind == "throttled" else {}
+    match fault.service:
+        case "blobs":
+            return refusal(status, code, text, headers)
+        case "registry":
+            body: dict[str, Any] = {"errors": [{"code": code.upper(), "message": text, "detail": None}]}
+        case "login":
+            text = "AADSTS90033: A transient error has occurred. Please try again."
+            body = {"error": "temporarily_unavailable", "error_description": text, "error_codes": [90033]}
+        case _:
+            body = ServiceError(status, code, text).body
     return web.json_response(body, status=status, headers=headers)

@@ -6,6 +6,7 @@ Sources: Azure Storage, "Authorize with Microsoft Entra ID", "Create a user dele
 """
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
@@ -56,7 +57,7 @@ class Storage:
             except TokenRejected:
                 return _unauthenticated()
         if who is not None and not self.roles.allow(who, _action(request), _resource(request)):
-            return _refusal(403, "AuthorizationPermissionMismatch", MISMATCH)
+            return refusal(403, "AuthorizationPermissionMismatch", MISMATCH)
         return await self.front.forward(request)
 
 
@@ -72,17 +73,18 @@ def _resource(request: web.Request) -> str:
 
 def _unauthenticated() -> web.Response:
     challenge = f"Bearer authorization_uri=https://{LOGIN}/{TENANT}/oauth2/authorize resource_id={RESOURCE}"
-    answer = _refusal(401, "InvalidAuthenticationInfo", UNAUTHENTICATED)
+    answer = refusal(401, "InvalidAuthenticationInfo", UNAUTHENTICATED)
     answer.headers["WWW-Authenticate"] = challenge
     return answer
 
 
-def _refusal(status: int, code: str, message: str) -> web.Response:
+def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return an error in the service's form."""
     request_id, time = str(uuid.uuid4()), datetime.now(UTC).isoformat().replace("+00:00", "Z")
     text = f"<Code>{code}</Code><Message>{escape(message)}\nRequestId:{request_id}\nTime:{time}</Message>"
     return web.Response(
         status=status,
         text=f'<?xml version="1.0" encoding="utf-8"?><Error>{text}</Error>',
         content_type="application/xml",
-        headers={"x-ms-error-code": code, "x-ms-request-id": request_id},
+        headers={"x-ms-error-code": code, "x-ms-request-id": request_id, **(headers or {})},
     )

@@ -121,6 +121,20 @@ async def test_every_service_fails_as_often_as_it_was_told_and_no_other_does(azu
     assert shown == {"faults": [], "met": {f"{service} {kind}": 2}}
 
 
+@pytest.mark.parametrize(
+    ("host", "service", "said"),
+    [
+        ("party1.azurecr.io", "registry", '"errors"'),
+        ("party2.blob.core.windows.net", "blobs", "<Code>TooManyRequests</Code>"),
+    ],
+)
+async def test_what_a_real_program_answers_fails_in_its_own_words(azure, host, service, said):
+    await script(azure, service=service, kind="throttled", method="*", retry_after=3)
+    answer, content = await azure.call("GET", host, "/v2/")
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
+    assert said in (content if isinstance(content, str) else await answer.text())
+
+
 async def test_an_outage_ends_by_itself_and_spares_the_sandboxs_own_controls(azure):
     now = [0.0]
     azure.stand_ins.faults.clock = lambda: now[0]
