@@ -266,45 +266,30 @@ def test_a_document_that_takes_its_parser_over_reaches_neither_the_server_nor_an
     assert not any(tried.values()), tried
 
 
+def as_its_user(interpreter: Path, mode: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run an interpreter as the summarizer's user, who may do with its file what the mode says."""
+    interpreter.chmod(mode)
+    container = ["bwrap", "--cap-add", "ALL", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
+    container += ["--ro-bind", sys.base_prefix, str(PYTHON_PREFIX), "--ro-bind", str(interpreter), "/run/python3"]
+    # By way of env: setpriv itself may still read what its user may not.
+    command = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "env", "/run/python3", *arguments]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONHOME": str(PYTHON_PREFIX),
+        "LD_LIBRARY_PATH": str(PYTHON_PREFIX / "lib"),
+        "PYTHONPATH": python_path(REPOSITORY / "workload"),
+    }
+    return subprocess.run([*container, *command], env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives another user an interpreter")
 def test_nor_while_the_other_documents_process_is_only_beginning(tmp_path: Path) -> None:
     """A program begins open, and closes itself some milliseconds later; the image's interpreter cannot be read at all."""
-    interpreter = tmp_path / "python3"
-    shutil.copy(Path(sys.base_prefix) / "bin" / "python3", interpreter)
+    interpreter = shutil.copy(Path(sys.base_prefix) / "bin" / "python3", tmp_path / "python3")
     begun = "import os; print(os.stat('/proc/self/mem').st_uid)"
-    owners = []
-    for mode in (0o755, 0o711):
-        interpreter.chmod(mode)
-        container = [
-            "bwrap",
-            "--cap-add",
-            "ALL",
-            "--bind",
-            "/",
-            "/",
-            "--dev",
-            "/dev",
-            "--proc",
-            "/proc",
-            "--tmpfs",
-            "/run",
-        ]
-        container += ["--ro-bind", sys.base_prefix, str(PYTHON_PREFIX), "--ro-bind", str(interpreter), "/run/python3"]
-        # By way of env: setpriv itself may still read what its user may not.
-        command = [
-            "setpriv",
-            "--reuid",
-            "1000",
-            "--regid",
-            "1000",
-            "--clear-groups",
-            "env",
-            "/run/python3",
-            "-c",
-            begun,
-        ]
-        environment = {"PATH": os.environ["PATH"], "PYTHONHOME": str(PYTHON_PREFIX)}
-        done = subprocess.run([*container, *command], env=environment, capture_output=True, text=True, check=True)
-        owners.append(done.stdout.strip())
+    owners = [as_its_user(interpreter, mode, "-c", begun).stdout.strip() for mode in (0o755, 0o711)]
     assert owners == ["1000", "0"]
     assert 'chmod 0711 "$(readlink -f "$(command -v python3)")"' in (REPOSITORY / "workload/Containerfile").read_text()
+    # Which is why the container starts as root, outside of a guest as well.
+    refused = as_its_user(interpreter, 0o711, "-m", "summarizer")
+    assert (refused.returncode, "start the container as root" in refused.stdout) == (3, True), refused.stderr

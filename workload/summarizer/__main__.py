@@ -20,7 +20,7 @@ def main() -> int:
     """Serve, or do the work of a shard; return the exit code."""
     set_up_logs()
     try:
-        refuse_doubles(Path("/proc/self/environ").read_bytes())
+        refuse_doubles(_environment())
         settings = Settings.from_environment(os.environ)
         # Before anything else is loaded: from here on this process has no right but to what it reads and serves.
         keeper = take_custody()
@@ -40,6 +40,18 @@ def main() -> int:
 
     serve(settings, keeper)
     return 0
+
+
+def _environment() -> bytes:
+    """Return the process's environment as it was given.
+
+    Raises:
+        ConfigurationError: The process was not started as root, and its user cannot read the image's interpreter.
+    """
+    try:
+        return Path("/proc/self/environ").read_bytes()
+    except PermissionError:
+        raise ConfigurationError("start the container as root, which it gives up") from None
 
 
 if __name__ == "__main__":
