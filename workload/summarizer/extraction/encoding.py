@@ -31,9 +31,14 @@ mac_cyrillic cp437 cp850 cp852 cp866 cp874 cp932 cp949 cp1258 gbk gb2312 big5hks
 
 
 def load() -> None:
-    """Load every encoding that `decode` is to know, and what guesses: afterwards no file may be to be had."""
+    """Load all that `decode` needs: afterwards no file may be to be had."""
     import charset_normalizer  # noqa: F401
 
+    load_encodings()
+
+
+def load_encodings() -> None:
+    """Load every encoding that a document may be in, or the names in an archive."""
     for name in (*_LEGACY, *_DECLARED_NAMES.split()):
         codecs.lookup(name)
 

@@ -60,17 +60,19 @@ def _pdf() -> Reader:
 
 
 def _docx() -> Reader:
-    from summarizer.extraction import encoding, office
+    from summarizer.extraction.encoding import load_encodings
+    from summarizer.extraction.office import docx_text
 
-    encoding.load()
-    return lambda data: Extract(office.docx_text(data))
+    load_encodings()
+    return lambda data: Extract(docx_text(data))
 
 
 def _odt() -> Reader:
-    from summarizer.extraction import encoding, office
+    from summarizer.extraction.encoding import load_encodings
+    from summarizer.extraction.office import odt_text
 
-    encoding.load()
-    return lambda data: Extract(office.odt_text(data))
+    load_encodings()
+    return lambda data: Extract(odt_text(data))
 
 
 def _mail() -> Reader:
