@@ -170,6 +170,20 @@ async def test_shards_that_failed_too_often_make_it_failed_and_a_higher_limit_le
     assert cluster.condition("Failed") is None
 
 
+async def test_what_was_done_under_another_policy_does_not_count() -> None:
+    cluster = await begun()
+    cluster.job["status"] = {"completedIndexes": "0-1", "conditions": [{"type": "Complete", "status": "True"}]}
+    signed = [DOCUMENTS[0] | {"contentSHA256": "b" * 64}]
+    cluster.kube.put(cluster.resource | {"spec": cluster.resource["spec"] | {"fileSystems": signed}})
+    cluster.resource["metadata"]["generation"] = 2
+    await cluster.visit()
+    cluster.approved()
+    await cluster.visit()
+    assert cluster.condition("Complete") is None
+    assert "delete Job" in cluster.kube.writes
+    assert cluster.batch["completedIndexes"] == ""
+
+
 async def test_parallelism_changes_while_it_runs_and_no_key_is_asked_for_again() -> None:
     cluster = await begun()
     cluster.pod(0)

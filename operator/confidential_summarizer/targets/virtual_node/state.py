@@ -56,6 +56,12 @@ def of_controller(pod: Object) -> bool:
     return any(owner.get("kind") in ("ReplicaSet", "Job") and owner.get("controller") for owner in owners)
 
 
+def counts(job: Object, host_data: str) -> bool:
+    """Tell whether what a Job did counts: under this policy, and it is not on its way out."""
+    metadata = job["metadata"]
+    return not metadata.get("deletionTimestamp") and metadata["annotations"].get(HOST_DATA_ANNOTATION) == host_data
+
+
 def shards(job: Object | None, total: int, failures: Sequence[Group]) -> Shards:
     """Return how far a Job is, from its own status.
 

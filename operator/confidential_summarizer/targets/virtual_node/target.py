@@ -101,7 +101,10 @@ class VirtualNodeTarget:
         over = [pod for pod in live.pods if state.finished(pod)]
         pods = [pod for pod in live.pods if not state.finished(pod)]
         if resource.spec.batch is not None:
-            return self._observe_batch(resource.spec.batch, live, pods, over, host_data)
+            job = live.children.get("Job")
+            if job is not None and not (is_ours(job, resource.metadata) and state.counts(job, host_data)):
+                job = None
+            return self._observe_batch(resource.spec.batch, job, live, pods, over, host_data)
         missing = max(0, resource.spec.replicas - len(pods))
         groups = [_group(live, pod) for pod in [*pods, *over[::-1][:missing]]]
         deployment = live.children.get("Deployment")
@@ -114,10 +117,16 @@ class VirtualNodeTarget:
         )
 
     def _observe_batch(
-        self, batch: Batch, live: Live, pods: Sequence[Object], over: Sequence[Object], host_data: str
+        self,
+        batch: Batch,
+        job: Object | None,
+        live: Live,
+        pods: Sequence[Object],
+        over: Sequence[Object],
+        host_data: str,
     ) -> Observation:
         failures = [_group(live, pod) for pod in over if pod["status"]["phase"] == "Failed"]
-        shards = state.shards(live.children.get("Job"), batch.shards, failures)
+        shards = state.shards(job, batch.shards, failures)
         left = batch.shards - len(shards.done | shards.failed)
         return Observation(
             wanted=min(batch.parallelism, left),
