@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from azure_sandbox.azure.principals import OPERATOR
-from azure_sandbox.names import LOCATION, RESOURCE_GROUP, SUBSCRIPTION, TENANT
+from azure_sandbox.azure.principals import OPERATOR, OWNER
+from azure_sandbox.blobs import Blobs
+from azure_sandbox.names import BLOB_ACCOUNT, LOCATION, REGISTRY, RESOURCE_GROUP, SUBSCRIPTION, TENANT
+from azure_sandbox.registry import Registry
 from tests.support.azure_cli import AzureCli
 from tests.support.azure_client import body
 from tests.support.data_owner import SmallAzure, csum
@@ -85,6 +87,26 @@ def test_what_csum_renders_is_deployed_shown_and_deleted(az, image, tmp_path):
     assert az.text("container", "logs", *GROUP, "-n", name, "--container-name", "summarizer").startswith("one\ntwo")
     az.text("container", "delete", *GROUP, "-n", name, "--yes")
     assert az.json("container", "list", *GROUP) == []
+
+
+def test_registry_and_storage_let_in_who_has_a_role_there(az):
+    """`az` asks Resource Manager where they are, exchanges its token for the registry's, and takes storage's refusal."""
+    servers = (Registry(az.state), Blobs(az.state))
+    for server in servers:
+        server.up(print)
+    try:
+        assert az.json("acr", "login", "-n", "party1", "--expose-token")["loginServer"] == REGISTRY
+        assert az.json("acr", "repository", "list", "-n", "party1") == []
+        storage = ("storage", "container", "list", "--account-name", BLOB_ACCOUNT, "--auth-mode", "login")
+        refused = az.run(*storage)
+        assert refused.returncode != 0
+        assert "You do not have the required permissions" in refused.stderr
+        az.login(OWNER)
+        assert az.json(*storage) == []
+    finally:
+        az.login(OPERATOR)
+        for server in servers:
+            server.down()
 
 
 def test_a_template_with_parameters_comments_and_no_address(az, tmp_path):

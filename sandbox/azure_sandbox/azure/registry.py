@@ -34,8 +34,12 @@ from azure_sandbox.names import PUBLIC_REGISTRY, REGISTRY
 from azure_sandbox.network.front import Front
 from azure_sandbox.registry import ISSUER
 
-AUDIENCES = ("https://containerregistry.azure.net", "https://management.azure.com")
-"""What tokens of Azure AD that are exchanged are made out to; the Azure CLI takes the second one."""
+AUDIENCES = (
+    "https://containerregistry.azure.net",
+    "https://management.azure.com",
+    "https://management.core.windows.net",
+)
+"""What tokens of Azure AD that are exchanged are made out to; the Azure CLI takes the last one."""
 
 TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105  (nobody's secret)
 """The user whose password is a refresh token."""

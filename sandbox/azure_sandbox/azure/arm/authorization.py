@@ -1,7 +1,8 @@
-"""Role assignments as Resource Manager shows them, and the two resources that they are read at."""
+"""The storage account, the registry, and the role assignments there, as Resource Manager shows them."""
 
 import re
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from azure_sandbox.azure.errors import ServiceError
@@ -16,18 +17,46 @@ REGISTRY_ID = f"{PROVIDERS}/Microsoft.ContainerRegistry/registries/{REGISTRY.par
 FILTER = re.compile(r"(atScope\(\) and )?assignedTo\('([0-9a-f-]{36})'\)")
 
 
-def storage_accounts() -> list[dict[str, Any]]:
-    """Return the one storage account."""
-    properties = {"primaryEndpoints": {"blob": f"https://{BLOB_HOST}/"}, "provisioningState": "Succeeded"}
-    kind = "Microsoft.Storage/storageAccounts"
-    return [{"id": ACCOUNT, "name": BLOB_ACCOUNT, "type": kind, "location": LOCATION, "properties": properties}]
+PLACES: tuple[dict[str, Any], ...] = (
+    {
+        "id": ACCOUNT,
+        "name": BLOB_ACCOUNT,
+        "type": "Microsoft.Storage/storageAccounts",
+        "location": LOCATION,
+        "properties": {"primaryEndpoints": {"blob": f"https://{BLOB_HOST}/"}, "provisioningState": "Succeeded"},
+    },
+    {
+        "id": REGISTRY_ID,
+        "name": REGISTRY.partition(".")[0],
+        "type": "Microsoft.ContainerRegistry/registries",
+        "location": LOCATION,
+        "sku": {"name": "Premium", "tier": "Premium"},
+        "properties": {"loginServer": REGISTRY, "adminUserEnabled": False, "provisioningState": "Succeeded"},
+    },
+)
+"""The one storage account and the one registry."""
 
 
-def registries() -> list[dict[str, Any]]:
-    """Return the one registry."""
-    properties = {"loginServer": REGISTRY, "provisioningState": "Succeeded"}
-    kind, name = "Microsoft.ContainerRegistry/registries", REGISTRY.partition(".")[0]
-    return [{"id": REGISTRY_ID, "name": name, "type": kind, "location": LOCATION, "properties": properties}]
+def resources(wanted: str) -> list[dict[str, Any]]:
+    """Return those of a type; the filter of the request names it."""
+    return [one for one in PLACES if f"'{one['type']}'".lower() in wanted.lower()]
+
+
+def shown(provider: str, kind: str, name: Sequence[str], *, in_group: bool) -> dict[str, Any]:
+    """Return the list of a type, or the resource of that name.
+
+    Raises:
+        ServiceError: There is no such resource, or no such type.
+    """
+    found = [one for one in PLACES if str(one["type"]).lower() == f"{provider}/{kind}"]
+    if not name and found:
+        return {"value": found}
+    wanted = [part.lower() for part in name]
+    named = next((one for one in found if in_group and [one["name"]] == wanted), None)
+    if named is None:
+        text = f"The Resource '{provider}/{kind}/{'/'.join(name)}' was not found."
+        raise ServiceError(404, "ResourceNotFound", text)
+    return named
 
 
 def assignments(roles: Roles, scope: str, wanted: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from azure_sandbox.azure.arm import subscription
-from azure_sandbox.azure.arm.authorization import assignments, registries, storage_accounts
+from azure_sandbox.azure.arm.authorization import assignments, resources, shown
 from azure_sandbox.azure.arm.deployments import ENDED, Deployment, Deployments
 from azure_sandbox.azure.arm.group import ContainerGroup
 from azure_sandbox.azure.arm.groups import ContainerGroups
@@ -159,10 +159,10 @@ class ResourceManager:
             case "GET" | "PUT", True, "microsoft.managedidentity", ("userassignedidentities", name):
                 create = request.method == "PUT"
                 return web.json_response(subscription.identity(self.groups.principals, name, create=create))
-            case "GET", False, "microsoft.storage", ("storageaccounts",):
-                return web.json_response({"value": storage_accounts()})
-            case "GET", False, "microsoft.containerregistry", ("registries",):
-                return web.json_response({"value": registries()})
+            case "GET", False, None, ("resources",):
+                return web.json_response({"value": resources(request.query.get("$filter", ""))})
+            case "GET", in_group, "microsoft.storage" | "microsoft.containerregistry", (kind, *name):
+                return web.json_response(shown(path.provider or "", kind, name, in_group=in_group))
             case "GET", False, "microsoft.attestation", ("locations", _, "defaultprovider"):
                 return web.json_response(subscription.attestation_provider())
             case "GET", True, None, ():
