@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from azure_sandbox.faults import KINDS, SERVICES
-from azure_sandbox.names import RESOURCE_MANAGER
+from azure_sandbox.names import CONTROL
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.cli.console import emit, note, output_option
 from confidential_summarizer.errors import SpecError, TransientError
@@ -87,7 +87,7 @@ def _ask(method: str, body: Any = None) -> Any:
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(state.ca_bundle))),
     )
     request = urllib.request.Request(
-        f"https://{RESOURCE_MANAGER}/sandbox/faults",
+        f"https://{CONTROL}/sandbox/faults",
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},

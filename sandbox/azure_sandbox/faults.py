@@ -2,7 +2,7 @@
 
 A fault is a service, a kind of `KINDS`, and an end: a number of requests that meet it, or a number of seconds. With a
 chance below 1, a seed decides which of the requests meet it. `csum sandbox fault` writes the table, and so do tests by
-`POST https://management.azure.com/sandbox/faults`.
+`POST https://sandbox.management.azure.com/sandbox/faults`.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from azure_sandbox.names import CONTROL
 
 ZONES: Mapping[str, str] = {
     "login.microsoftonline.com": "login",
@@ -242,4 +244,6 @@ class Faults:
 def service_at(host: str) -> str:
     """Return which service a host belongs to; empty for one that no fault can be of."""
     name = host.partition(":")[0].rstrip(".").lower()
+    if name == CONTROL:
+        return ""
     return next((service for zone, service in ZONES.items() if name == zone or name.endswith(f".{zone}")), "")

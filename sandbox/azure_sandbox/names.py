@@ -20,6 +20,8 @@ MODELS_KEY = "models-key"
 """The one key in the vault that the operator manages; the data owner keeps the others to themselves."""
 ATTESTATION = "sharedeus2.eus2.attest.azure.net"
 RESOURCE_MANAGER = "management.azure.com"
+CONTROL = f"sandbox.{RESOURCE_MANAGER}"
+"""Where the sandbox's own controls answer whatever else fails on purpose."""
 LOGIN = "login.microsoftonline.com"
 
 VIRTUAL_NODE = "virtualnode-0"

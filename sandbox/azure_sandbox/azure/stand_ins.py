@@ -28,7 +28,7 @@ from azure_sandbox.azure.vault.routes import Vaults
 from azure_sandbox.certificates import CertificateAuthority, server_context
 from azure_sandbox.faults import Faults
 from azure_sandbox.guest.api import GuestFactory
-from azure_sandbox.names import LOGIN, PUBLIC_REGISTRY, REGISTRY, RESOURCE_MANAGER
+from azure_sandbox.names import CONTROL, LOGIN, PUBLIC_REGISTRY, REGISTRY, RESOURCE_MANAGER
 from azure_sandbox.network.front import Front
 from azure_sandbox.network.names import exists
 from azure_sandbox.network.proxy import ConnectProxy
@@ -98,6 +98,7 @@ def assemble(state: SandboxState, factory: GuestFactory) -> StandIns:
     registries = Registries(principals, tokens, roles, authority, fronts[0]).application()
     application.add_domain(LOGIN, Login(principals, tokens).application())
     application.add_domain(RESOURCE_MANAGER, manager)
+    application.add_domain(CONTROL, manager)
     application.add_domain("*.attest.azure.net", attestation.application())
     application.add_domain(REGISTRY, registries)
     application.add_domain(PUBLIC_REGISTRY, registries)

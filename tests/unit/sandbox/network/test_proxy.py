@@ -122,6 +122,15 @@ async def test_a_cut_ends_what_is_open_to_the_api_server_and_lets_new_connection
     assert faults.met == {"kubernetes cut": 1}
 
 
+async def test_the_sandboxs_own_controls_are_there_while_everything_is_down():
+    faults = Faults()
+    for kind in ("down", "slow"):
+        faults.add({"service": "resource-manager", "kind": kind, "seconds": 60})
+    async with echo() as service, proxy({"stand_ins": service}, faults) as port:
+        assert (await talk(port, b"CONNECT sandbox.management.azure.com:443 HTTP/1.1\r\n\r\n", b"hi")).endswith(b"hi")
+        assert not (await talk(port, b"CONNECT management.azure.com:443 HTTP/1.1\r\n\r\n", b"hi")).endswith(b"hi")
+
+
 async def test_what_is_down_is_cut_and_ends_new_connections_until_the_time_is_over():
     now = [0.0]
     faults = Faults(lambda: now[0])
