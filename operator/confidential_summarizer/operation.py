@@ -32,27 +32,50 @@ async def operate(edges: Clients, settings: Settings, health: Health) -> None:
     """Lead, watch and work, over edges that are open."""
     namespaces = [n.strip() for n in settings.namespaces.split(",") if n.strip()]
     async with leadership(edges.kube, settings, health) as lost:
-        await kinds_served(edges.kube, namespaces, health)
-        reconciler = Reconciler(edges, Events(edges.kube), grace=timedelta(seconds=settings.grace_seconds))
-        loops = Loops(reconciler, metrics.finished)
-        health.loops, health.stage = loops, Stage.WATCHING
-        working: set[asyncio.Future[None]] = {
-            asyncio.create_task(watch(loops, namespaces), name="watch"),
-            asyncio.create_task(health.compare(edges.kube, namespaces), name="comparison"),
-        }
-        with metrics.Fleet(loops):
+        reconciler = Reconciler(
+            edges,
+            Events(edges.kube),
+            grace=timedelta(seconds=settings.grace_seconds),
+            key_patience=timedelta(seconds=settings.key_patience_seconds),
+        )
+        while True:
+            await kinds_served(edges.kube, namespaces, health)
             try:
-                done, _ = await asyncio.wait({*working, lost}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                # What works stops first: whoever leads next may start as soon as the lease is free.
-                await loops.close()
-                for task in working:
-                    task.cancel()
-                await asyncio.gather(*working, return_exceptions=True)
-        if lost in done:
-            raise TransientError("another process may lead now, so this one stops")
-        for task in done:
-            task.result()
+                return await work(Loops(reconciler, metrics.finished), edges.kube, namespaces, health, lost)
+            except SummarizerError:
+                raise
+            except Exception:
+                # Kopf gives up when a kind is taken away. Somebody may be installing it anew.
+                if await missing_kind(edges.kube, namespaces) is None:
+                    raise
+
+
+async def work(
+    loops: Loops, kube: KubernetesAPI, namespaces: list[str], health: Health, lost: asyncio.Future[None]
+) -> None:
+    """Watch and work until the process has to stop.
+
+    Raises:
+        TransientError: Another process may lead now.
+    """
+    health.loops, health.stage = loops, Stage.WATCHING
+    working: set[asyncio.Future[None]] = {
+        asyncio.create_task(watch(loops, namespaces), name="watch"),
+        asyncio.create_task(health.compare(kube, namespaces), name="comparison"),
+    }
+    with metrics.Fleet(loops):
+        try:
+            done, _ = await asyncio.wait({*working, lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # What works stops first: whoever leads next may start as soon as the lease is free.
+            await loops.close()
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+    if lost in done:
+        raise TransientError("another process may lead now, so this one stops")
+    for task in done:
+        task.result()
 
 
 @asynccontextmanager
@@ -77,16 +100,25 @@ async def leadership(kube: KubernetesAPI, settings: Settings, health: Health) ->
 async def kinds_served(kube: KubernetesAPI, namespaces: list[str], health: Health) -> None:
     """Wait until the API server knows our kinds: GitOps may install them after us, and Kopf looks only once."""
     health.stage = Stage.WAITING_FOR_CRD
-    said = ""
-    while True:
-        try:
-            await kube.list(SUMMARIZER, namespaces[0] if namespaces else "", limit=1)
-            await kube.list(GRANT, "", limit=1)
-            return
-        except AccessDenied:
-            raise
-        except SummarizerError as error:
-            if str(error) != said:
-                said = str(error)
-                logger.warning("waiting: %s", said)
+    said = None
+    while (missing := await missing_kind(kube, namespaces)) is not None:
+        if missing != said:
+            said = missing
+            logger.warning("waiting: %s", said)
         await asyncio.sleep(CRD_SECONDS)
+
+
+async def missing_kind(kube: KubernetesAPI, namespaces: list[str]) -> str | None:
+    """Return why one of our kinds cannot be listed now; None if both can.
+
+    Raises:
+        AccessDenied: The service account may not: nothing that waiting would change.
+    """
+    try:
+        await kube.list(SUMMARIZER, namespaces[0] if namespaces else "", limit=1)
+        await kube.list(GRANT, "", limit=1)
+    except AccessDenied:
+        raise
+    except SummarizerError as error:
+        return str(error)
+    return None

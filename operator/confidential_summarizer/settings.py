@@ -32,6 +32,8 @@ class Settings:
     """Namespace of the Lease by which one of several operators works and the others stand by; empty: no lease."""
     grace_seconds: int = 900
     """How long a resource stays Ready while a service that confirms it cannot be asked."""
+    key_patience_seconds: int = 600
+    """How long a deletion waits for a key whose vault does not let it be disabled or deleted; then the key is left."""
     log_format: str = LogFormat.CONSOLE
     """`console` for people, `json` for machines."""
     log_level: str = "INFO"

@@ -180,6 +180,8 @@ class ControlPlane:
                 "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={accounts.key}",
                 f"--root-ca-file={self.certificates.authority}",
+                # Nothing routes Services here, and the loopback addresses of groups are refused as endpoints.
+                "--controllers=*,-endpoints-controller,-endpointslice-controller",
                 "--leader-elect=false",
                 "--node-monitor-period=1s",  # a node that became ready is given pods within a second
                 "--secure-port=0",

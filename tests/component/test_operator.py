@@ -1,6 +1,7 @@
 """The operator's own process, real Kopf in it, on a real API server: what it does when things do not go as planned."""
 
 import base64
+import copy
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from azure_sandbox.control_plane import ControlPlane
 from azure_sandbox.state import SandboxState
@@ -141,6 +143,52 @@ def test_a_kind_that_comes_later_than_the_operator_is_waited_for(kubectl: Kubect
         kubectl.eventually(lambda: process.ask("/readyz") == (200, "working\n"), "it works")
         kubectl.apply(resource("late"))
         kubectl.eventually(lambda: rolling_out(kubectl, "late"), "the resource is handled")
+        delete_all(kubectl)
+
+
+@pytest.mark.usefixtures("kinds")
+def test_a_kind_that_is_taken_away_is_waited_for_again(kubectl: Kubectl, folder: Path) -> None:
+    with operator(kubectl, folder, 18088) as process:
+        kubectl.apply(resource("before"))
+        kubectl.eventually(lambda: rolling_out(kubectl, "before"), "the resource is handled")
+        kubectl("delete", "crd", "--all", "--timeout=30s")  # the resources go first, and their groups with them
+        assert list(folder.glob("legal.*")) == []
+        kubectl.eventually(lambda: "CustomResourceDefinition" in process.ask("/readyz")[1], "it says what it waits for")
+        assert process.ask("/healthz")[0] == 200
+        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        kubectl("wait", "--for=condition=Established", CRD)
+        kubectl.apply(grant("legal"))
+        kubectl.apply(resource("after"))
+        kubectl.eventually(lambda: rolling_out(kubectl, "after"), "the resource is handled")
+        assert process.process.poll() is None
+        delete_all(kubectl)
+
+
+@pytest.mark.usefixtures("kinds")
+def test_a_resource_of_an_earlier_version_says_what_to_change_and_can_be_changed_or_deleted(
+    kubectl: Kubectl, folder: Path
+) -> None:
+    (today,) = (yaml.safe_load(file.read_text()) for file in (ROOT / "crds").glob("confidentialsummarizers.yaml"))
+    earlier = copy.deepcopy(today)
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    earlier["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = anything
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(earlier))
+    recorded = yaml.safe_load((ROOT / "tests" / "data" / "api" / "first-version.yaml").read_text())
+    for name in ("changed", "deleted"):
+        meta = {**recorded["metadata"], "name": name}
+        kubectl.apply({**recorded, "metadata": meta})
+        status = json.dumps({"status": recorded["status"]})
+        kubectl("-n", "legal", "patch", "csum", name, "--subresource=status", "--type=merge", "-p", status)
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(today))
+    kubectl("wait", "--for=condition=Established", CRD)
+    with operator(kubectl, folder, 18089):
+        for name in ("changed", "deleted"):
+            kubectl.eventually(lambda name=name: ready(kubectl, name).get("reason") == "InvalidSpec", "it is refused")
+            assert "spec.summarizer" in ready(kubectl, name)["message"]
+        # Not by a server-side apply: the server cannot merge into what its schema no longer understands.
+        kubectl("replace", "-f", "-", text=json.dumps(resource("changed")))
+        kubectl.eventually(lambda: rolling_out(kubectl, "changed"), "the changed one is handled")
+        kubectl("-n", "legal", "delete", "csum", "deleted", "--timeout=20s")
         delete_all(kubectl)
 
 

@@ -42,6 +42,7 @@ def test_kubectl_shows_where_it_stands(cluster: Cluster) -> None:
     assert (name, ready, reason, replicas) == ("contracts", "True", "Ready", "1")
     assert re.fullmatch(r"[0-9a-f]{12}", policy)
     assert endpoint.startswith("https://127.77.")
+    assert "FailedToUpdateEndpoint" not in cluster.kubectl("get", "events")
 
 
 def test_the_group_s_evidence_was_checked(cluster: Cluster) -> None:

@@ -192,7 +192,11 @@ class Status(Written):
     replicas: int = Field(default=0, description="Container groups that exist.")
     ready_replicas: int = Field(default=0, description="Container groups whose page is ready.")
     selector: str | None = Field(default=None, description="Label selector of the pods, for autoscalers.")
-    endpoint: str | None = Field(default=None, description="URL of the page.")
+    endpoint: str | None = Field(
+        default=None,
+        description="URL of one group's page, for readers in the virtual network, where no Service of the cluster "
+        "reaches. It stays while other groups come and go with scaling.",
+    )
     policy: str | None = Field(default=None, description="First 12 digits of trust.hostData.")
     target: str | None = Field(default=None, description="Kind of the target: VirtualNode or ContainerGroup.")
     unconfirmed_since: str | None = Field(

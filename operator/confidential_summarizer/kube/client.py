@@ -59,7 +59,9 @@ class KubernetesClient(KubernetesAPI):
             "limit": limit,
         }
         found = await self._call("get", kind, namespace=namespace or None, **{k: v for k, v in selectors.items() if v})
-        return list(found["items"]) if found else []
+        if found is None:  # a namespace without objects, or that is not there, gives an empty list
+            raise _unknown(kind)
+        return list(found["items"])
 
     async def apply(self, manifest: Object, *, dry_run: bool = False) -> Object:
         """See `KubernetesAPI.apply`."""
@@ -150,12 +152,16 @@ class KubernetesClient(KubernetesAPI):
                 return None
             raise _converted(error, f"{verb} {what}") from None
         except ResourceNotFoundError:
-            raise TransientError(
-                f"the API server does not know {kind.kind} of {kind.api_version}: install the CRD (helm, or kubectl "
-                "apply -f crds/)"
-            ) from None
+            raise _unknown(kind) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise TransientError(f"{verb} {what}: the API server cannot be reached ({type(error).__name__})") from None
+
+
+def _unknown(kind: Kind) -> TransientError:
+    return TransientError(
+        f"the API server does not know {kind.kind} of {kind.api_version}: install the CRD (helm, or kubectl apply -f "
+        "crds/)"
+    )
 
 
 def _label(manifest: Object) -> str:

@@ -37,7 +37,9 @@ KEY_PATIENCE = timedelta(minutes=10)
 """How long a resource stays for a key that cannot be disabled or deleted, say because its vault is gone for good."""
 
 
-async def remove(clients: Clients, document: Mapping[str, Any], report: Report, age: timedelta) -> Leftovers:
+async def remove(
+    clients: Clients, document: Mapping[str, Any], report: Report, age: timedelta, key_patience: timedelta
+) -> Leftovers:
     """Remove what is left outside the resource.
 
     Args:
@@ -45,6 +47,7 @@ async def remove(clients: Clients, document: Mapping[str, Any], report: Report, 
         document: The resource as the API server holds it, readable or not.
         report: What is known of it.
         age: How long it has been going.
+        key_patience: How long it stays for a key that cannot be disabled or deleted.
 
     Returns:
         Reason and message of everything that was left behind, for events.
@@ -65,7 +68,8 @@ async def remove(clients: Clients, document: Mapping[str, Any], report: Report, 
         orphan = _spec(document).get("deletionPolicy") == DeletionPolicy.RETAIN
         await _remove_groups(clients, places, report, orphan=orphan)
         # Groups that are kept need their keys.
-        return [] if orphan else await _dispose_of_keys(clients, document, report, age, granted=granted)
+        waits = age < key_patience
+        return [] if orphan else await _dispose_of_keys(clients, document, report, granted=granted, waits=waits)
 
 
 async def _remove_groups(clients: Clients, places: Sequence[Placement], report: Report, *, orphan: bool) -> None:
@@ -112,7 +116,7 @@ async def _is_granted(clients: Clients, document: Mapping[str, Any]) -> bool:
 
 
 async def _dispose_of_keys(
-    clients: Clients, document: Mapping[str, Any], report: Report, age: timedelta, *, granted: bool
+    clients: Clients, document: Mapping[str, Any], report: Report, *, granted: bool, waits: bool
 ) -> Leftovers:
     """Do with the keys what their deletion policies say; without a grant only in vaults that status knows a key in."""
     used = {urlsplit(key.id).hostname for key in report.keys}
@@ -124,7 +128,7 @@ async def _dispose_of_keys(
             await dispose_of_key(clients, report.metadata, key)
         except SummarizerError as error:
             subject = f"key {key.name} in {key.vault} could not be treated as its deletionPolicy says: {error}"
-            if not isinstance(error, NotFound) and age < KEY_PATIENCE:
+            if waits and not isinstance(error, NotFound):
                 raise WaitingError(subject, reason=Reason.DELETING) from error
             left.append((Reason.KEY_LEFT.value, subject))
     return left

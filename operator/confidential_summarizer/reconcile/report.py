@@ -225,4 +225,4 @@ def _endpoint(groups: Observation) -> str | None:
     addresses = [group.address for group in groups.ready or groups.serving if group.address]
     if not addresses:
         return None
-    return f"https://{groups.endpoint or addresses[0]}"
+    return f"https://{addresses[0]}"

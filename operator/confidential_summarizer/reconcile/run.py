@@ -48,7 +48,7 @@ from confidential_summarizer.reconcile.keys import key_trust, release_keys, reti
 from confidential_summarizer.reconcile.patience import DELETING_SECONDS, RETRY_SECONDS, growing, pause
 from confidential_summarizer.reconcile.policy import generate_policy, publish_policy
 from confidential_summarizer.reconcile.publishing import Publisher, Recorder
-from confidential_summarizer.reconcile.removal import remove
+from confidential_summarizer.reconcile.removal import KEY_PATIENCE, remove
 from confidential_summarizer.reconcile.report import GRACE, Report
 from confidential_summarizer.reconcile.rollout import deployed_message, look, roll_out
 from confidential_summarizer.targets.observation import Observation
@@ -176,6 +176,7 @@ class Reconciler:
     record: Recorder
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     grace: timedelta = GRACE
+    key_patience: timedelta = KEY_PATIENCE
 
     async def visit(self, namespace: str, name: str, changed: asyncio.Event | None = None) -> Visit:
         """Reconcile one resource, or remove what is left of it.
@@ -247,7 +248,7 @@ class Reconciler:
         since = datetime.fromisoformat(report.metadata.deletion_timestamp or "")
         age = max(report.now - since, timedelta())
         try:
-            left = await remove(self.clients, document, report, age)
+            left = await remove(self.clients, document, report, age, self.key_patience)
         except SummarizerError as error:
             report.failure = error
             status = report.status()

@@ -74,7 +74,6 @@ class Observation:
         wanted: How many groups there should be.
         groups: The groups that exist, leaving ones included.
         host_data: The policy hash that groups are wanted with now.
-        endpoint: `host:port` under which all of them are reached, where there is one address for them.
         blocked: Why groups that are wanted cannot even be made, for people; empty: nothing is in the way.
         remarks: What else people should know, such as remainders of pods that were evicted.
         shards: Of a batch, how far it is; None: it is a server.
@@ -83,7 +82,6 @@ class Observation:
     wanted: int
     groups: Sequence[Group]
     host_data: str
-    endpoint: str | None = None
     blocked: str = ""
     remarks: Sequence[str] = ()
     shards: Shards | None = None

@@ -18,8 +18,8 @@ from confidential_summarizer.api.names import (
     NAME_LABEL,
 )
 from confidential_summarizer.api.resource import Metadata
-from confidential_summarizer.errors import NameTaken
-from confidential_summarizer.kube import Kind, KubernetesAPI, Object
+from confidential_summarizer.errors import AccessDenied, NameTaken
+from confidential_summarizer.kube import NAMESPACE, Kind, KubernetesAPI, Object
 
 TAG_PREFIX = "confidential-summarizer-"
 """Of every tag that we set."""
@@ -27,6 +27,9 @@ OWNER_TAG = f"{TAG_PREFIX}owner"
 """`namespace/name` of the resource; tells a person in the portal whose group it is."""
 OWNER_UID_TAG = f"{TAG_PREFIX}uid"
 """UID of the resource; a group with another UID belongs to somebody else and is never touched."""
+CLUSTER_TAG = f"{TAG_PREFIX}cluster"
+"""UID of the namespace kube-system, by which Kubernetes clusters are told apart; only where the operator may read it.
+For people who look for groups that nobody owns any more: nothing here is decided by it."""
 
 MAX_NAME = 63
 """Characters in the name of a container group."""
@@ -85,6 +88,15 @@ def group_name(metadata: Metadata, index: int) -> str:
     digest = hashlib.sha256(f"{metadata.key}/{metadata.uid}".encode()).hexdigest()[:8]
     tail = f"-{digest}-{index}"
     return f"{metadata.namespace}-{metadata.name}"[: MAX_NAME - len(tail)].rstrip("-") + tail
+
+
+async def cluster_tag(kube: KubernetesAPI) -> dict[str, str]:
+    """Return the tag of the cluster that a group is made from; none where the operator may not read it."""
+    try:
+        found = await kube.get(NAMESPACE, "kube-system", "kube-system")
+    except AccessDenied:
+        found = None
+    return {CLUSTER_TAG: str(found["metadata"]["uid"])} if found else {}
 
 
 def tags_of(metadata: Metadata) -> dict[str, str]:

@@ -29,7 +29,7 @@ class Row:
 TARGETS: Mapping[TargetKind, Row] = {
     TargetKind.VIRTUAL_NODE: Row(VirtualNodeTarget.render, lambda kube, subscriptions, pages: VirtualNodeTarget(kube)),
     TargetKind.CONTAINER_GROUP: Row(
-        ContainerGroupTarget.render, lambda kube, subscriptions, pages: ContainerGroupTarget(subscriptions, pages)
+        ContainerGroupTarget.render, lambda kube, subscriptions, pages: ContainerGroupTarget(subscriptions, pages, kube)
     ),
 }
 

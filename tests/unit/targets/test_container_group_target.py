@@ -18,7 +18,7 @@ from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.observation import GroupPhase, Observation
 from confidential_summarizer.targets.ownership import group_name
 from confidential_summarizer.targets.target import Derivation, Desired, Removal
-from tests.support.fakes import FakePages, measured
+from tests.support.fakes import FakeKube, FakePages, measured
 from tests.support.resources import document, resource
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -93,6 +93,7 @@ def derived(given: ConfidentialSummarizer) -> Derivation:
 class World:
     azure: FakeAzure = field(default_factory=FakeAzure)
     pages: FakePages = field(default_factory=FakePages)
+    kube: FakeKube = field(default_factory=FakeKube)
     changes: dict[str, Any] = field(default_factory=dict)
     placements: list[Placement] = field(default_factory=list)
 
@@ -103,7 +104,7 @@ class World:
 
     @property
     def target(self) -> ContainerGroupTarget:
-        return ContainerGroupTarget(lambda subscription: self.azure, self.pages)
+        return ContainerGroupTarget(lambda subscription: self.azure, self.pages, self.kube)
 
     def name(self, index: int = 0) -> str:
         return group_name(self.resource.metadata, index)
@@ -165,7 +166,7 @@ def neighbour(index: int, ready: str = "True", **annotations: str) -> Confidenti
 
 async def test_all_settled_resources_of_a_resource_group_cost_one_list_a_resync() -> None:
     azure, clock = FakeAzure(), Clock()
-    target = ContainerGroupTarget(lambda _: azure, FakePages(), clock)
+    target = ContainerGroupTarget(lambda _: azure, FakePages(), FakeKube(), clock)
     for resync in (1, 2, 3):
         for index in range(10):
             await target.read(neighbour(index))
@@ -175,7 +176,7 @@ async def test_all_settled_resources_of_a_resource_group_cost_one_list_a_resync(
 
 async def test_a_resource_that_waits_for_its_groups_and_one_that_is_asked_for_are_shown_them_as_they_are() -> None:
     azure, clock = FakeAzure(), Clock()
-    target = ContainerGroupTarget(lambda _: azure, FakePages(), clock)
+    target = ContainerGroupTarget(lambda _: azure, FakePages(), FakeKube(), clock)
     for index, given in enumerate([neighbour(0), neighbour(1, "False"), neighbour(2, **{RECONCILE_ANNOTATION: "now"})]):
         await target.read(given)
         assert azure.lists == index + 1
@@ -309,6 +310,19 @@ async def test_a_creation_under_way_at_the_moment_of_deletion_does_not_escape() 
     world.azure.hidden = {world.name()}  # Resource Manager does not list it yet
     assert (await world.remove()).left == (world.name(),)
     assert world.azure.groups == {}
+
+
+async def test_a_new_group_says_of_which_cluster_it_is_and_stays_as_it_is_when_that_cannot_be_read() -> None:
+    world = World()
+    world.kube.put({"kind": "Namespace", "metadata": {"name": "kube-system", "namespace": "kube-system", "uid": "c-1"}})
+    await world.step()
+    (group,) = world.azure.groups.values()
+    assert group["tags"]["confidential-summarizer-cluster"] == "c-1"
+    world.answers()
+    world.azure.calls.clear()
+    world.kube.objects.clear()
+    await world.step()
+    assert world.azure.calls == []
 
 
 async def test_a_resource_group_that_is_gone_holds_no_groups() -> None:

@@ -13,6 +13,7 @@ from confidential_summarizer.api.status import ConditionStatus, ConditionType
 from confidential_summarizer.api.target import Placement, TargetKind
 from confidential_summarizer.blueprint import Blueprint
 from confidential_summarizer.errors import AccessDenied, NotFound, QuotaExceeded, SummarizerError
+from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.container_group import container_group_policy
 from confidential_summarizer.policy.document import Policy
@@ -22,7 +23,7 @@ from confidential_summarizer.targets.container_group.rendering import render, wi
 from confidential_summarizer.targets.container_group.state import LEAVING, GroupBody, address
 from confidential_summarizer.targets.container_group.steps import Create, Delete, Live, Place, Start, Tag, place_of
 from confidential_summarizer.targets.observation import Observation
-from confidential_summarizer.targets.ownership import OWNER_UID_TAG, TAG_PREFIX, group_name, is_our_group
+from confidential_summarizer.targets.ownership import OWNER_UID_TAG, TAG_PREFIX, cluster_tag, group_name, is_our_group
 from confidential_summarizer.targets.target import Derivation, Desired, Manifest, Plan, Removal
 
 SHARED_SECONDS = 2.0
@@ -63,10 +64,12 @@ class ContainerGroupTarget:
     Args:
         subscriptions: Returns the client of a subscription.
         pages: Asks pages.
+        kube: Knows the cluster that new groups are tagged with.
     """
 
     subscriptions: Subscriptions
     pages: PageStatus
+    kube: KubernetesAPI
     clock: Callable[[], float] = time.monotonic
     _lists: dict[Place, tuple[float, asyncio.Future[list[GroupBody]]]] = field(default_factory=dict)
     _looks: dict[str, float] = field(default_factory=dict)
@@ -187,8 +190,9 @@ class ContainerGroupTarget:
         return [] if orphan else [group["name"] for group in listed]
 
     async def _create(self, groups: ContainerGroupsAPI, step: Create) -> None:
+        body = {**step.body, "tags": {**step.body["tags"], **await cluster_tag(self.kube)}}
         try:
-            await groups.put(step.place.resource_group, step.name, step.body)
+            await groups.put(step.place.resource_group, step.name, body)
         except QuotaExceeded:
             if step.makes_room is not None:
                 await groups.delete(step.makes_room.place.resource_group, step.makes_room.name)

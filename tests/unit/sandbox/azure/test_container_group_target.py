@@ -16,7 +16,7 @@ from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.observation import GroupPhase
 from confidential_summarizer.targets.target import Desired, Plan, Removal
 from tests.support.azure_client import GROUPS, Azure, settle, settle_deletion
-from tests.support.fakes import FakePages, measured
+from tests.support.fakes import FakeKube, FakePages, measured
 from tests.support.resources import resource
 
 TARGET = {
@@ -70,7 +70,7 @@ class World:
     def __init__(self, azure: Azure) -> None:
         self.azure, self.groups, self.pages = azure, Groups(azure), FakePages()
         self.status = resource().status
-        self.target = ContainerGroupTarget(lambda subscription: self.groups, self.pages)
+        self.target = ContainerGroupTarget(lambda subscription: self.groups, self.pages, FakeKube())
 
     def resource(self, **changes: Any) -> ConfidentialSummarizer:
         identity = {"resourceID": identity_resource_id(SUMMARIZER)}
