@@ -37,6 +37,7 @@ class KubernetesClient(KubernetesAPI):
 
     def __init__(self, dynamic: Any) -> None:
         self._dynamic = dynamic
+        self._resources: dict[Kind, Any] = {}
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """See `KubernetesAPI.get`."""
@@ -140,7 +141,11 @@ class KubernetesClient(KubernetesAPI):
     async def _call(self, verb: str, kind: Kind, *, subresource: str | None = None, **arguments: Any) -> Any:
         what = f"{kind.kind} {arguments.get('namespace')}/{arguments.get('name', '*')}"
         try:
-            resource = await self._dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
+            resource = self._resources.get(kind)
+            if resource is None:
+                # Each time that it is asked, the library writes all that it knows of the API into a file.
+                resource = await self._dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
+                self._resources[kind] = resource
             if subresource:
                 resource = resource.subresources[subresource]
             response = await getattr(self._dynamic, verb)(

@@ -30,6 +30,9 @@ CONCURRENT = 32
 """Looks that begin at a time: enough to use both cores while calls wait, few enough for the services."""
 TURN_SECONDS = 2.0
 """Who takes longer waits for somebody, not for us, and lets the next one begin: what hangs must hold up nobody else."""
+LATE_SECONDS = 0.25
+"""A timer that rings later than this says that it is us: with one more begun everything would only take longer, until
+all resources are looked at at once, with all that they need in memory."""
 
 Key = tuple[str, str]
 """Namespace and name of a resource."""
@@ -155,19 +158,29 @@ def _decisive(metadata: Mapping[str, Any]) -> tuple[Any, ...]:
 async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
     """Wait for a turn, and give it on after `TURN_SECONDS` at the latest."""
     await turns.acquire()
-    given_on = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
 
-    def give_on() -> None:
-        if not given_on.is_set():
-            given_on.set()
+    def ring(due: float) -> None:
+        nonlocal timer
+        timer = None
+        if loop.time() - due > LATE_SECONDS:
+            start()
+        else:
             turns.release()
 
-    timer = asyncio.get_running_loop().call_later(TURN_SECONDS, give_on)
+    def start() -> None:
+        nonlocal timer
+        due = loop.time() + TURN_SECONDS
+        timer = loop.call_at(due, ring, due)
+
+    start()
     try:
         yield
     finally:
-        timer.cancel()
-        give_on()
+        if timer is not None:  # it has not been given on
+            timer.cancel()
+            turns.release()
 
 
 async def _rest(seconds: float, alarm: asyncio.Event) -> None:

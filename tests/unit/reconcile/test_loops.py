@@ -1,6 +1,7 @@
 """One task for each resource: what rings it, what does not, and that nobody waits for anybody else."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,6 +22,9 @@ class Visited:
         self.hanging: set[str] = set()
         self.result = Visit(Result.DONE, wait=3600.0)
         self.error: Exception | None = None
+        self.work = 0.0
+        self.at_once: set[str] = set()
+        self.most = 0
 
     async def visit(self, namespace: str, name: str, changed: asyncio.Event) -> Visit:
         self.looks[name] += 1
@@ -28,6 +32,12 @@ class Visited:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
+        self.at_once.add(name)
+        self.most = max(self.most, len(self.at_once))
+        for _ in range(4 if self.work else 0):
+            time.sleep(self.work)  # noqa: ASYNC251 - it computes, and nobody else gets on meanwhile
+            await asyncio.sleep(0)
+        self.at_once.remove(name)
         return self.result
 
 
@@ -107,6 +117,20 @@ async def test_a_thousand_resources_are_all_looked_at_and_so_many_at_once_at_mos
         loops.see(meta(name))
     await looks(visited, "r999", 1)
     assert visited.looks == dict.fromkeys(names, 1)
+
+
+async def test_a_process_with_too_much_to_do_of_its_own_begins_no_more(
+    loops: Loops, visited: Visited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.03)
+    monkeypatch.setattr(module, "LATE_SECONDS", 0.01)
+    visited.work = 0.003
+    names = [f"r{i}" for i in range(3 * CONCURRENT)]
+    for name in names:
+        loops.see(meta(name))
+    for name in names:
+        await at_least(visited, name, 1)
+    assert visited.most <= CONCURRENT
 
 
 async def test_a_resource_that_is_gone_has_no_task_and_one_made_again_has(loops: Loops, visited: Visited) -> None:
