@@ -254,7 +254,7 @@ async def test_all_resources_of_a_resource_group_share_one_list() -> None:
 
 async def test_a_list_that_a_neighbour_asked_for_during_a_creation_does_not_hide_the_new_group() -> None:
     azure, clock, world = FakeAzure(), Clock(), World()
-    target, put = ContainerGroupTarget(lambda _: azure, FakePages(), clock), azure.put
+    target, put = ContainerGroupTarget(lambda _: azure, FakePages(), FakeKube(), clock), azure.put
 
     async def slow(resource_group: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         await target.read(neighbour(1, "False"))  # before Resource Manager shows the group

@@ -229,7 +229,8 @@ def _is_settled(resource: ConfidentialSummarizer) -> bool:
     ready = resource.status.condition(ConditionType.READY)
     asked = resource.metadata.annotations.get(RECONCILE_ANNOTATION)
     return (
-        ready is not None
+        resource.spec.batch is None
+        and ready is not None
         and ready.status is ConditionStatus.TRUE
         and ready.observed_generation == resource.metadata.generation
         and asked == resource.status.last_handled_reconcile_at
