@@ -31,23 +31,30 @@ async def finished(clients: Clients, resource: ConfidentialSummarizer, report: R
 
     A batch that was complete stays so until its spec changes, whatever becomes of its groups.
     """
-    batch, before = resource.spec.batch, report.before.batch
+    before = report.before.batch
     complete, failed = report.known(ConditionType.COMPLETE), report.known(ConditionType.FAILED)
-    if batch is None or not (complete or failed):
+    if not (complete or failed) or before is None:
         return False
     if complete is not None:
         report.true(ConditionType.COMPLETE, Reason.COMPLETED, complete.message)
-    if batch.ttl_seconds_after_finished is not None and before is not None and before.completion_time is not None:
-        end = datetime.fromisoformat(before.completion_time) + timedelta(seconds=batch.ttl_seconds_after_finished)
-        report.wait = max(0.0, (end - report.now).total_seconds())
-        if end <= report.now:
-            meta = resource.metadata
-            await clients.kube.delete(SUMMARIZER, meta.namespace, meta.name, uid=meta.uid)
-            return True
+    report.wait = _left(resource, before, report.now)
+    if report.wait == 0:
+        meta = resource.metadata
+        await clients.kube.delete(SUMMARIZER, meta.namespace, meta.name, uid=meta.uid)
+        return True
     return complete is not None
 
 
-def note(observation: Observation, report: Report) -> None:
+def _left(resource: ConfidentialSummarizer, batch: BatchStatus, now: datetime) -> float | None:
+    """Return the seconds until a batch that is over is deleted; None: it is not."""
+    spec = resource.spec.batch
+    if spec is None or spec.ttl_seconds_after_finished is None or batch.completion_time is None:
+        return None
+    end = datetime.fromisoformat(batch.completion_time) + timedelta(seconds=spec.ttl_seconds_after_finished)
+    return max(0.0, (end - now).total_seconds())
+
+
+def note(resource: ConfidentialSummarizer, observation: Observation, report: Report) -> None:
     """Take down how far the shards are."""
     shards, now = observation.shards, timestamp(report.now)
     if shards is None:
@@ -67,6 +74,7 @@ def note(observation: Observation, report: Report) -> None:
             "estimated_completion_time": None,
         }
     )
+    report.wait = _left(resource, report.batch, report.now)
     if shards.over:
         kind, reason = ConditionType.COMPLETE, Reason.COMPLETED
         if not shards.complete:

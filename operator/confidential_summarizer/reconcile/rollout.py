@@ -51,7 +51,7 @@ async def roll_out(
     observation = await target.observe(resource, live, derivation.policy.host_data)
     report.observation = observation
     report.placements, report.attempts = resource.placements, plan.attempts
-    note(observation, report)
+    note(resource, observation, report)
     _say_drift(resource, plan, report)
     if plan.steps:
         await report.remember()
@@ -79,7 +79,7 @@ async def look(clients: Clients, resource: ConfidentialSummarizer, report: Repor
     target = clients.targets[resource.spec.target.kind]
     observation = await target.observe(resource, await target.read(resource), report.host_data)
     report.observation = observation
-    note(observation, report)
+    note(resource, observation, report)
     await judge(clients, observation, Plan())
     return observation
 

@@ -204,7 +204,7 @@ async def test_a_batch_that_is_paused_by_its_parallelism_says_so() -> None:
 
 async def test_a_finished_batch_is_deleted_when_its_time_has_come() -> None:
     cluster = await begun(ttlSecondsAfterFinished=60)
-    await complete(cluster)
+    assert (await complete(cluster)).wait == 60
     cluster.now += timedelta(seconds=20)
     assert (await cluster.visit()).wait == 40
     assert "delete ConfidentialSummarizer" not in cluster.kube.writes

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from confidential_summarizer.sealing import read_manifest
 from summarizer import models as models_module
+from summarizer.batch import create_app
+from summarizer.context import Context
 from summarizer.errors import OutputError
 from summarizer.extraction.reasons import Reason
 from summarizer.jobs import Jobs
@@ -160,3 +163,29 @@ def test_an_archive_without_a_document_is_an_error_and_no_finished_shard(archive
     done = work(archive, Storage(), 0, 2)
     assert done.snapshot.state is State.FAILED
     assert "no readable document" in done.snapshot.reason
+
+
+def test_a_shard_shows_its_state_and_evidence_and_no_summary(archive: Settings) -> None:
+    context = Context(archive.model_copy(update={"shards": 2, "shard_index": 1}), work(archive, Storage(), 1, 2))
+    with TestClient(create_app(context), base_url="https://10.0.0.7:8501") as client:
+        shard = client.get("/api/status").json()["shard"]
+        assert (shard["index"], shard["shards"], shard["total"], shard["documents"], shard["done"]) == (
+            1,
+            2,
+            40,
+            20,
+            20,
+        )
+        assert client.get("/api/evidence?nonce=short").status_code == 400
+        for path in ("/", "/api/summaries", "/api/documents", "/api/jobs", "/login"):
+            assert client.get(path).status_code == 404
+        assert client.post("/api/summarize", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(("state", "code"), [(State.SUMMARIZING, 200), (State.READY, 200), (State.FAILED, 503)])
+def test_a_shard_is_ready_while_it_works(archive: Settings, state: State, code: int) -> None:
+    progress = Progress()
+    progress.update(state=state)
+    context = Context(archive.model_copy(update={"shards": 2, "shard_index": 1}), progress)
+    with TestClient(create_app(context), base_url="https://10.0.0.7:8501") as client:
+        assert client.get("/readyz").status_code == code
