@@ -33,7 +33,8 @@ _LOG: Final = logging.getLogger(__name__)
 def create_app(context: Context) -> Starlette:
     """Return the ASGI application: what is open to everybody, for there are no readers."""
     routes = [operation.route() for operation in operations(context) if operation.open]
-    return Starlette(routes=routes, middleware=[Middleware(one) for one in (SecurityHeaders, KnownHosts, PeerLimits)])
+    guards = [Middleware(SecurityHeaders), Middleware(KnownHosts), Middleware(PeerLimits, peers=context.peers)]
+    return Starlette(routes=routes, middleware=guards)
 
 
 def run(settings: Settings, keeper: Keeper | None) -> int:
