@@ -66,8 +66,9 @@ def test_a_page_that_passes_on_the_group_s_evidence_gets_nothing_of_a_reader(clu
 
 def test_nothing_that_runs_as_the_summarizers_user_can_look_into_it(cluster: Cluster) -> None:
     """Neither into the process that serves nor, from the first instruction, into one that parses a document."""
-    processes_of = [folder for folder in Path("/proc").glob("[0-9]*") if b"\0summarizer\0" in command_line(folder)]
-    serving = [folder for folder in processes_of if "Uid:\t1000\t" in (folder / "status").read_text()]
+    containers = [folder for folder in Path("/proc").glob("[0-9]*") if b"\0summarizer\0" in command_line(folder)]
+    ours = [folder for folder in containers if str(cluster.home).encode() in ancestry(folder)]
+    serving = [folder for folder in ours if "Uid:\t1000\t" in (folder / "status").read_text()]
     assert serving
     for folder in serving:
         assert (folder / "mem").stat().st_uid == 0, "the kernel gives what may be looked into to its user"
@@ -79,6 +80,13 @@ def command_line(folder: Path) -> bytes:
         return (folder / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def ancestry(folder: Path) -> bytes:
+    """Return the command lines of the processes above one: the sandbox that started a group is among them."""
+    parent = re.search(r"^PPid:\t(\d+)$", (folder / "status").read_text(), re.MULTILINE)
+    above = Path("/proc") / parent[1] if parent is not None else folder
+    return command_line(above) + ancestry(above) if above.name not in ("0", "1") else b""
 
 
 def test_neither_text_nor_keys_are_anywhere_outside(cluster: Cluster) -> None:
