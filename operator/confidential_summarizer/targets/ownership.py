@@ -17,8 +17,9 @@ from confidential_summarizer.api.names import (
     MANAGED_BY_LABEL,
     NAME_LABEL,
 )
+from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import Metadata
-from confidential_summarizer.errors import AccessDenied, NameTaken
+from confidential_summarizer.errors import AccessDenied, NameTaken, WaitingError
 from confidential_summarizer.kube import NAMESPACE, Kind, KubernetesAPI, Object
 
 TAG_PREFIX = "confidential-summarizer-"
@@ -30,6 +31,9 @@ OWNER_UID_TAG = f"{TAG_PREFIX}uid"
 CLUSTER_TAG = f"{TAG_PREFIX}cluster"
 """UID of the namespace kube-system, by which Kubernetes clusters are told apart; only where the operator may read it.
 For people who look for groups that nobody owns any more: nothing here is decided by it."""
+
+COLLECTION_SECONDS = 2.0
+"""The garbage collector needs about as long for what a resource has left."""
 
 MAX_NAME = 63
 """Characters in the name of a container group."""
@@ -66,10 +70,19 @@ async def get_ours(kube: KubernetesAPI, metadata: Metadata, kind: Kind, name: st
 
     Raises:
         NameTaken: The object is of somebody else.
+        WaitingError: It is what an earlier resource of this name left to Kubernetes' garbage collector.
     """
     found = await kube.get(kind, metadata.namespace, name)
     if found is None or is_ours(found, metadata):
         return found
+    owners = found["metadata"].get("ownerReferences") or ()
+    if any((owner.get("kind"), owner.get("name")) == (KIND, metadata.name) for owner in owners):
+        raise WaitingError(
+            f"{kind.kind} {metadata.namespace}/{name} is of an earlier {metadata.key}: the garbage collector has "
+            "yet to remove it",
+            reason=Reason.PROGRESSING,
+            retry_after=COLLECTION_SECONDS,
+        )
     raise NameTaken(
         f"{kind.kind} {metadata.namespace}/{name} exists and is not of {metadata.key}: rename or delete it, or give "
         "the resource another name"
