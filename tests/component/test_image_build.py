@@ -110,9 +110,13 @@ def resolve(state, monkeypatch):
     return resolve
 
 
+def principals_of(state):
+    return Principals(state.home / "azure" / "principals.json")
+
+
 def signed_in(state, who):
     """What `docker login` with an application's id and secret leaves behind."""
-    principal = Principals(state.home / "azure" / "principals.json")[who]
+    principal = principals_of(state)[who]
     login = Credential(principal.client_id, principal.secret)
     return StaticCredentials({"party1.azurecr.io": login, "mcr.microsoft.com": login})
 
@@ -196,15 +200,16 @@ async def test_nobody_pulls_or_pushes_without_a_credential(state, image, resolve
 async def test_who_has_the_role_pulls_and_who_has_not_is_refused(state, image, resolve, credentials):
     digest = ImageBuilder(state, print).publish(image)
     assert (await resolve(REFERENCE, credentials(state, OPERATOR))).digest == digest
-    unknown = Credential("00000000-0000-0000-0000-000000000000", "not-a-token")
-    with pytest.raises(AccessDenied):
-        await resolve(REFERENCE, StaticCredentials({"party1.azurecr.io": unknown}))
+    nobody = ("00000000-0000-0000-0000-000000000000", principals_of(state)[SUMMARIZER].client_id)
+    for user, password in ((nobody[0], "not-a-token"), (nobody[1], ""), (nobody[1], "ü")):
+        with pytest.raises(AccessDenied, match="refuses the credential"):
+            await resolve(REFERENCE, StaticCredentials({"party1.azurecr.io": Credential(user, password)}))
     with roles_without(state, OPERATOR), pytest.raises(AccessDenied):
         await resolve(REFERENCE, credentials(state, OPERATOR))
 
 
 def test_who_may_pull_may_not_push(state, image, tmp_path):
-    owner = Principals(state.home / "azure" / "principals.json")[OWNER]
+    owner = principals_of(state)[OWNER]
     entry = {"auth": base64.b64encode(f"{owner.client_id}:{owner.secret}".encode()).decode()}
     (tmp_path / "logins.json").write_text(json.dumps({"auths": {"party1.azurecr.io": entry}}))
     network = {**state.client_environment(), "REGISTRY_AUTH_FILE": str(tmp_path / "logins.json")}
@@ -245,7 +250,7 @@ async def test_the_platform_pulls_with_the_identity_that_a_group_names(state, im
 @contextlib.contextmanager
 def roles_without(state, who):
     """Take all roles of an application away for a while."""
-    object_id = Principals(state.home / "azure" / "principals.json")[who].object_id
+    object_id = principals_of(state)[who].object_id
     before = asked(state, "GET")
     asked(state, "PUT", {"assignments": [one for one in before["assignments"] if one["object_id"] != object_id]})
     try:

@@ -134,7 +134,9 @@ class Registries:
         if name == TOKEN_USER:
             return self._refreshed(password, host)
         principal = self.principals.by_client_id(name)
-        if principal is None or not hmac.compare_digest(principal.secret or "", password) or not password:
+        # As bytes: texts beyond ASCII cannot be compared.
+        secret = (principal.secret or "").encode() if principal is not None else b""
+        if principal is None or not secret or not hmac.compare_digest(secret, password.encode()):
             raise Denied
         return principal.object_id
 
