@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,17 +62,17 @@ def csum(*arguments: object, answer: str = "") -> Result:
 
 
 class SmallAzure:
-    """The stand-ins' process."""
+    """The stand-ins' process; with scripted guests where no other command is given."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, command: Sequence[str] = ()) -> None:
         self.state = SandboxState(home)
         self.state.prepare()
+        self.command = command or [sys.executable, "-m", "tests.support.stand_ins_process", str(home)]
 
     @contextmanager
     def running(self) -> Iterator["SmallAzure"]:
         """Serve while the block runs."""
-        command = [sys.executable, "-m", "tests.support.stand_ins_process", str(self.state.home)]
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(self.command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
             try:
                 self._wait(process)
                 yield self
