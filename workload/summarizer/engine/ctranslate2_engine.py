@@ -39,8 +39,8 @@ class CTranslate2Engine:
         ctranslate2.set_log_level(logging.ERROR)
         self._settings = read_settings(model)
         self._tokenization = Tokenization(model, self._settings)
-        workers = available_cores()
-        self.batch = _BATCH * workers
+        self._workers = available_cores()
+        self.batch = _BATCH * self._workers
         try:
             self._translator = ctranslate2.Translator(
                 CONVERTED,
@@ -52,7 +52,7 @@ class CTranslate2Engine:
                 },
                 device="cpu",
                 # One worker for each core beats one worker with all cores as soon as there is a queue.
-                inter_threads=workers,
+                inter_threads=self._workers,
                 intra_threads=1,
             )
         except (RuntimeError, ValueError, OSError):
@@ -77,8 +77,7 @@ class CTranslate2Engine:
         options: dict[str, Any] = {"target_prefix": [forced] * len(sources)} if forced else {}
         results = self._translator.translate_batch(
             sources,
-            max_batch_size=_BATCH_TOKENS,
-            batch_type="tokens",
+            max_batch_size=self._batch_size([len(tokens) for tokens in sources]),
             beam_size=settings.beams,
             length_penalty=settings.length_penalty,
             no_repeat_ngram_size=settings.no_repeat_ngram,
@@ -88,3 +87,8 @@ class CTranslate2Engine:
             **options,
         )
         return [self._tokenization.decode_tokens(result.hypotheses[0]) for result in results]
+
+    def _batch_size(self, lengths: Sequence[int]) -> int:
+        """Return how many sources go through a worker at once: no core waits while another has them all."""
+        share = -(-len(lengths) // self._workers)
+        return max(1, min(_BATCH, share, _BATCH_TOKENS // max([1, *lengths])))
