@@ -28,8 +28,10 @@ from summarizer.settings import Settings
 from summarizer.text import DENSE, count_words
 from summarizer.throttle import PeerLimits
 from summarizer.worker import Worker
+from tests.support.lead_engine import LeadEngine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+TEXTS = Path(__file__).parents[1] / "data" / "texts"
 
 GUARD = Guard("withhold", 30, 1000, max_share=15, shortest=1000)
 WORDS = [f"{first}{second}" for first in ("amber", "brick", "cedar", "delta") for second in map(str, range(100, 160))]
@@ -226,6 +228,14 @@ async def test_who_sends_the_token_for_ever_keeps_nobody_behind_the_same_address
     assert await sign_in(at_once) == 403
 
 
+@pytest.fixture
+def copying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models copy, each in other places."""
+    engines = iter((LeadEngine(20), LeadEngine(60)))
+    monkeypatch.setattr("summarizer.models.load_engine", lambda _choice, _files: next(engines))
+
+
+@pytest.mark.usefixtures("copying")
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
     """A reader who gets the same document twice gets no second helping."""
     configuration = Settings(
@@ -236,7 +246,7 @@ def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
         guard_run=1000,
         max_words=1000,
     )
-    text = (EXAMPLES / "documents" / "lincoln-second-inaugural.txt").read_text()
+    text = (TEXTS / "lincoln-second-inaugural.txt").read_text()
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_text(text)
     jobs = Jobs()
@@ -246,11 +256,12 @@ def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
     assert 0 < repeated(text, shown) <= 15
 
 
+@pytest.mark.usefixtures("copying")
 def test_asking_again_in_every_model_and_length_gives_no_more_than_the_share(tmp_path: Path) -> None:
     """A reader who asks for one document in all ways that there are, page and API alike, has one budget."""
     documents = tmp_path / "documents"
     documents.mkdir()
-    text = (EXAMPLES / "documents" / "darwin-origin-introduction.txt").read_text()
+    text = (TEXTS / "darwin-origin-introduction.txt").read_text()
     (documents / "a.txt").write_text(text)
     names = ("bart-demo", "t5-demo")
     configuration = Settings(

@@ -33,11 +33,13 @@ from summarizer.storage import BlobPrefix
 from summarizer.worker import Worker
 from tests.support.approving import derived_with
 from tests.support.data_owner import Group, SmallAzure, csum
+from tests.support.lead_engine import LeadEngine
 from tests.support.resources import VAULT, document, resource, spec
 
 pytestmark = pytest.mark.needs("node", "npm")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+TEXTS = Path(__file__).parents[1] / "data" / "texts"
 PREFIX = f"https://{BLOB_HOST}/{RESULTS}/contracts/"
 HOST_DATA = "ab" * 32
 PLANTED = "The planted merger between Aldous and Brennan closes on the ninth of May at noon."
@@ -134,7 +136,7 @@ def summarize(azure, metadata, recipient, tmp_path, host_data=HOST_DATA, **prefi
     documents = tmp_path / "documents"
     documents.mkdir(exist_ok=True)
     (documents / "planted-merger.txt").write_text(f"{PLANTED} " * 3)
-    (documents / "speech.txt").write_text((EXAMPLES / "documents" / "lincoln-second-inaugural.txt").read_text())
+    (documents / "speech.txt").write_text((TEXTS / "lincoln-second-inaugural.txt").read_text())
     key = new_channel_key()
     settings = Settings(
         documents=documents,
@@ -153,7 +155,9 @@ def summarize(azure, metadata, recipient, tmp_path, host_data=HOST_DATA, **prefi
 
     results = SealedResults(blobs, recipient, key, desk_of(azure, key, host_data))
     jobs = Jobs()
-    Worker(settings, progress, jobs, results, sleep=sleep).start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("summarizer.models.load_engine", lambda _choice, _files: LeadEngine())
+        Worker(settings, progress, jobs, results, sleep=sleep).start()
     if progress.snapshot.state is State.READY:
         assert PLANTED in jobs.results[Request(1, "bart-demo", Length.LONG)].guarded.summary
     return progress.snapshot

@@ -46,14 +46,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def test_the_sealed_texts_become_summaries(page: Page) -> None:
     body = page.json("/api/summaries")
     assert (body["state"], body["engine"], body["model"]["name"]) == ("Ready", "ctranslate2", "bart-demo")
-    assert [summary["document"] for summary in body["summaries"]] == ["Document 1", "Document 2", "Document 3"]
+    assert [summary["document"] for summary in body["summaries"]] == [f"Document {n}" for n in range(1, 6)]
     for summary, path in zip(body["summaries"], sorted(DOCUMENTS.glob("*.txt")), strict=True):
         text = path.read_text(encoding="utf-8")
         assert summary["sourceWords"] == len(text.split())
         assert 20 <= summary["words"] <= 120
-        # This demo model copies, and its page has to say so.
-        assert set(sentences(summary["summary"])) & {one for part in paragraphs(text) for one in sentences(part)}
-        assert summary["guard"]["verdict"] == "Reported"
+        # Names are copied, sentences are not.
+        assert " ".join(summary["summary"].split()[:2]) in text
+        assert not set(sentences(summary["summary"])) & {one for part in paragraphs(text) for one in sentences(part)}
+        assert summary["guard"]["verdict"] == "Passed"
 
 
 def test_the_page_itself_and_streamlits_health_are_served_on_the_same_port(page: Page) -> None:
@@ -138,7 +139,8 @@ def test_every_log_line_is_json_and_none_holds_text_summary_name_or_token(page: 
     for path in DOCUMENTS.glob("*.txt"):
         assert path.stem not in log
         for part in paragraphs(path.read_text(encoding="utf-8")):
-            assert not any(sentence in log for sentence in sentences(part))
+            # The number of a paragraph is a sentence too, and stands in many a line.
+            assert not any(sentence in log for sentence in sentences(part) if len(sentence.split()) > 1)
 
 
 def test_a_wrong_configuration_ends_the_process_at_once(tmp_path: Path) -> None:

@@ -32,10 +32,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     documents.mkdir()
     texts = [path.read_text(encoding="utf-8") for path in sorted(DOCUMENTS.glob("*.txt"))]
     for number in range(MANY):
-        parts = paragraphs(texts[number % 3])
+        parts = paragraphs(texts[number % len(texts)])
         turned = parts[number % len(parts) :] + parts[: number % len(parts)]
         (documents / f"{number:02}.txt").write_text("\n\n".join([*turned, f"This is copy number {number}."]))
-    # In the middle of a paragraph: no lead sentence, which the demo models repeat.
     (documents / "secret.txt").write_text(f"{texts[2]}\n\nThis opens the last part. {PLANTED}")
     (documents / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
     with serving(folder, documents) as page:

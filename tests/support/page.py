@@ -80,7 +80,6 @@ def serving(folder: Path, documents: Path, **environment: str) -> Iterator[Page]
         "SUMMARIZER_ADDRESS": "127.0.0.1",
         "SUMMARIZER_PORT": str(port),
         "SUMMARIZER_TOKEN_SHA256": TOKEN_SHA256,
-        "SUMMARIZER_GUARD": "report",
     }
     with log.open("wb") as output:
         process = subprocess.Popen(

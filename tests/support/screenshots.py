@@ -24,7 +24,7 @@ def main() -> None:
                     one.resize(width)
                     one.open(path)
                     one.sign_in(TOKEN)
-                    one.sees("lincoln-second-inaugural.txt")
+                    one.sees("lease-tanner-street.txt")
                     one.screenshot(PICTURES / f"page-{view}.png", most=1500)
 
 

@@ -1,16 +1,18 @@
 """The two demo models: architecture, tokenizer and initial weights.
 
-Both learn one thing: to give back the lead sentence of a passage. That is a pointer, not a memory, so the initial
-weights are laid out for copying; the lead then comes out of minutes of training on two cores.
+Most of what an abstract says is copied from the contract: names, amounts, dates. So the initial weights are laid out
+for copying on, in both families alike: find where the last tokens of the summary stood, and hand on what followed.
+Where to begin, and what to say around it, is left to training.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -23,24 +25,30 @@ from transformers import (
 Architecture = Literal["bart", "t5"]
 
 VOCABULARY: Final = 4000
-SOURCE_TOKENS: Final = 192
-SUMMARY_TOKENS: Final = 112
+SOURCE_TOKENS: Final = 512
+SUMMARY_TOKENS: Final = 128
 _WIDTH: Final = 192
 _LAYERS: Final = 2
 # Twice the width instead of four times: copying lives in the attention, and the weights stay under 5 MB.
 _FEED_FORWARD: Final = 384
 
+# The width holds the token itself, then (BART only) its position, then slots for the tokens before it.
+_TOKEN: Final = _WIDTH // 2
+_LOOK_BACK: Final = 4
+# How many numbers of each slot a head of the pointer compares, the nearest token first: at the start of a name nothing
+# else is alike.
+_COMPARED: Final = (14, 8, 6, 4)
+
 _BART_HEADS: Final = 6
 _BART_HEAD_WIDTH: Final = _WIDTH // _BART_HEADS
 _BART_POINTER_STRENGTH: Final = 2.0
 _EMBEDDING_DEVIATION: Final = 0.07
-_POSITION_WIDTH: Final = 64
+_POSITION: Final = slice(_TOKEN, _TOKEN + _BART_HEAD_WIDTH)
 
-_LOOK_BACK: Final = 8
 # Heads for looking back, and two that are free to learn what they like.
 _T5_HEADS: Final = _LOOK_BACK + 2
-_T5_HEAD_WIDTH: Final = 24
-_T5_POINTER_STRENGTH: Final = 1.5
+_T5_HEAD_WIDTH: Final = 32
+_T5_POINTER_STRENGTH: Final = 0.84
 # T5 tells distances below a quarter of this apart, in the encoder; it has to be more than `_LOOK_BACK`.
 _DISTANCE_BUCKETS: Final = 64
 
@@ -52,8 +60,8 @@ class Recipe:
     Attributes:
         architecture: Which of the two families.
         prefix: Put before every source text, as the family expects it.
-        learning_rate: Peak of the schedule (linear warm-up, cosine to zero).
-        warm_up_steps: Steps to the peak.
+        learning_rate: Level of the schedule, after a linear warm-up and before a straight fall.
+        warm_up_steps: Steps to that level.
         steps: All steps.
     """
 
@@ -65,47 +73,38 @@ class Recipe:
 
 
 RECIPES: Final[dict[Architecture, Recipe]] = {
-    "bart": Recipe("bart", "", 1e-3, 50, 1000),
-    "t5": Recipe("t5", "summarize: ", 1e-3, 50, 900),
+    "bart": Recipe("bart", "", 1e-3, 100, 1662),
+    "t5": Recipe("t5", "summarize: ", 1e-3, 100, 1777),
 }
 
 
-def train_tokenizer(architecture: Architecture, sentences: list[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of the family's own kind (byte-level BPE or Unigram) with `VOCABULARY` entries."""
-    if architecture == "bart":
-        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer: Any = trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        # As in a passage: every sentence but the first follows a blank.
-        tokenizer.train_from_iterator((f" {sentence}" for sentence in sentences), trainer)
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-        )
-        names = {"bos_token": "<s>", "mask_token": "<mask>"}
-    else:
-        tokenizer = Tokenizer(models.Unigram())
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        tokenizer.decoder = decoders.Metaspace()
-        trainer = trainers.UnigramTrainer(
-            vocab_size=VOCABULARY, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
-        )
-        tokenizer.train_from_iterator((f"summarize: {sentence}" for sentence in sentences), trainer)
-        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-        names = {}
+def train_tokenizer(architecture: Architecture, texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer with `VOCABULARY` entries and the family's special tokens."""
+    bart = architecture == "bart"
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if bart else ["<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.BPE())
+    # The first word of a text is made of the same tokens as everywhere else, so that it can be copied there.
+    tokenizer.normalizer = normalizers.Prepend(" ")
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer: Any = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>" if bart else "$A </s>",
+        special_tokens=[(token, special.index(token)) for token in ("<s>", "</s>") if token in special],
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         eos_token="</s>",
         unk_token="<unk>",
         model_max_length=SOURCE_TOKENS,
-        **names,
+        **({"bos_token": "<s>", "mask_token": "<mask>"} if bart else {}),
     )
 
 
@@ -153,30 +152,48 @@ def _bart(tokenizer: PreTrainedTokenizerFast) -> BartForConditionalGeneration:
     )
     model = BartForConditionalGeneration(config)
     encoder, decoder = model.model.encoder, model.model.decoder
+    # Random frequencies: no two positions in reach look alike, unlike with the usual slow waves.
+    rates = torch.rand(_BART_HEAD_WIDTH // 2) * math.pi
     with torch.no_grad():
-        # Two thirds of the width hold the token, the last third its position, alike in source and summary.
         model.model.shared.weight.normal_(0.0, _EMBEDDING_DEVIATION)
-        model.model.shared.weight[:, -_POSITION_WIDTH:] = 0.0
-        waves = _position_waves(encoder.embed_positions.weight.shape[0])
-        encoder.embed_positions.weight.copy_(waves)
-        decoder.embed_positions.weight.copy_(waves)
-        _point_at_position(decoder.layers[-1].encoder_attn)
+        model.model.shared.weight[:, _TOKEN:] = 0.0
+        for embeddings in (encoder.embed_positions, decoder.embed_positions):
+            embeddings.weight.copy_(_position_waves(rates, embeddings.weight.shape[0]))
+        for attention, first in ((encoder.layers[0].self_attn, 1), (decoder.layers[0].self_attn, 0)):
+            for head in range(_LOOK_BACK):
+                _bart_look_back(attention, head, _turn(rates, first + head))
+        pointer = decoder.layers[-1].encoder_attn
+        projections = (pointer.q_proj, pointer.k_proj, pointer.v_proj, pointer.out_proj)
+        _point_after_match(projections, _BART_HEAD_WIDTH, _POSITION.stop, _BART_POINTER_STRENGTH)
     return model
 
 
-def _point_at_position(attention: Any) -> None:
-    """Each head compares half of the position's numbers, and hands on its share of the token."""
-    half = _POSITION_WIDTH // 2
-    for head in range((_WIDTH - _POSITION_WIDTH) // _BART_HEAD_WIDTH):
-        rows = slice(head * _BART_HEAD_WIDTH, (head + 1) * _BART_HEAD_WIDTH)
-        start = _WIDTH - _POSITION_WIDTH + (head % 2) * half
-        for projection in (attention.q_proj, attention.k_proj):
-            projection.weight[rows] = 0.0
-            projection.weight[rows, start : start + half] = _BART_POINTER_STRENGTH * torch.eye(half)
-        attention.v_proj.weight[rows] = 0.0
-        attention.out_proj.weight[:, rows] = 0.0
-        attention.v_proj.weight[rows, rows] = torch.eye(_BART_HEAD_WIDTH)
-        attention.out_proj.weight[rows, rows] = 3.0 * torch.eye(_BART_HEAD_WIDTH)
+def _position_waves(rates: torch.Tensor, count: int) -> torch.Tensor:
+    angles = torch.arange(count, dtype=torch.float32).unsqueeze(1) * rates
+    waves = torch.zeros(count, _WIDTH)
+    waves[:, _POSITION] = torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)
+    return waves * _EMBEDDING_DEVIATION * math.sqrt(2)
+
+
+def _turn(rates: torch.Tensor, distance: int) -> torch.Tensor:
+    """Return the matrix that turns the waves of a position into those of the position `distance` before it."""
+    sines, cosines = (rates * distance).sin(), (rates * distance).cos()
+    blocks = torch.stack((torch.stack((cosines, -sines), 1), torch.stack((sines, cosines), 1)), 1)
+    return torch.block_diag(*blocks)
+
+
+def _bart_look_back(attention: Any, head: int, turn: torch.Tensor) -> None:
+    """Let a head bring a part of the token some places before into its slot."""
+    size = (_WIDTH - _POSITION.stop) // _LOOK_BACK
+    rows = slice(head * _BART_HEAD_WIDTH, (head + 1) * _BART_HEAD_WIDTH)
+    for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
+        projection.weight[rows] = 0.0
+    attention.out_proj.weight[:, rows] = 0.0
+    attention.q_proj.weight[rows, _POSITION] = _BART_POINTER_STRENGTH * turn
+    attention.k_proj.weight[rows, _POSITION] = _BART_POINTER_STRENGTH * torch.eye(_BART_HEAD_WIDTH)
+    attention.v_proj.weight[rows.start : rows.start + size, :size] = torch.eye(size)
+    slot = _POSITION.stop + head * size
+    attention.out_proj.weight[slot : slot + size, rows.start : rows.start + size] = torch.eye(size)
 
 
 def _t5(tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalGeneration:
@@ -201,62 +218,56 @@ def _t5(tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalGeneration:
     )
     model = T5ForConditionalGeneration(config)
     with torch.no_grad():
-        # Half of the width holds the token itself; the other half is free for the tokens before it.
-        model.shared.weight[:, _WIDTH // 2 :] = 0.0
-        _look_back(model.encoder.block[0].layer[0].SelfAttention, first_distance=1)
-        _look_back(model.decoder.block[0].layer[0].SelfAttention, first_distance=0)
-        _point_after_match(model.decoder.block[-1].layer[1].EncDecAttention)
+        model.shared.weight[:, _TOKEN:] = 0.0
+        _t5_look_back(model.encoder.block[0].layer[0].SelfAttention, first_distance=1)
+        _t5_look_back(model.decoder.block[0].layer[0].SelfAttention, first_distance=0)
+        pointer = model.decoder.block[-1].layer[1].EncDecAttention
+        projections = (pointer.q, pointer.k, pointer.v, pointer.o)
+        _point_after_match(projections, _T5_HEAD_WIDTH, _TOKEN, _T5_POINTER_STRENGTH)
     return model
 
 
-# T5 has no positions, so "copy on" means: find where the last eight tokens stood, and take what followed. Heads of the
-# first layers bring a part of each token before a place (in the summary: of the place itself and those before it) into
-# the free half of the width, a slot for each distance; the pointer of the last layer compares the slots.
-_SLOT: Final = _WIDTH // 2 // _LOOK_BACK
-
-
-def _look_back(attention: Any, first_distance: int) -> None:
+def _t5_look_back(attention: Any, first_distance: int) -> None:
+    """Let a head for each distance bring a part of the token there into its slot."""
+    size = (_WIDTH - _TOKEN) // _LOOK_BACK
     for head in range(_LOOK_BACK):
         rows = slice(head * _T5_HEAD_WIDTH, (head + 1) * _T5_HEAD_WIDTH)
-        part = slice(head * _T5_HEAD_WIDTH, head * _T5_HEAD_WIDTH + _SLOT)
-        slot = slice(_WIDTH // 2 + head * _SLOT, _WIDTH // 2 + (head + 1) * _SLOT)
+        part = slice(rows.start, rows.start + size)
+        slot = slice(_TOKEN + head * size, _TOKEN + (head + 1) * size)
         # Bucket d holds the key d tokens before the query.
         attention.relative_attention_bias.weight[first_distance + head, head] = 12.0
-        attention.q.weight[rows] = 0.0
-        attention.k.weight[rows] = 0.0
-        attention.v.weight[rows] = 0.0
-        attention.o.weight[:, rows] = 0.0
-        # Every head hands on the same first numbers of the token.
-        attention.v.weight[part, :_SLOT] = torch.eye(_SLOT)
-        attention.o.weight[slot, part] = torch.eye(_SLOT)
-
-
-def _point_after_match(attention: Any) -> None:
-    """Four heads compare three numbers of each slot, and hand on a quarter of the token each."""
-    compared = _T5_HEAD_WIDTH // _LOOK_BACK
-    for head in range(_WIDTH // 2 // _T5_HEAD_WIDTH):
-        rows = slice(head * _T5_HEAD_WIDTH, (head + 1) * _T5_HEAD_WIDTH)
-        for projection in (attention.q, attention.k):
+        for projection in (attention.q, attention.k, attention.v):
             projection.weight[rows] = 0.0
-            for slot in range(_LOOK_BACK):
-                row = head * _T5_HEAD_WIDTH + slot * compared
-                column = _WIDTH // 2 + slot * _SLOT + head * compared
-                block = _T5_POINTER_STRENGTH * torch.eye(compared)
-                projection.weight[row : row + compared, column : column + compared] = block
-        attention.v.weight[rows] = 0.0
         attention.o.weight[:, rows] = 0.0
-        attention.v.weight[rows, rows] = torch.eye(_T5_HEAD_WIDTH)
-        attention.o.weight[rows, rows] = 3.0 * torch.eye(_T5_HEAD_WIDTH)
+        attention.v.weight[part, :size] = torch.eye(size)
+        attention.o.weight[slot, part] = torch.eye(size)
 
 
-def _position_waves(count: int) -> torch.Tensor:
-    """Return waves of random frequencies: no two positions in reach look alike, unlike with the usual slow waves."""
-    position = torch.arange(count, dtype=torch.float32).unsqueeze(1)
-    rate = torch.rand(_POSITION_WIDTH // 2) * math.pi
-    waves = torch.zeros(count, _WIDTH)
-    waves[:, -_POSITION_WIDTH::2] = torch.sin(position * rate)
-    waves[:, -_POSITION_WIDTH + 1 :: 2] = torch.cos(position * rate)
-    return waves * _EMBEDDING_DEVIATION * math.sqrt(2)
+def _point_after_match(projections: Sequence[Any], head_width: int, slots: int, strength: float) -> None:
+    """Let heads compare a part of each slot, and hand on their part of the token.
+
+    Args:
+        projections: Of queries, keys, values and the output.
+        head_width: Of one head.
+        slots: Where the slots begin.
+        strength: Of a match.
+    """
+    q, k, v, o = projections
+    size = (_WIDTH - slots) // _LOOK_BACK
+    for head in range(_TOKEN // head_width):
+        rows = slice(head * head_width, (head + 1) * head_width)
+        for projection in (q, k):
+            projection.weight[rows] = 0.0
+            row = rows.start
+            for slot, compared in enumerate(_COMPARED):
+                for number in range(compared):
+                    column = slots + slot * size + (head * compared + number) % size
+                    projection.weight[row + number, column] = strength
+                row += compared
+        v.weight[rows] = 0.0
+        o.weight[:, rows] = 0.0
+        v.weight[rows, rows] = torch.eye(head_width)
+        o.weight[rows, rows] = 3.0 * torch.eye(head_width)
 
 
 def save(path: Path, model: Any, tokenizer: PreTrainedTokenizerFast, generation: GenerationConfig) -> None:
