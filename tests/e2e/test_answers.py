@@ -99,7 +99,7 @@ def test_a_neighbours_resource_that_names_all_of_this_one_ends_in_a_condition_an
         assert [policy_of(key) for key in ("contracts-key", "models-key")] == before
         assert [group["name"] for group in cluster.groups()] == groups
     finally:
-        cluster.kubectl("delete", "namespace", "neighbour", "--timeout=60s")
+        cluster.kubectl("delete", "namespace", "neighbour", "--timeout=120s")
 
 
 def not_granted(cluster: Cluster) -> dict[str, Any] | None:
