@@ -70,7 +70,7 @@ manifests: setup ## write deploy/base from the chart, for kustomize; builds helm
 screenshots: setup ## take the pictures of the page in docs/
 	@$(BIN)/python -m tests.support.screenshots
 
-bench: setup ## speed and memory against the raw tools, as ratios measured in one run
+bench: setup ## speed and memory against the raw tools, and what a thousand resources cost the operator
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q
 
 mutants: setup ## change MODULE in every small way, and count the changes that its tests notice (TESTS=tests/unit/…)

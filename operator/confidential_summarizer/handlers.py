@@ -28,6 +28,8 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     # Managed clusters drop idle watches without a word; a short life makes that a hiccup instead of silence.
     settings.watching.server_timeout = 600
     settings.watching.client_timeout = 660
+    # All of a thousand resources at once, as text and as objects, would be most of what the process ever needs.
+    settings.watching.chunk_size = 100
     # The API server leaves out what is not ours: other people's pods would come through here one by one.
     for kind in ("pods", "deployments", "jobs"):
         settings.watching.label_selectors[kind] = f"{MANAGED_BY_LABEL}={MANAGED_BY}"

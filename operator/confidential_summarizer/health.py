@@ -77,8 +77,8 @@ class Health:
         """Compare again and again; at first often, until the watch has told everything."""
         while True:
             try:
-                listed = [item for one in namespaces or [""] for item in await kube.list(SUMMARIZER, one)]
-                self.heard(listed)
+                listed = [await kube.list(SUMMARIZER, one, metadata_only=True) for one in namespaces or [""]]
+                self.heard([item for items in listed for item in items])
             except SummarizerError as error:
                 logger.warning("the resources cannot be listed: %s", error)
             await asyncio.sleep(COMPARE_SECONDS if self.stage is Stage.LEADING else 1.0)

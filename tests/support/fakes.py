@@ -51,6 +51,7 @@ class FakeKube:
         labels: Mapping[str, str] | None = None,
         fields: str | None = None,
         limit: int | None = None,
+        metadata_only: bool = False,
     ) -> list[Object]:
         found = [o for (k, ns, _), o in self.objects.items() if k == kind.kind and namespace in ("", ns)]
         wanted = (labels or {}).items()

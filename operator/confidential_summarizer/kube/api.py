@@ -49,10 +49,11 @@ class KubernetesAPI(Protocol):
         labels: Mapping[str, str] | None = None,
         fields: str | None = None,
         limit: int | None = None,
+        metadata_only: bool = False,
     ) -> list[Object]:
         """Return the objects that carry all of the labels and match the field selector; `limit` of them at most.
 
-        An empty namespace stands for all.
+        An empty namespace stands for all. With `metadata_only` they come without spec and status.
         """
 
     async def apply(self, manifest: Object, *, dry_run: bool = False) -> Object:

@@ -17,6 +17,8 @@ from confidential_summarizer.api.names import FIELD_MANAGER
 from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError, quoted
 from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
 
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Kubernetes API concepts, "Metadata-only fetches"."""
 REQUEST_TIMEOUT = 60
 """Seconds for one call; the API server itself gives up at 60."""
 
@@ -52,6 +54,7 @@ class KubernetesClient(KubernetesAPI):
         labels: Mapping[str, str] | None = None,
         fields: str | None = None,
         limit: int | None = None,
+        metadata_only: bool = False,
     ) -> list[Object]:
         """See `KubernetesAPI.list`."""
         selectors: dict[str, Any] = {
@@ -59,10 +62,12 @@ class KubernetesClient(KubernetesAPI):
             "field_selector": fields,
             "limit": limit,
         }
+        if metadata_only:
+            selectors["header_params"] = {"Accept": METADATA}
         found = await self._call("get", kind, namespace=namespace or None, **{k: v for k, v in selectors.items() if v})
         if found is None:  # a namespace without objects, or that is not there, gives an empty list
             raise _unknown(kind)
-        return list(found["items"])
+        return list(found["items"] or ())  # null where there is none, of metadata alone
 
     async def apply(self, manifest: Object, *, dry_run: bool = False) -> Object:
         """See `KubernetesAPI.apply`."""
