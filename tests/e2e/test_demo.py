@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,38 @@ def test_a_page_that_passes_on_the_group_s_evidence_gets_nothing_of_a_reader(clu
 
 def test_nothing_that_runs_as_the_summarizers_user_can_look_into_it(cluster: Cluster) -> None:
     """Neither into the process that serves nor, from the first instruction, into one that parses a document."""
-    containers = [folder for folder in Path("/proc").glob("[0-9]*") if b"\0summarizer\0" in command_line(folder)]
-    ours = [folder for folder in containers if str(cluster.home).encode() in ancestry(folder)]
-    serving = [folder for folder in ours if "Uid:\t1000\t" in (folder / "status").read_text()]
-    assert serving
-    for folder in serving:
+    for folder in serving(cluster):
         assert (folder / "mem").stat().st_uid == 0, "the kernel gives what may be looked into to its user"
         assert (folder / "exe").stat().st_mode & 0o777 == 0o711
+
+
+def test_where_it_runs_lies_no_shell_no_package_manager_and_no_other_program_than_python(cluster: Cluster) -> None:
+    root = serving(cluster)[0] / "root"
+    programs, raised = set(), set()
+    for folder, folders, files in os.walk(root):
+        here = Path(folder)
+        folders[:] = [name for name in folders if (here / name).lstat().st_dev == root.stat().st_dev]  # no mounts
+        for path in (here / name for name in files):
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode) or not mode & 0o111:
+                continue
+            with path.open("rb") as file:
+                start = file.read(4)
+            if (start == b"\x7fELF" and ".so" not in path.name) or (start[:2] == b"#!" and path.suffix != ".py"):
+                programs.add(str(path.relative_to(root)))
+            if mode & (stat.S_ISUID | stat.S_ISGID):
+                raised.add(str(path.relative_to(root)))
+    assert programs == {"usr/bin/python3.11"}
+    assert not raised
+
+
+def serving(cluster: Cluster) -> list[Path]:
+    """The folders below /proc of this sandbox's summarizers, once they are no longer root."""
+    containers = [folder for folder in Path("/proc").glob("[0-9]*") if b"\0summarizer\0" in command_line(folder)]
+    ours = [folder for folder in containers if str(cluster.home).encode() in ancestry(folder)]
+    found = [folder for folder in ours if "Uid:\t1000\t" in (folder / "status").read_text()]
+    assert found
+    return found
 
 
 def command_line(folder: Path) -> bytes:
