@@ -128,10 +128,9 @@ def blueprint(
 def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str | None) -> dict[str, str]:
     """Return the summarizer's settings; the policy pins every one of them."""
     spec = resource.spec
-    (documents,) = spec.file_systems_with(Role.DOCUMENTS)
     models = spec.file_systems_with(Role.MODELS)
     environment = {
-        "SUMMARIZER_DOCUMENTS": mount_point(documents),
+        "SUMMARIZER_DOCUMENTS": json.dumps([_document_set(one) for one in spec.documents], separators=(",", ":")),
         "SUMMARIZER_MODELS": ",".join(spec.summarizer.models),
         "SUMMARIZER_MODELS_DIRECTORY": mount_point(models[0]) if models else "/models",
         "SUMMARIZER_MAX_WORDS": str(spec.summarizer.max_words),
@@ -143,25 +142,30 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         "SUMMARIZER_SHOW_NAMES": str(spec.summarizer.show_names).lower(),
         "SUMMARIZER_PORT": str(PAGE_PORT),
         "SUMMARIZER_PROFILE": spec.policy.profile.value,
-        "SUMMARIZER_MAA": documents.key.attestation,
+        "SUMMARIZER_MAA": spec.attestation,
     }
-    if spec.output is not None:
-        environment["SUMMARIZER_OUTPUT"] = spec.output.blob_prefix
-        environment["SUMMARIZER_OUTPUT_RECIPIENT"] = spec.output.recipient
-        if spec.identity.client_id is not None:
-            environment["SUMMARIZER_IDENTITY"] = spec.identity.client_id
+    if spec.identity.client_id is not None and any(one.output is not None for one in spec.documents):
+        environment["SUMMARIZER_IDENTITY"] = spec.identity.client_id
     if spec.batch is not None:
         environment["SUMMARIZER_SHARDS"] = str(spec.batch.shards)
-    if documents.content_sha256 is not None:
-        environment["SUMMARIZER_DOCUMENTS_SHA256"] = documents.content_sha256
-    if documents.content_key is not None:
-        environment["SUMMARIZER_DOCUMENTS_KEY"] = documents.content_key
-        environment["SUMMARIZER_DOCUMENTS_MIN_VERSION"] = str(documents.min_version)
     for file_system in models:
         environment["SUMMARIZER_MODELS_SHA256"] = str(file_system.content_sha256)
     if token_sha256 is not None:
         environment["SUMMARIZER_TOKEN_SHA256"] = token_sha256
     return environment
+
+
+def _document_set(file_system: FileSystem) -> dict[str, Any]:
+    """Say where documents appear, what they have to be and who gets their results, as the summarizer reads it."""
+    said = {
+        "directory": mount_point(file_system),
+        "sha256": file_system.content_sha256,
+        "key": file_system.content_key,
+        "minVersion": file_system.min_version,
+        "output": file_system.output and file_system.output.blob_prefix,
+        "recipient": file_system.output and file_system.output.recipient,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def mount_point(file_system: FileSystem) -> str:

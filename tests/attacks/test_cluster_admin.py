@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from confidential_summarizer.blueprint import ENCFS, image_references
@@ -103,6 +104,28 @@ def test_a_policy_that_lets_the_admin_look_in_gets_the_key_only_by_an_option(vau
         assert "--allow-debug" in refused.err
     assert vault.calls == []
     assert approve(file, *known, "--allow-debug").code == 0
+
+
+@pytest.mark.parametrize("spelled", ["contracts-key", "Contracts-KEY"])
+def test_what_an_owners_key_opens_is_not_opened_once_more_for_somebody_elses_results(
+    vault: FakeVault, tmp_path: Path, spelled: str
+) -> None:
+    """The owner looks at what becomes of their file system; the admin mounts it a second time, with a recipient."""
+    (owners,) = spec()["fileSystems"]
+    stolen = owners | {
+        "name": "archive",
+        "key": owners["key"] | {"name": spelled},
+        "contentSHA256": "a" * 64,
+        "output": {
+            "blobPrefix": "https://party2.blob.core.windows.net/elsewhere/archive/",
+            "recipient": str(pyrage.x25519.Identity.generate().to_public()),
+        },
+    }
+    file = resource_file(tmp_path, fileSystems=[owners, stolen])
+    refused = approve(file, "--file-system", "documents", answer="y\n")
+    assert refused.code == 3
+    assert "need different keys" in refused.err
+    assert vault.calls == []
 
 
 def test_another_key_is_not_replaced_under_its_name(vault: FakeVault, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, lette
 from summarizer.jobs import Jobs, Length
 from summarizer.peers import EVIDENCE, SIGN_IN, Peers
 from summarizer.progress import Progress
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from summarizer.text import DENSE, count_words
 from summarizer.throttle import PeerLimits
 from summarizer.worker import Worker
@@ -239,7 +239,7 @@ def copying(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
     """A reader who gets the same document twice gets no second helping."""
     configuration = Settings(
-        documents=tmp_path,
+        documents=(DocumentSet(directory=tmp_path),),
         models=("bart-demo",),
         models_directory=EXAMPLES / "models",
         guard_share=15,
@@ -265,7 +265,7 @@ def test_asking_again_in_every_model_and_length_gives_no_more_than_the_share(tmp
     (documents / "a.txt").write_text(text)
     names = ("bart-demo", "t5-demo")
     configuration = Settings(
-        documents=documents,
+        documents=(DocumentSet(directory=documents),),
         models=names,
         models_directory=EXAMPLES / "models",
         guard_share=15,

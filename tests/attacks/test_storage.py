@@ -26,7 +26,7 @@ from summarizer.manifest import write_manifest
 from summarizer.models import Models
 from summarizer.output import SealedResults
 from summarizer.progress import Progress, Snapshot, State
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from summarizer.worker import Worker
 from tests.support.attested import Attested
 from tests.support.data_owner import csum
@@ -42,13 +42,26 @@ def group(tmp_path: Path) -> Settings:
     shutil.copytree(EXAMPLES / "documents", tmp_path / "documents")
     shutil.copytree(EXAMPLES / "models" / "bart-demo", tmp_path / "models" / "bart-demo")
     return Settings(
-        documents=tmp_path / "documents",
-        documents_sha256=read_manifest(tmp_path / "documents").sha256,
+        documents=(pinned(tmp_path / "documents"),),
         models=("bart-demo",),
         models_directory=tmp_path / "models",
         models_sha256=read_manifest(tmp_path / "models").sha256,
         guard="report",
     )
+
+
+def pinned(documents: Path) -> DocumentSet:
+    return DocumentSet(directory=documents, sha256=read_manifest(documents).sha256)
+
+
+def approved(settings: Settings, **changes: object) -> Settings:
+    """Return settings with the only documents changed."""
+    (documents,) = settings.documents
+    return settings.model_copy(update={"documents": (documents.model_copy(update=changes),)})
+
+
+def directory(settings: Settings) -> Path:
+    return settings.documents[0].directory
 
 
 def run(settings: Settings) -> tuple[Snapshot, Jobs]:
@@ -101,7 +114,7 @@ def renamed(documents: Path) -> None:
 
 @pytest.mark.parametrize("attack", [extra, missing, changed, renamed])
 def test_documents_that_differ_from_the_pin_are_not_summarized(group: Settings, attack) -> None:
-    attack(group.documents)
+    attack(directory(group))
     refused(group, "differ from what the policy pins")
 
 
@@ -113,9 +126,8 @@ def owner() -> Ed25519PrivateKey:
 @pytest.fixture
 def signed(group: Settings, owner: Ed25519PrivateKey) -> Settings:
     """What the owner approved: whatever they sign for these documents, from version 5 on; storage serves version 5."""
-    sign(group.documents, Signer(owner, "documents", 5))
-    changes = {"documents_sha256": None, "documents_key": content_key(owner), "documents_min_version": 5}
-    return group.model_copy(update=changes)
+    sign(directory(group), Signer(owner, "documents", 5))
+    return approved(group, sha256=None, key=content_key(owner), min_version=5)
 
 
 def sign(documents: Path, signer: Signer) -> None:
@@ -125,87 +137,87 @@ def sign(documents: Path, signer: Signer) -> None:
 
 
 def test_new_documents_that_the_owner_signed_need_no_new_approval(signed: Settings, owner: Ed25519PrivateKey) -> None:
-    assert run(signed)[0].version == 5
-    extra(signed.documents)
-    sign(signed.documents, Signer(owner, "documents", 6))
+    assert run(signed)[0].versions == {"documents": 5}
+    extra(directory(signed))
+    sign(directory(signed), Signer(owner, "documents", 6))
     snapshot, _ = run(signed)
-    assert (snapshot.state, snapshot.version, len(snapshot.documents)) == (State.READY, 6, 4)
+    assert (snapshot.state, snapshot.versions, len(snapshot.documents)) == (State.READY, {"documents": 6}, 4)
 
 
 def test_an_older_signed_image_is_not_rolled_back_to(signed: Settings, owner: Ed25519PrivateKey) -> None:
-    sign(signed.documents, Signer(owner, "documents", 4))
+    sign(directory(signed), Signer(owner, "documents", 4))
     refused(signed, "version 4, older than minVersion 5")
 
 
 def test_another_signers_documents_are_refused(signed: Settings) -> None:
-    sign(signed.documents, Signer(Ed25519PrivateKey.generate(), "documents", 5))
+    sign(directory(signed), Signer(Ed25519PrivateKey.generate(), "documents", 5))
     refused(signed, "not signed by the contentKey that the policy pins")
 
 
 def test_a_signature_that_only_names_the_owners_key_is_refused(signed: Settings, owner: Ed25519PrivateKey) -> None:
     stranger = Ed25519PrivateKey.generate()
-    sign(signed.documents, Signer(stranger, "documents", 5))
-    file = signed.documents / SIGNATURE_NAME
+    sign(directory(signed), Signer(stranger, "documents", 5))
+    file = directory(signed) / SIGNATURE_NAME
     file.write_bytes(file.read_bytes().replace(content_key(stranger).encode(), content_key(owner).encode()))
     refused(signed, "not signed by the contentKey that the policy pins")
 
 
 def test_what_the_owner_signed_for_another_file_system_is_refused(signed: Settings, owner: Ed25519PrivateKey) -> None:
-    sign(signed.documents, Signer(owner, "minutes", 5))
+    sign(directory(signed), Signer(owner, "minutes", 5))
     refused(signed, "signed for another file system than documents")
 
 
 @pytest.mark.parametrize("attack", [extra, missing, changed, renamed])
 def test_documents_that_differ_from_the_signed_ones_are_refused(signed: Settings, attack) -> None:
-    attack(signed.documents)
+    attack(directory(signed))
     refused(signed, "differ from what their owner signed as version 5")
 
 
 def test_a_version_cannot_be_raised_without_the_key(signed: Settings, owner: Ed25519PrivateKey) -> None:
-    sign(signed.documents, Signer(owner, "documents", 4))
-    file = signed.documents / SIGNATURE_NAME
+    sign(directory(signed), Signer(owner, "documents", 4))
+    file = directory(signed) / SIGNATURE_NAME
     file.write_bytes(file.read_bytes().replace(b"version 4", b"version 5"))
     refused(signed, "not signed by the contentKey")
 
 
 def test_unsigned_documents_are_refused_where_a_signature_is_wanted(signed: Settings) -> None:
-    (signed.documents / SIGNATURE_NAME).unlink()
+    (directory(signed) / SIGNATURE_NAME).unlink()
     refused(signed, "are not signed")
 
 
 def test_a_signature_of_endless_length_is_not_read(signed: Settings) -> None:
-    (signed.documents / SIGNATURE_NAME).write_bytes(bytes(4096))
+    (directory(signed) / SIGNATURE_NAME).write_bytes(bytes(4096))
     refused(signed, "the signature of the documents is too large")
 
 
 def test_a_pin_of_the_files_takes_them_signed_or_not_and_no_others(group: Settings, owner: Ed25519PrivateKey) -> None:
-    sign(group.documents, Signer(owner, "documents", 9))
+    sign(directory(group), Signer(owner, "documents", 9))
     assert run(group)[0].state is State.READY
-    extra(group.documents)
-    sign(group.documents, Signer(owner, "documents", 10))
+    extra(directory(group))
+    sign(directory(group), Signer(owner, "documents", 10))
     refused(group, "differ from what the policy pins")
 
 
 def test_a_flipped_block_does_not_drop_an_unpinned_document_in_silence(group: Settings) -> None:
-    changed(group.documents)
-    snapshot, _ = run(group.model_copy(update={"documents_sha256": None}))
+    changed(directory(group))
+    snapshot, _ = run(approved(group, sha256=None))
     # Its letters are garbled, as nothing can tell without a pin; but it is summarized, or listed with the reason.
     assert len(snapshot.documents) == 3
 
 
 def test_a_card_that_is_a_link_into_the_documents_is_no_oracle(group: Settings) -> None:
     (group.models_directory / "bart-demo" / "MODEL.md").unlink()
-    (group.models_directory / "bart-demo" / "MODEL.md").symlink_to(next(group.documents.glob("*.txt")))
+    (group.models_directory / "bart-demo" / "MODEL.md").symlink_to(next(directory(group).glob("*.txt")))
     refused(group, "of the models is a link")
 
 
 def test_a_link_among_unpinned_documents_is_refused(group: Settings) -> None:
-    (group.documents / "link.txt").symlink_to("/etc/passwd")
-    refused(group.model_copy(update={"documents_sha256": None}), "of the documents is a link")
+    (directory(group) / "link.txt").symlink_to("/etc/passwd")
+    refused(approved(group, sha256=None), "of the documents is a link")
 
 
 def test_a_pipe_does_not_hold_the_group_up(group: Settings) -> None:
-    os.mkfifo(group.documents / "pipe.txt")
+    os.mkfifo(directory(group) / "pipe.txt")
     refused(group, "no regular file")
 
 
@@ -360,8 +372,9 @@ def test_a_result_cannot_say_where_it_is_written(content: object, number: object
 
 def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> None:
     output = {"blobPrefix": "https://party2.blob.core.windows.net/results/p/", "recipient": str(RECIPIENT.to_public())}
-    with pytest.raises(SpecError, match="output needs documents with contentSHA256"):
-        resource(output=output)
+    (documents,) = spec()["fileSystems"]
+    with pytest.raises(SpecError, match="output is for file systems with role Documents that have contentSHA256"):
+        resource(fileSystems=[documents | {"output": output}])
 
 
 @pytest.fixture(scope="module")
@@ -393,8 +406,7 @@ def mounted(sealed: Path, tmp_path: Path, **forged: Path) -> Settings:
     documents = served(sealed, "documents", tmp_path, forged.get("documents"))
     models = served(sealed, "models", tmp_path, forged.get("models"))
     return Settings(
-        documents=documents,
-        documents_sha256=read_manifest(sealed / "documents").sha256,
+        documents=(DocumentSet(directory=documents, sha256=read_manifest(sealed / "documents").sha256),),
         models=("bart-demo",),
         models_directory=models,
         models_sha256=read_manifest(sealed / "models").sha256,
@@ -411,9 +423,9 @@ def test_documents_behind_a_swapped_header_open_with_the_owners_key_and_are_refu
     forged.mkdir()
     (forged / "forged.txt").write_text("The contract was terminated by both parties on the first of May. " * 30)
     settings = mounted(sealed, tmp_path, documents=forged)
-    assert (settings.documents / "forged.txt").exists(), "the sidecar served what storage put there"
+    assert (directory(settings) / "forged.txt").exists(), "the sidecar served what storage put there"
     refused(settings, "the documents are 1 files that differ from what the policy pins")
-    unpinned, _jobs = run(settings.model_copy(update={"documents_sha256": None}))
+    unpinned, _jobs = run(approved(settings, sha256=None))
     assert unpinned.state is State.READY, "only the pin refuses it"
 
 

@@ -56,7 +56,7 @@ async def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
                 "PYTHONPATH": python_path(REPOSITORY / "workload"),
                 "UVM_HOST_AMD_CERTIFICATE": attester.host_amd_cert_base64,
                 "UVM_REFERENCE_INFO": attester.reference_info_base64,
-                "SUMMARIZER_DOCUMENTS": str(REPOSITORY / "examples" / "documents"),
+                "SUMMARIZER_DOCUMENTS": json.dumps([{"directory": str(REPOSITORY / "examples" / "documents")}]),
                 "SUMMARIZER_MODELS": "bart-demo",
                 "SUMMARIZER_MODELS_DIRECTORY": str(REPOSITORY / "examples" / "models"),
                 "SUMMARIZER_MAA": ATTESTATION,

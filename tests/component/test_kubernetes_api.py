@@ -26,7 +26,7 @@ from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarge
 from tests.support.fakes import measured
 from tests.support.kubectl import Kubectl
 from tests.support.resources import document, grant
-from tests.unit.targets.test_batch import DOCUMENTS, OUTPUT
+from tests.unit.targets.test_batch import DOCUMENTS
 
 pytestmark = pytest.mark.slow
 
@@ -254,7 +254,7 @@ async def test_a_resource_that_is_removed_leaves_nothing(deployed: Deployed) -> 
     assert kubectl("-n", deployed.namespace, "get", kinds, "-o", "name") == ""
 
 
-BATCH = {"replicas": None, "output": OUTPUT, "fileSystems": DOCUMENTS}
+BATCH = {"replicas": None, "fileSystems": DOCUMENTS}
 
 
 async def test_a_server_cannot_become_a_batch(client: KubernetesClient) -> None:

@@ -28,7 +28,7 @@ from summarizer.evidence import EvidenceDesk
 from summarizer.jobs import Jobs, Length, Request
 from summarizer.output import SealedResults, result_name
 from summarizer.progress import Progress, State
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from summarizer.storage import BlobPrefix
 from summarizer.worker import Worker
 from tests.support.approving import derived_with
@@ -139,8 +139,7 @@ def summarize(azure, metadata, recipient, tmp_path, host_data=HOST_DATA, **prefi
     (documents / "speech.txt").write_text((TEXTS / "lincoln-second-inaugural.txt").read_text())
     key = new_channel_key()
     settings = Settings(
-        documents=documents,
-        documents_sha256=read_manifest(documents).sha256,
+        documents=(DocumentSet(directory=documents, sha256=read_manifest(documents).sha256),),
         models=("bart-demo",),
         models_directory=EXAMPLES / "models",
         max_words=60,
@@ -157,7 +156,7 @@ def summarize(azure, metadata, recipient, tmp_path, host_data=HOST_DATA, **prefi
     jobs = Jobs()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("summarizer.models.load_engine", lambda _choice, _files: LeadEngine())
-        Worker(settings, progress, jobs, results, sleep=sleep).start()
+        Worker(settings, progress, jobs, {"documents": results}, sleep=sleep).start()
     if progress.snapshot.state is State.READY:
         assert PLANTED in jobs.results[Request(1, "bart-demo", Length.LONG)].guarded.summary
     return progress.snapshot
@@ -243,9 +242,9 @@ def test_what_was_approved_on_this_machine_says_whose_results_they_are(azure, me
     summarize(azure, metadata["one"], owner, tmp_path)
     (documents,) = spec()["fileSystems"]
     documents["contentSHA256"] = read_manifest(tmp_path / "documents").sha256
-    changes = {"fileSystems": [documents], "output": {"blobPrefix": PREFIX, "recipient": owner}}
+    documents["output"] = {"blobPrefix": PREFIX, "recipient": owner}
     file = tmp_path / "contracts.yaml"
-    file.write_text(yaml.safe_dump(document(**changes)))
+    file.write_text(yaml.safe_dump(document(fileSystems=[documents])))
     options = (
         "results",
         "fetch",

@@ -18,9 +18,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pyrage
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from attested_release.errors import ReleaseError
 from attested_release.guest import Guest, SecurityContext
@@ -35,11 +37,22 @@ from azure_sandbox.blobs import Blobs
 from azure_sandbox.encoding import integer_to_base64url, to_base64url
 from azure_sandbox.names import ATTESTATION, BLOB_HOST, VAULT
 from azure_sandbox.state import SandboxState
+from confidential_summarizer import blueprint
+from confidential_summarizer.errors import IntegrityError
+from confidential_summarizer.evidence.result import Result
 from confidential_summarizer.release import KeyDerivation, derive_key
-from confidential_summarizer.sealing import seal
+from confidential_summarizer.sealing import Signer, content_key, read_manifest, seal
 from encfs import mounting
 from encfs.arguments import parse_arguments
 from encfs.mounting import open_all
+from summarizer.channel import new_channel_key
+from summarizer.jobs import Jobs
+from summarizer.output import SealedResults
+from summarizer.progress import Progress, State
+from summarizer.settings import Settings
+from summarizer.worker import Worker
+from tests.support.approving import derived_with
+from tests.support.resources import resource
 
 pytestmark = pytest.mark.slow
 
@@ -79,9 +92,9 @@ class Sandbox:
         (directory / "security-policy-base64").write_text(base64.b64encode(POLICY).decode())
         return {"UVM_SECURITY_CONTEXT_DIR": str(directory)}
 
-    def import_key(self, name, jwk):
+    def import_key(self, name, jwk, host_data=HOST_DATA):
         claims = {
-            "x-ms-sevsnpvm-hostdata": HOST_DATA.hex(),
+            "x-ms-sevsnpvm-hostdata": host_data.hex(),
             "x-ms-compliance-status": "azure-compliant-uvm",
             "x-ms-sevsnpvm-is-debuggable": "false",
         }
@@ -419,3 +432,81 @@ def test_the_whole_sidecar_fails_with_one_line_and_stays_until_it_is_told_to_end
     assert "no-such.img cannot be read" in line
     assert "planted" not in line + rest
     assert text not in line + rest
+
+
+class Written(dict):
+    """A folder of blobs."""
+
+    put = dict.__setitem__
+
+
+@pytest.fixture
+def two_owners(sandbox, tmp_path, monkeypatch):
+    """A resource over the documents of two owners, each sealed with a key of their own, one pinned and one signed."""
+    monkeypatch.setattr(blueprint, "REMOTE_PATH", str(tmp_path / "remote"))
+    signer = Ed25519PrivateKey.generate()
+    entries, owners = [], {}
+    for number, (name, text) in enumerate({"legal": "The lease ends in May.", "sales": "The price falls."}.items()):
+        folder = tmp_path / name
+        folder.mkdir()
+        folder.chmod(0o755)
+        (folder / "a.txt").write_text(f"{text} " * 30)
+        pin = {"contentSHA256": read_manifest(folder).sha256}
+        signed = Signer(signer, name, 3) if name == "sales" else None
+        owners[name] = bytes([number]) * 32, pyrage.x25519.Identity.generate()
+        image = seal(folder, tmp_path / f"{name}.img", owners[name][0], signer=signed).path
+        sandbox.upload(f"sealed/{name}.img", image.read_bytes())
+        entries.append(
+            {
+                "name": name,
+                "role": "Documents",
+                "blobURL": f"https://{BLOB_HOST}/sealed/{name}.img",
+                "key": {"name": f"{name}-key", "vault": VAULT, "attestation": ATTESTATION},
+                "output": {
+                    "blobPrefix": f"https://{BLOB_HOST}/results/{name}/",
+                    "recipient": str(owners[name][1].to_public()),
+                },
+                **({"contentKey": content_key(signer), "minVersion": 2} if signed else pin),
+            }
+        )
+    return resource(fileSystems=entries, summarizer={"models": ["bart-demo"], "guard": {"mode": "report"}}), owners
+
+
+def test_one_group_opens_what_two_owners_sealed_and_each_gets_their_own_results(sandbox, launch, two_owners):
+    summarizer, owners = two_owners
+    policy = asyncio.run(derived_with("1")(summarizer)).policy
+    for name, (key, _) in owners.items():
+        jwk = {"kty": "oct-HSM", "k": to_base64url(key)}
+        sandbox.import_key(f"{name}-key", jwk, bytes.fromhex(policy.host_data))
+    sidecar = parse_arguments(blueprint.sidecar_arguments(summarizer.spec.file_systems)).file_systems
+    open_all(sidecar, launch(policy.text.encode()), sandbox.identity(), print)
+
+    settings = Settings.from_environment(blueprint.summarizer_environment(summarizer, None))
+    settings = settings.model_copy(update={"models_directory": ROOT / "examples" / "models"})
+    blobs = {one.name: Written() for one in settings.documents}
+    channel = new_channel_key()
+    results = {one.name: SealedResults(blobs[one.name], one.recipient, channel, None) for one in settings.documents}
+    progress = Progress()
+    Worker(settings, progress, Jobs(), results).start()
+
+    assert progress.snapshot.state is State.READY, progress.snapshot.reason
+    assert [one.file_system for one in progress.snapshot.documents] == ["legal", "sales"]
+    assert progress.snapshot.versions == {"sales": 3}
+    for name, (_, identity) in owners.items():
+        [blob] = blobs[name].values()
+        assert Result.open(blob, [identity]).fields["fileSystem"] == name
+        others = [other for owner, (_, other) in owners.items() if owner != name]
+        with pytest.raises(IntegrityError, match="encrypted to another key"):
+            Result.open(blob, others)
+
+
+def test_until_each_owner_approved_the_group_opens_nothing_of_theirs(sandbox, launch, two_owners, tmp_path):
+    summarizer, owners = two_owners
+    policy = asyncio.run(derived_with("1")(summarizer)).policy
+    for name, host_data in (("legal", bytes.fromhex(policy.host_data)), ("sales", HOST_DATA)):
+        sandbox.import_key(f"{name}-key", {"kty": "oct-HSM", "k": to_base64url(owners[name][0])}, host_data)
+    sidecar = parse_arguments(blueprint.sidecar_arguments(summarizer.spec.file_systems)).file_systems
+    with pytest.raises(ReleaseError, match=r"file system 1 at .*/sales is not opened: .*403"):
+        open_all(sidecar, launch(policy.text.encode()), sandbox.identity(), print)
+    assert (tmp_path / "remote" / "legal").exists()
+    assert not (tmp_path / "remote" / "sales").exists()

@@ -74,7 +74,7 @@ def serving(folder: Path, documents: Path, **environment: str) -> Iterator[Page]
         port = free.getsockname()[1]
     log = folder / "log"
     settings = {
-        "SUMMARIZER_DOCUMENTS": str(documents),
+        "SUMMARIZER_DOCUMENTS": json.dumps([{"directory": str(documents)}]),
         "SUMMARIZER_MODELS": "bart-demo,t5-demo",
         "SUMMARIZER_MODELS_DIRECTORY": str(MODELS),
         "SUMMARIZER_ADDRESS": "127.0.0.1",

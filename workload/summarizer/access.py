@@ -29,7 +29,7 @@ OPEN_PATHS: Final = frozenset(
     {"/healthz", "/readyz", "/metrics", "/_stcore/health", "/api/status", "/api/evidence", "/login"}
 )
 # What the page keeps in its address (page.py).
-_CHOICES: Final = frozenset({"model", "compare", "length", "search", "sort"})
+_CHOICES: Final = frozenset({"documents", "model", "compare", "length", "search", "sort"})
 _COOKIE: Final = "summarizer_session"
 _SESSION_SECONDS: Final = 12 * 3600
 # A form with one token; more than that is no login.

@@ -36,7 +36,7 @@ class Counts(Body):
     summarized: Annotated[int, Field(description="Of these, how many the default model has summarized.")]
     skipped: Annotated[int, Field(description="Other files.")]
     unreadable: int
-    version: Annotated[int | None, Field(description="The version that the owner signed.")]
+    versions: Annotated[dict[str, int], Field(description="The version that its owner signed, by file system.")]
 
 
 class Shard(Body):
@@ -77,6 +77,7 @@ class Summary(Body):
 
     number: int
     document: Annotated[str, Field(description="What stands for the document: its name, or `Document N`.")]
+    file_system: Annotated[str, Field(description="The file system that the document lies in.")]
     model: str
     length: Length
     summary: str
@@ -93,6 +94,7 @@ class UnreadableDocument(Body):
 
     number: int
     document: str
+    file_system: str
     reason: str
 
 
@@ -108,6 +110,7 @@ class Document(Body):
 
     number: int
     document: str
+    file_system: str
     kind: str
     words: int
     unread_parts: int
@@ -152,6 +155,7 @@ class Ask(Body):
     documents: Annotated[
         list[int] | Literal["all"], Field(description="Numbers, or `all` that can be read.", max_length=1000)
     ] = "all"
+    file_system: Annotated[str | None, Field(description="Only documents of this file system.", max_length=63)] = None
     models: Annotated[
         list[str] | None, Field(description="Names of models; the default one if none is named.", max_length=16)
     ] = None
@@ -235,7 +239,7 @@ def status(snapshot: Snapshot, settings: Settings, results: Mapping[Request, Res
             summarized=len(first),
             skipped=snapshot.skipped,
             unreadable=len(snapshot.documents) - len(snapshot.readable),
-            version=snapshot.version,
+            versions=dict(snapshot.versions),
         ),
         shard=snapshot.shard and _shard(snapshot.shard),
     )
@@ -246,7 +250,8 @@ def result_body(
 ) -> dict[str, Any]:
     """Return one result as its owner gets it, with the document's file name."""
     model = snapshot.models[0]
-    kept = as_json(_summary(result, listed, settings)) | {"document": name, "contentVersion": snapshot.version}
+    version = snapshot.versions.get(listed.file_system)
+    kept = as_json(_summary(result, listed, settings)) | {"document": name, "contentVersion": version}
     return kept | {"model": as_json(_model_name(model)), "engine": model.engine or None, "profile": settings.profile}
 
 
@@ -256,7 +261,9 @@ def summaries(snapshot: Snapshot, settings: Settings, results: Mapping[Request, 
         **dict(status(snapshot, settings, results)),
         summaries=summary_list(snapshot, settings, results.values()),
         unreadable=[
-            UnreadableDocument(number=one.number, document=one.label, reason=one.reason.value)
+            UnreadableDocument(
+                number=one.number, document=one.label, file_system=one.file_system, reason=one.reason.value
+            )
             for one in snapshot.documents
             if one.reason is not None
         ],
@@ -283,6 +290,7 @@ def documents(snapshot: Snapshot) -> Documents:
             Document(
                 number=one.number,
                 document=one.label,
+                file_system=one.file_system,
                 kind=one.kind,
                 words=one.words,
                 unread_parts=one.unread,
@@ -325,6 +333,7 @@ def _summary(result: Result, document: ListedDocument, settings: Settings) -> Su
     return Summary(
         number=document.number,
         document=document.label,
+        file_system=document.file_system,
         model=result.request.model,
         length=result.request.length,
         summary=result.guarded.summary,

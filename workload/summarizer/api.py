@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute, Route
 from summarizer import answers
 from summarizer.asking import ask
 from summarizer.context import Context
-from summarizer.errors import Busy, EvidenceError, NotOffered, UnknownJob, WorkloadError
+from summarizer.errors import Busy, EvidenceError, NotOffered, NotYours, UnknownJob, WorkloadError
 from summarizer.evidence import nonce_is_valid
 from summarizer.export import FORMATS, export
 from summarizer.jobs import JobState, JobView, Length, Result
 from summarizer.metrics import metrics_text
 from summarizer.openapi import Operation, describe
-from summarizer.progress import State
+from summarizer.progress import Snapshot, State
 
 # Far above a list of all documents.
 _MAX_BODY: Final = 64 * 1024
@@ -27,7 +27,7 @@ _MAX_BODY: Final = 64 * 1024
 _LONGEST_WAIT: Final = 50.0
 # Short beside what a summary takes.
 _POLL_SECONDS: Final = 0.1
-_STATUS_OF: Final = {NotOffered: 404, UnknownJob: 404, Busy: 429}
+_STATUS_OF: Final = {NotYours: 403, NotOffered: 404, UnknownJob: 404, Busy: 429}
 
 
 def routes(context: Context) -> list[BaseRoute]:
@@ -60,7 +60,7 @@ def operations(context: Context) -> list[Operation]:
 
     async def list_summaries(request: Request) -> Response:
         try:
-            kept = _selection(request)
+            kept = _selection(request, progress.snapshot)
         except ValueError:
             return _error(400, "document is a number, length is short, medium or long")
         results = {key: result for key, result in jobs.results.items() if kept(result)}
@@ -87,7 +87,7 @@ def operations(context: Context) -> list[Operation]:
         return _try(lambda: answered(jobs.view(request.path_params["id"])))
 
     async def cancel_job(request: Request) -> Response:
-        return _try(lambda: answered(jobs.cancel(request.path_params["id"])))
+        return _try(lambda: answered(jobs.cancel(_reader(request), request.path_params["id"])))
 
     async def summarize(request: Request) -> Response:
         view = await _ask(request, context)
@@ -97,7 +97,7 @@ def operations(context: Context) -> list[Operation]:
             while view.state in (JobState.WAITING, JobState.RUNNING):
                 await anyio.sleep(_POLL_SECONDS)
                 if await request.is_disconnected():
-                    jobs.cancel(view.id)
+                    jobs.cancel(view.owner, view.id)
                 view = jobs.view(view.id)
         return _body(answered(view), 200 if view.state is JobState.FINISHED else 202)
 
@@ -132,6 +132,7 @@ def operations(context: Context) -> list[Operation]:
 
     selection = {
         "document": "Number of one document.",
+        "fileSystem": "Name of one file system.",
         "model": "Name of one model.",
         "length": "short, medium or long.",
         "format": f"json, or a file to keep: {', '.join(FORMATS)}.",
@@ -170,7 +171,12 @@ def operations(context: Context) -> list[Operation]:
         Operation("GET", "/api/jobs", "The jobs of readers, the newest first", list_jobs, answers.JobList),
         Operation("GET", "/api/jobs/{id}", "A job and its summaries so far", show_job, answers.Answered, errors=(404,)),
         Operation(
-            "DELETE", "/api/jobs/{id}", "Cancel a job; summaries stay", cancel_job, answers.Answered, errors=(404,)
+            "DELETE",
+            "/api/jobs/{id}",
+            "Cancel a job of one's own; summaries stay",
+            cancel_job,
+            answers.Answered,
+            errors=(403, 404),
         ),
         Operation("GET", "/api/status", "Where the summarizer stands", show_status, answers.Status, open=True),
         Operation(
@@ -206,22 +212,32 @@ async def _ask(request: Request, context: Context) -> JobView | Response:
         return _error(400, f"{'.'.join(map(str, problem['loc'][:1])) or 'the body'}: {problem['msg']}")
     except (ValueError, RecursionError):
         return _error(400, "the body is no JSON object")
-    owner = request.client.host if request.client else "unknown"
+    owner = _reader(request)
     try:
-        return ask(context.progress, context.jobs, owner, wanted.documents, wanted.models, wanted.length)
+        return ask(
+            context.progress, context.jobs, owner, wanted.documents, wanted.models, wanted.length, wanted.file_system
+        )
     except (NotOffered, Busy) as error:
         return _refusal(error)
 
 
-def _selection(request: Request) -> Callable[[Result], bool]:
+def _reader(request: Request) -> str:
+    """Return who asks, as far as the summarizer can tell readers apart: they share one token."""
+    return request.client.host if request.client else "unknown"
+
+
+def _selection(request: Request, snapshot: Snapshot) -> Callable[[Result], bool]:
     query = request.query_params
     number = int(query["document"]) if "document" in query else None
     length = Length(query["length"]) if "length" in query else None
     model = query.get("model")
+    name = query.get("fileSystem")
+    inside = {document.number for document in snapshot.documents if name in (None, document.file_system)}
 
     def kept(result: Result) -> bool:
         one = result.request
-        return number in (None, one.document) and model in (None, one.model) and length in (None, one.length)
+        chosen = one.document in inside and number in (None, one.document)
+        return chosen and model in (None, one.model) and length in (None, one.length)
 
     return kept
 
@@ -229,7 +245,7 @@ def _selection(request: Request) -> Callable[[Result], bool]:
 def _try(make: Callable[[], answers.Body]) -> Response:
     try:
         return _body(make())
-    except UnknownJob as error:
+    except (NotYours, UnknownJob) as error:
         return _refusal(error)
 
 

@@ -15,6 +15,7 @@ def ask(
     documents: Iterable[int] | Literal["all"],
     models: Sequence[str] | None,
     length: Length,
+    file_system: str | None = None,
 ) -> JobView:
     """Put what a reader asks for into the queue.
 
@@ -25,15 +26,18 @@ def ask(
         documents: Numbers, or `all` that can be read.
         models: Names; the default one if None or empty.
         length: How long.
+        file_system: Only documents of it are there; of all where None.
 
     Raises:
-        NotOffered: A document or model is not there, or nothing is yet.
+        NotOffered: A document, model or file system is not there, or nothing is yet.
         Busy: There are too many jobs.
     """
     snapshot = progress.snapshot
-    readable = {document.number for document in snapshot.readable}
-    if not readable:
+    if not snapshot.readable:
         raise NotOffered("there are no documents to summarize yet: /api/status says why")
+    readable = {one.number for one in snapshot.readable if file_system in (None, one.file_system)}
+    if not readable:
+        raise NotOffered("there is no file system of this name with documents: GET /api/documents lists them")
     numbers = readable if documents == "all" else set(documents)
     if unknown := sorted(numbers - readable):
         raise NotOffered(f"document {unknown[0]} is not there or cannot be read: GET /api/documents lists them")

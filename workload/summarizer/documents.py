@@ -29,7 +29,7 @@ class Document:
     """One document. Its name may be as confidential as its text.
 
     Attributes:
-        number: Its place among all documents, readable or not, from 1.
+        number: Its place in its file system, among all documents, readable or not, from 1.
         name: Path below the documents directory, with `/`.
         text: The whole text, paragraphs parted by blank lines; empty if it cannot be read.
         unread: How many of its parts hold no text that is read: scanned pages, attachments.
@@ -79,6 +79,7 @@ def read_documents(
     report: Callable[[int, int], None] = lambda _done, _of: None,
     shard: Shard | None = None,
     finished: Finished = lambda _sha256, _numbers: frozenset(),
+    what: str = "the documents",
 ) -> Found:
     """Return the documents below `directory`; hidden files and folders are passed over.
 
@@ -88,6 +89,7 @@ def read_documents(
         report: Told how many documents of how many are read.
         shard: Which of them to read; None for all, where readers have to find their way through them.
         finished: Tells which need not be read any more.
+        what: What to call them in messages.
 
     Raises:
         ContentError: Storage serves a link, a special file, or something else than what is pinned.
@@ -95,11 +97,11 @@ def read_documents(
             leaving one out in silence would let storage choose which documents are seen.
     """
     share = _Share(shard or Shard(0, 1))
-    content = read_content(directory, "the documents", keep=share, pin=pin)
+    content = read_content(directory, what, keep=share, pin=pin)
     most = _MAX_DOCUMENTS if shard is None else _MAX_OF_SHARD
     if len(share.numbers) > most:
         where = "seal" if shard is None else "make more shards: each takes"
-        raise DocumentsError(f"there are {len(share.numbers)} documents: {where} at most {most}")
+        raise DocumentsError(f"{what} are {len(share.numbers)} files: {where} at most {most}")
     skipped = finished(content.sha256, share.numbers)
     files = [(n, *file) for n, file in zip(share.numbers, content.kept.items(), strict=True) if n not in skipped]
     documents = []
@@ -111,7 +113,7 @@ def read_documents(
     found = Found(tuple(documents), others, content.sha256, content.version, share.seen, len(skipped))
     if not share.seen or (shard is None and not found.readable):
         raise DocumentsError(
-            f"the mounted file system holds no readable document ({others + len(documents)} other files): "
+            f"none of {what} can be read ({others + len(documents)} other files): "
             f"seal {', '.join(sorted(FORMATS))} files with text in them"
         )
     return found

@@ -12,6 +12,7 @@ WorkloadError
 ├── Busy                  too many ask at the same time
 ├── NotOffered            a reader asks for a document or model that is not there
 ├── UnknownJob            there is no such job
+├── NotYours              a reader wants to end what another one asked for
 └── Cancelled             nobody waits for this work any more
 ```
 
@@ -61,7 +62,11 @@ class NotOffered(WorkloadError):
 
 
 class UnknownJob(WorkloadError):
-    """There is no such job, or none that can be cancelled."""
+    """There is no such job, or no more."""
+
+
+class NotYours(WorkloadError):
+    """A reader wants to end what another one asked for."""
 
 
 class Cancelled(WorkloadError):

@@ -26,6 +26,10 @@ _VERDICTS: Final = {
 }
 # Characters at which spreadsheets begin to calculate.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS: Final = (
+    *("number", "fileSystem", "document", "model", "length"),
+    *("summary", "words", "sourceWords", "seconds", "finished", "verdict"),
+)
 # ECMA-376 part 1: what the smallest document needs.
 _TYPES: Final = (
     '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
@@ -91,19 +95,19 @@ def _markdown(summaries: Sequence[Summary]) -> bytes:
     parts = ["# Confidential summaries\n"]
     for summary in summaries:
         text = summary.summary or "The disclosure guard withheld this summary."
-        parts.append(f"## {_escaped(summary.document)}\n\n{_escaped(text)}\n\n*{facts(summary)}; {verdict(summary)}*\n")
+        title = _escaped(_title(summary, summaries))
+        parts.append(f"## {title}\n\n{_escaped(text)}\n\n*{facts(summary)}; {verdict(summary)}*\n")
     return "\n".join(parts).encode()
 
 
 def _csv(summaries: Sequence[Summary]) -> bytes:
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(
-        ["number", "document", "model", "length", "summary", "words", "sourceWords", "seconds", "finished", "verdict"]
-    )
+    writer.writerow(_COLUMNS)
     for one in summaries:
-        row = [one.number, one.document, one.model, one.length, one.summary, one.words, one.source_words, one.seconds]
-        writer.writerow([_inert(cell) for cell in (*row, one.finished.isoformat(), verdict(one))])
+        what = (one.number, one.file_system, one.document, one.model, one.length)
+        made = (one.summary, one.words, one.source_words, one.seconds, one.finished.isoformat(), verdict(one))
+        writer.writerow([_inert(cell) for cell in (*what, *made)])
     # With a mark, or spreadsheets take it for the encoding of the machine.
     return table.getvalue().encode("utf-8-sig")
 
@@ -112,7 +116,7 @@ def _docx(summaries: Sequence[Summary]) -> bytes:
     body = [_paragraph("Confidential summaries", size=36, bold=True)]
     for summary in summaries:
         text = summary.summary or "The disclosure guard withheld this summary."
-        body.append(_paragraph(summary.document, size=28, bold=True))
+        body.append(_paragraph(_title(summary, summaries), size=28, bold=True))
         body.append(_paragraph(text, size=22))
         body.append(_paragraph(f"{facts(summary)}; {verdict(summary)}", size=18))
     data = io.BytesIO()
@@ -124,6 +128,12 @@ def _docx(summaries: Sequence[Summary]) -> bytes:
         ):
             archive.writestr(zipfile.ZipInfo(name, _TIME), content)
     return data.getvalue()
+
+
+def _title(summary: Summary, summaries: Sequence[Summary]) -> str:
+    """Return what a summary is of, with the file system where those of several are together."""
+    several = any(one.file_system != summary.file_system for one in summaries)
+    return f"{summary.document} ({summary.file_system})" if several else summary.document
 
 
 def _paragraph(text: str, *, size: int, bold: bool = False) -> str:

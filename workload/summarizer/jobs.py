@@ -14,7 +14,7 @@ from enum import StrEnum
 from threading import Condition
 from typing import Final
 
-from summarizer.errors import Busy, UnknownJob
+from summarizer.errors import Busy, NotYours, UnknownJob
 from summarizer.guard import Guarded
 from summarizer.text import count_words
 
@@ -92,6 +92,7 @@ class JobView:
         done: How many of them have a result.
         failed: Why others have none, by request.
         created: When it was asked for.
+        owner: Who asked; empty for the summarizer itself.
     """
 
     id: str
@@ -100,6 +101,7 @@ class JobView:
     done: int
     failed: dict[Request, str]
     created: datetime
+    owner: str
 
 
 @dataclass
@@ -185,16 +187,17 @@ class Jobs:
         with self._changed:
             return [self._view(job) for job in reversed(self._jobs.values()) if job.owner]
 
-    def cancel(self, job_id: str) -> JobView:
+    def cancel(self, owner: str, job_id: str) -> JobView:
         """End a job: what has a summary keeps it, nothing more is begun for it.
 
         Raises:
-            UnknownJob: There is none with this id, or it is the summarizer's own.
+            UnknownJob: There is none with this id.
+            NotYours: Somebody else asked for it, or the summarizer itself.
         """
         with self._changed:
             job = self._job(job_id)
-            if not job.owner:
-                raise UnknownJob("the summaries that the summarizer makes by itself cannot be cancelled")
+            if job.owner != owner:
+                raise NotYours("this job can be cancelled only from the address that asked for it")
             if not job.finished:
                 job.cancelled = True
                 job.left.clear()
@@ -256,7 +259,7 @@ class Jobs:
         else:
             state = JobState.RUNNING if job.begun else JobState.WAITING
         done = sum(request in self._results for request in job.requests)
-        return JobView(job.id, state, job.requests, done, dict(job.failed), job.created)
+        return JobView(job.id, state, job.requests, done, dict(job.failed), job.created, job.owner)
 
     def _forget(self) -> None:
         finished = [job.id for job in self._jobs.values() if job.finished and job.owner]

@@ -55,6 +55,11 @@ def rows(
     ]
 
 
+def of_file_system(listed: Sequence[Row], name: str | None) -> list[Row]:
+    """Return the rows of the documents that lie in a file system; all where None."""
+    return [row for row in listed if name in (None, row.document.file_system)]
+
+
 def search(listed: Sequence[Row], words: str) -> list[Row]:
     """Return the rows in whose names or summaries all these words stand."""
     wanted = words.casefold().split()

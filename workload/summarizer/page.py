@@ -14,7 +14,7 @@ from summarizer.errors import WorkloadError
 from summarizer.export import FORMATS, export
 from summarizer.extraction.extract import FORMATS as KINDS
 from summarizer.jobs import JobState, JobView, Length, Request
-from summarizer.listing import ORDERS, PAGE_SIZE, Order, Row, rows, search, sort
+from summarizer.listing import ORDERS, PAGE_SIZE, Order, Row, of_file_system, rows, search, sort
 from summarizer.page_parts import (
     ICON,
     STYLE,
@@ -38,6 +38,8 @@ _STEPS: Final = (
 )
 _ORDER: Final = tuple(State)
 _NO_OTHER: Final = "No other model"
+# A name of a file system has no capital.
+_ALL: Final = "All"
 _UNFINISHED: Final = (JobState.WAITING, JobState.RUNNING)
 
 
@@ -123,12 +125,13 @@ def _steps(snapshot: Snapshot, made: int) -> None:
 
 def _desk(context: Context) -> None:
     """Draw what a reader can choose, and what there is of it."""
+    name = _file_system(context.progress.snapshot)
     models, length = _choice(context)
     snapshot, results = context.progress.snapshot, context.jobs.results
     for model in snapshot.models:
         if model.name in models and model.card.notice:
             st.warning(plain(f"{model.card.name}: {model.card.notice}"))
-    everything = rows(snapshot, context.settings, results, models, length)
+    everything = of_file_system(rows(snapshot, context.settings, results, models, length), name)
     awaited = context.jobs.awaited
     missing = [row.document.number for row in everything if _lacks(row, models, length, awaited)]
     _jobs(context, missing, models, length)
@@ -145,9 +148,18 @@ def _desk(context: Context) -> None:
         model_facts(model)
 
 
+def _file_system(snapshot: Snapshot) -> str | None:
+    """Let the reader choose whose documents to look at, where there are several owners; None means all."""
+    st.header("Choose", anchor=False)
+    names = snapshot.file_systems
+    if len(names) < 2:
+        return None
+    chosen = st.selectbox("Documents of", [_ALL, *names], key="documents", bind="query-params")
+    return None if chosen == _ALL else chosen
+
+
 def _choice(context: Context) -> tuple[list[str], Length]:
     """Let the reader choose models and length."""
-    st.header("Choose", anchor=False)
     names = [model.name for model in context.progress.snapshot.models]
     titles = {model.name: model.card.name for model in context.progress.snapshot.models}
     chosen = names[0]
@@ -192,7 +204,8 @@ def _job(context: Context, view: JobView) -> None:
     count = len(view.requests)
     word = "Waiting" if view.state is JobState.WAITING else "Summarizing"
     left.progress(view.done / count, text=f"{word}: {view.done} of {count} summaries")
-    right.button("Cancel", key=f"cancel-{view.id}", on_click=context.jobs.cancel, args=(view.id,))
+    if view.owner == visitor():
+        right.button("Cancel", key=f"cancel-{view.id}", on_click=context.jobs.cancel, args=(view.owner, view.id))
 
 
 def _found(everything: list[Row]) -> list[Row]:
@@ -232,6 +245,8 @@ def _lacks(row: Row, models: list[str], length: Length, awaited: frozenset[Reque
 def _row(context: Context, row: Row, models: list[str], length: Length, awaited: frozenset[Request]) -> None:
     with st.container(border=True):
         st.subheader(plain(row.document.label), anchor=f"document-{row.document.number}")
+        if len(context.progress.snapshot.file_systems) > 1:
+            st.markdown(f"In **{plain(row.document.file_system)}**")
         if row.document.reason is not None:
             st.markdown(f"This document {plain(row.document.reason.value)}.")
             return

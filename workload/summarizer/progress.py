@@ -1,6 +1,7 @@
 """Where the workload stands: one immutable snapshot, replaced as a whole, read by the page and the API."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Lock
 from typing import Any
@@ -26,12 +27,13 @@ class ListedDocument:
     """What readers are told of a document.
 
     Attributes:
-        number: Its number, from 1.
+        number: Its number among those of all file systems, from 1.
         label: What stands for it: its file name, or `Document N`.
         kind: The ending of its name, without the dot.
         words: Its words; 0 if it cannot be read.
         unread: How many of its parts hold no text that is read: scanned pages, attachments.
         reason: Why it cannot be read, or None.
+        file_system: Name of the file system that it lies in.
     """
 
     number: int
@@ -40,6 +42,7 @@ class ListedDocument:
     words: int
     unread: int = 0
     reason: Reason | None = None
+    file_system: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Snapshot:
         reason: One sentence for people: why it is in this state, and what has to happen next.
         documents: The documents; none until they are mounted.
         skipped: How many other files were passed over.
-        version: The version of the documents that their owner signed, if the policy asks for a signature.
+        versions: The version that its owner signed, by file system; only of those whose policy asks for a signature.
         models: The models that are offered, the default first; none until they are verified.
         shard: How far the shard is, in a batch.
     """
@@ -60,7 +63,7 @@ class Snapshot:
     reason: str = "The model is being loaded."
     documents: tuple[ListedDocument, ...] = ()
     skipped: int = 0
-    version: int | None = None
+    versions: Mapping[str, int] = field(default_factory=dict)
     models: tuple[OfferedModel, ...] = ()
     shard: ShardCount | None = None
 
@@ -68,6 +71,11 @@ class Snapshot:
     def readable(self) -> tuple[ListedDocument, ...]:
         """The documents that can be summarized."""
         return tuple(document for document in self.documents if document.reason is None)
+
+    @property
+    def file_systems(self) -> tuple[str, ...]:
+        """The names of the file systems that the documents lie in, in the order of their numbers."""
+        return tuple(dict.fromkeys(document.file_system for document in self.documents))
 
 
 class Progress:

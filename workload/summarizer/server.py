@@ -36,11 +36,13 @@ def assemble(settings: Settings, keeper: Keeper | None) -> Parts:
     key = new_channel_key()
     desk = evidence_desk(settings, keeper, key.spki_sha256)
     context = Context(settings, Progress(), Jobs(), policy_hash(os.environ), desk)
-    results = None
-    if settings.output is not None and settings.output_recipient is not None:
-        # A server makes its results anew at each start; what a batch has once is not made again.
-        prefix = BlobPrefix(settings.output, settings.identity, once=settings.shards is not None)
-        results = SealedResults(prefix, settings.output_recipient, key, desk)
+    # A server makes its results anew at each start; what a batch has once is not made again.
+    once = settings.shards is not None
+    results = {
+        one.name: SealedResults(BlobPrefix(one.output, settings.identity, once=once), one.recipient, key, desk)
+        for one in settings.documents
+        if one.output is not None and one.recipient is not None
+    }
     return Parts(key, context, Worker(settings, context.progress, context.jobs, results))
 
 

@@ -1,12 +1,14 @@
 """The configuration: environment variables, each pinned in the group's policy."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import pyrage
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 
 from summarizer.card import GuardMode
 from summarizer.engine.choice import EngineChoice
@@ -46,25 +48,85 @@ def _parted(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("must be a JSON list of file systems") from None
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+class DocumentSet(BaseModel):
+    """The documents of one owner: a sealed file system, what it has to hold, and who gets its results.
+
+    Attributes:
+        directory: Where it appears when the sidecar has mounted it; its last part is the file system's name.
+        sha256: SHA-256 of the content manifest, or None where the documents are not pinned by it.
+        key: The owner's Ed25519 public key in base64, whose signature the documents need, or None.
+        min_version: The oldest version of signed documents that is taken; needed with `key`.
+        output: https URL of the blob prefix that also gets the results, or None.
+        recipient: The owner's age public key, to which results are encrypted; needed with `output`.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid", frozen=True)
+
+    directory: AbsolutePath
+    sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
+    min_version: Annotated[int, Field(ge=1)] | None = None
+    output: Annotated[str, Field(pattern=_PREFIX, max_length=1024)] | None = None
+    recipient: Annotated[str, AfterValidator(_recipient)] | None = None
+
+    @model_validator(mode="after")
+    def _one_pin(self) -> Self:
+        if (self.key is None) != (self.min_version is None):
+            raise ValueError("key and minVersion belong together")
+        if self.key is not None and self.sha256 is not None:
+            raise ValueError("set sha256 or key, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _output_has_its_owner(self) -> Self:
+        if (self.output is None) != (self.recipient is None):
+            raise ValueError("output and recipient belong together: set both or none")
+        if self.output is not None and self.pin is None:
+            raise ValueError("output needs documents that are pinned or signed")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The file system's name."""
+        return self.directory.name
+
+    @property
+    def pin(self) -> Pin | None:
+        """What the documents have to be; None where the policy says nothing about them."""
+        if self.key is not None and self.min_version is not None:
+            return SignedPin(self.key, self.min_version, self.name)
+        return None if self.sha256 is None else DigestPin(self.sha256)
+
+
+def _differ(sets: Sequence[DocumentSet]) -> Sequence[DocumentSet]:
+    if len({one.name for one in sets}) < len(sets):
+        raise ValueError("the names of file systems must differ")
+    return sets
 
 
 class Settings(BaseModel):
     """Everything that can be set; the variable is `SUMMARIZER_` and the field's name in capitals.
 
     Attributes:
-        documents: Directory of the documents; it appears when the sidecar has mounted the file system.
+        documents: The documents, one set for each owner, in a JSON list of objects; numbered in this order.
         models: The models that readers may choose from, parted by commas; the first is the default.
         models_directory: Directory with a folder for each model; it may appear late too.
-        output: https URL of the blob prefix that also gets the results, or None.
-        output_recipient: The owner's age public key, to which results are encrypted; needed with `output`.
         shards: In how many groups the documents are summarized once, in a batch; None for a server.
         shard_index: Which of these groups this one is, from 0: the variable JOB_COMPLETION_INDEX.
-        identity: Client id of the managed identity that writes them, where the group has several.
-        documents_sha256: SHA-256 of the documents' content manifest, or None where they are not pinned by it.
-        documents_key: The owner's Ed25519 public key in base64, whose signature the documents need, or None.
-        documents_min_version: The oldest version of signed documents that is taken; needed with documents_key.
+        identity: Client id of the managed identity that writes results, where the group has several.
         models_sha256: SHA-256 of the models' content manifest, or None where the measured image holds them.
         max_words: Most words of a summary.
         engine: Which engine; `auto` takes CTranslate2 where there are converted weights.
@@ -83,17 +145,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    documents: AbsolutePath
+    documents: Annotated[
+        tuple[DocumentSet, ...], BeforeValidator(_parsed), Field(min_length=1, max_length=8), AfterValidator(_differ)
+    ]
     models: Annotated[tuple[ModelName, ...], BeforeValidator(_parted), Field(min_length=1, max_length=16)]
     models_directory: AbsolutePath = Path("/models")
-    output: Annotated[str, Field(pattern=_PREFIX, max_length=1024)] | None = None
-    output_recipient: Annotated[str, AfterValidator(_recipient)] | None = None
     shards: Annotated[int, Field(ge=1, le=1000)] | None = None
     shard_index: Annotated[int, Field(ge=0)] | None = None
     identity: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None = None
-    documents_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
-    documents_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] | None = None
-    documents_min_version: Annotated[int, Field(ge=1)] | None = None
     models_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     max_words: Annotated[int, Field(ge=10, le=1000)] = 120
     engine: EngineChoice = "auto"
@@ -110,27 +169,11 @@ class Settings(BaseModel):
     deadline: Annotated[int, Field(ge=1, le=86400)] = 600
 
     @model_validator(mode="after")
-    def _one_pin(self) -> Self:
-        if (self.documents_key is None) != (self.documents_min_version is None):
-            raise ValueError(f"{PREFIX}DOCUMENTS_KEY and {PREFIX}DOCUMENTS_MIN_VERSION belong together")
-        if self.documents_key is not None and self.documents_sha256 is not None:
-            raise ValueError(f"set {PREFIX}DOCUMENTS_SHA256 or {PREFIX}DOCUMENTS_KEY, not both")
-        return self
-
-    @model_validator(mode="after")
-    def _output_has_its_owner(self) -> Self:
-        if (self.output is None) != (self.output_recipient is None):
-            raise ValueError(f"{PREFIX}OUTPUT and {PREFIX}OUTPUT_RECIPIENT belong together: set both or none")
-        if self.output is not None and self.documents_pin is None:
-            raise ValueError(f"{PREFIX}OUTPUT needs documents that are pinned or signed")
-        return self
-
-    @model_validator(mode="after")
     def _shard_is_one_of_all(self) -> Self:
         if self.shards is None:
             return self
-        if self.output is None:
-            raise ValueError(f"{PREFIX}SHARDS needs {PREFIX}OUTPUT: a batch shows nothing, it only writes results")
+        if any(one.output is None for one in self.documents):
+            raise ValueError(f"{PREFIX}SHARDS needs an output for all documents: a batch only writes results")
         if self.shard_index is None or self.shard_index >= self.shards:
             raise ValueError(f"{INDEX} has to be a number from 0 to {self.shards - 1}")
         return self
@@ -139,13 +182,6 @@ class Settings(BaseModel):
     def shard(self) -> Shard | None:
         """Which documents are this group's; None for a server, which has all."""
         return None if self.shards is None or self.shard_index is None else Shard(self.shard_index, self.shards)
-
-    @property
-    def documents_pin(self) -> Pin | None:
-        """What the documents have to be; None where the policy says nothing about them."""
-        if self.documents_key is not None and self.documents_min_version is not None:
-            return SignedPin(self.documents_key, self.documents_min_version, self.documents.name)
-        return None if self.documents_sha256 is None else DigestPin(self.documents_sha256)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -184,13 +220,12 @@ def refuse_doubles(environment: bytes) -> None:
 def _explain(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
-    field = str(problem["loc"][0])
-    variable = INDEX if field == "shard_index" else PREFIX + field.upper()
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{variable} is not a setting: remove it or correct its name"
-        case "missing":
-            return f"{variable} is not set: add it to the container's environment"
-        case _:
-            # Never the value: a token could have been put where its hash belongs.
-            return f"{variable} is not valid: {problem['msg']}"
+    name, *inside = problem["loc"]
+    variable = INDEX if name == "shard_index" else PREFIX + str(name).upper()
+    if problem["type"] == "extra_forbidden" and not inside:
+        return f"{variable} is not a setting: remove it or correct its name"
+    if problem["type"] == "missing" and not inside:
+        return f"{variable} is not set: add it to the container's environment"
+    # Never the value: a token could have been put where its hash belongs.
+    place = "".join(f", {part}" for part in inside)
+    return f"{variable}{place} is not valid: {problem['msg']}"

@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from summarizer import answers
@@ -19,7 +20,7 @@ from summarizer.long_text import summarize_documents
 from summarizer.models import Models, OfferedModel
 from summarizer.output import Results
 from summarizer.progress import ListedDocument, Progress, State
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from summarizer.shard import ShardCount
 from summarizer.text import count_words
 
@@ -36,6 +37,21 @@ Sleep = Callable[[float], None]
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Opened:
+    """The documents of one file system among those of all.
+
+    Attributes:
+        name: The file system's name.
+        found: What it holds.
+        before: How many documents the file systems before it hold.
+    """
+
+    name: str
+    found: Found
+    before: int
+
+
 class Worker:
     """Brings `progress` from the start to Ready or Failed, and works on `jobs` from then on."""
 
@@ -44,13 +60,12 @@ class Worker:
         settings: Settings,
         progress: Progress,
         jobs: Jobs,
-        results: Results | None = None,
+        results: Mapping[str, Results] = MappingProxyType({}),
         sleep: Sleep = time.sleep,
     ) -> None:
         self._settings = settings
         self._results = results
         self._starting, self._began = True, 0.0
-        self._content_sha256 = ""
         self._progress = progress
         self._jobs = jobs
         self._sleep = sleep
@@ -63,6 +78,8 @@ class Worker:
         )
         self._documents: dict[int, Document] = {}
         self._listed: dict[int, ListedDocument] = {}
+        self._opened: list[Opened] = []
+        self._lies_in: dict[int, Opened] = {}
         # By the letters themselves: the same text under two names has one ledger, whoever asks in whatever way.
         self._ledgers: dict[str, Ledger] = {}
         self._ledger_of: dict[int, Ledger] = {}
@@ -79,12 +96,12 @@ class Worker:
             self._wait_for(self._settings.models_directory, State.WAITING_FOR_MODEL, "the models")
             self._enter(State.WAITING_FOR_MODEL, "The models are being verified, and the first is loaded.")
             self._models.start()
-            self._wait_for(self._settings.documents, State.WAITING_FOR_KEY, "the documents")
+            for one in self._settings.documents:
+                self._wait_for(one.directory, State.WAITING_FOR_KEY, self._called(one))
             self._enter(State.MOUNTED, "The documents are mounted and being read.")
-            found = self._read()
-            self._list(found)
+            self._list([(one.name, self._read(one)) for one in self._settings.documents])
             self._enter(State.SUMMARIZING, f"Summarizing {len(self._documents)} documents.")
-            self._refuse(found)
+            self._refuse()
             job = self._jobs.submit("", (Request(n, self._settings.models[0], Length.LONG) for n in self._documents))
             while self._jobs.view(job.id).state is not JobState.FINISHED:
                 self.step()
@@ -127,14 +144,14 @@ class Worker:
         seconds = (time.monotonic() - began) / sum(len(text) for text in texts)
         made = []
         for request, document, draft in zip(batch, documents, drafts, strict=True):
-            guarded = apply_guard(self._guard(most), draft, document.text, self._ledger(document))
+            guarded = apply_guard(self._guard(most), draft, document.text, self._ledger(request.document))
             took = seconds * len(document.text)
             made.append(Result(request, guarded, took, datetime.now(UTC)))
             self._jobs.done(made[-1])
             _LOG.info(
                 "summarized",
                 extra={
-                    "number": document.number,
+                    "number": request.document,
                     "model": model,
                     "length": length.value,
                     "seconds": round(took, 3),
@@ -153,54 +170,78 @@ class Worker:
         settings = self._settings
         return Guard(settings.guard, settings.guard_run, most, settings.guard_share, settings.guard_shortest)
 
-    def _ledger(self, document: Document) -> Ledger:
-        if document.number not in self._ledger_of:
-            letters = letters_of(document.text)
-            self._ledger_of[document.number] = self._ledgers.setdefault(letters, Ledger(letters))
-        return self._ledger_of[document.number]
+    def _ledger(self, number: int) -> Ledger:
+        if number not in self._ledger_of:
+            letters = letters_of(self._documents[number].text)
+            self._ledger_of[number] = self._ledgers.setdefault(letters, Ledger(letters))
+        return self._ledger_of[number]
 
-    def _read(self) -> Found:
-        """Read the documents; of a shard, those whose results are not there yet."""
-        settings, results = self._settings, self._results
+    def _called(self, one: DocumentSet) -> str:
+        return "the documents" if len(self._settings.documents) == 1 else f"the documents of {one.name}"
+
+    def _read(self, one: DocumentSet) -> Found:
+        """Read the documents of a file system; of a shard, those whose results are not there yet."""
+        settings, results, what = self._settings, self._results.get(one.name), self._called(one)
 
         def finished(content_sha256: str, numbers: Sequence[int]) -> frozenset[int]:
             if results is None or settings.shards is None:
                 return frozenset()
             return self._insist(lambda: results.finished(content_sha256, numbers))
 
-        return read_documents(settings.documents, settings.documents_pin, self._tell_reading, settings.shard, finished)
+        def tell(done: int, of: int) -> None:
+            self._progress.update(reason=f"Reading {what}: {done} of {of}.")
 
-    def _list(self, found: Found) -> None:
-        listed = tuple(
-            ListedDocument(
-                document.number,
-                document.name if self._settings.show_names else f"Document {document.number}",
-                PurePath(document.name).suffix.lower().removeprefix("."),
-                count_words(document.text),
-                document.unread,
-                document.reason,
-            )
-            for document in found.documents
+        return read_documents(one.directory, one.pin, tell, settings.shard, finished, what)
+
+    def _list(self, found: Sequence[tuple[str, Found]]) -> None:
+        before = 0
+        for name, one in found:
+            opened = Opened(name, one, before)
+            self._opened.append(opened)
+            before += one.total
+            for document in one.documents:
+                listed = self._list_one(opened, document)
+                self._listed[listed.number], self._lies_in[listed.number] = listed, opened
+                if document.reason is None:
+                    self._documents[listed.number] = document
+        all_found = [one for _, one in found]
+        self._jobs.open({number: self._listed[number].words for number in self._documents})
+        self._progress.update(
+            documents=tuple(self._listed.values()),
+            skipped=sum(one.others for one in all_found),
+            versions={name: one.version for name, one in found if one.version is not None},
         )
-        self._content_sha256 = found.sha256
-        self._documents = {document.number: document for document in found.readable}
-        self._listed = {document.number: document for document in listed}
-        self._jobs.open({document.number: document.words for document in listed if document.reason is None})
-        self._progress.update(documents=listed, skipped=found.others, version=found.version)
         if self._settings.shard is not None:
-            mine = found.finished + len(found.documents)
-            self._progress.update(shard=ShardCount(self._settings.shard, found.total, mine, found.finished))
+            finished = sum(one.finished for one in all_found)
+            mine = finished + len(self._listed)
+            self._progress.update(shard=ShardCount(self._settings.shard, before, mine, finished))
             self._began = time.monotonic()
 
-    def _refuse(self, found: Found) -> None:
-        """Tell the owner which documents cannot be read, in a result for each."""
-        unreadable = [document for document in found.documents if document.reason is not None]
-        bodies = {one.number: {"document": one.name, "reason": one.reason} for one in unreadable}
-        self._write({number: {**body, "contentVersion": found.version} for number, body in bodies.items()})
+    def _list_one(self, opened: Opened, document: Document) -> ListedDocument:
+        number = opened.before + document.number
+        return ListedDocument(
+            number,
+            document.name if self._settings.show_names else f"Document {number}",
+            PurePath(document.name).suffix.lower().removeprefix("."),
+            count_words(document.text),
+            document.unread,
+            document.reason,
+            opened.name,
+        )
+
+    def _refuse(self) -> None:
+        """Tell each owner which of their documents cannot be read, in a result for each."""
+        bodies: dict[int, dict[str, Any]] = {}
+        for opened in self._opened:
+            for document in opened.found.documents:
+                if document.reason is not None:
+                    body = {"document": document.name, "fileSystem": opened.name, "reason": document.reason}
+                    bodies[opened.before + document.number] = {**body, "contentVersion": opened.found.version}
+        self._write(bodies)
         self._count(refused=len(bodies))
 
     def _deliver(self, made: Sequence[Result]) -> None:
-        """Write results for the owner as soon as they are made."""
+        """Write results for their owners as soon as they are made."""
         bodies = {}
         for result in made:
             number = result.request.document
@@ -209,16 +250,16 @@ class Worker:
         self._write(bodies)
 
     def _write(self, bodies: dict[int, dict[str, Any]]) -> None:
-        results, content = self._results, self._content_sha256
-        if results is None or not bodies:
-            return
-
         def write(number: int) -> None:
-            self._insist(lambda: results.write(content, number, bodies[number]))
+            opened = self._lies_in[number]
+            # By their number in the file system, so that another owner's documents change no name of a result.
+            place = opened.found.sha256, number - opened.before
+            self._insist(lambda: self._results[opened.name].write(*place, bodies[number]))
 
+        wanted = [number for number in bodies if self._lies_in[number].name in self._results]
         with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(write, bodies))
-        self._count(written=len(bodies))
+            list(writers.map(write, wanted))
+        self._count(written=len(wanted))
 
     def _insist(self, call: Callable[[], T]) -> T:
         """Ask storage for however long it takes; after some tries it is a failure that can still mend itself."""
@@ -276,9 +317,6 @@ class Worker:
 
     def _tell_models(self, offered: tuple[OfferedModel, ...]) -> None:
         self._progress.update(models=offered)
-
-    def _tell_reading(self, done: int, of: int) -> None:
-        self._progress.update(reason=f"Reading the documents: {done} of {of}.")
 
     def _give_up(self, batch: Sequence[Request], reason: str) -> None:
         for request in batch:

@@ -15,7 +15,7 @@ ANY_SHARD: Final = "===SHARD==="
 
 
 class Batch(Ruled):
-    """Summarize every document once, then end. Each result is written to spec.output; there is no page."""
+    """Summarize every document once, then end. Each result is written to its file system's output; there is no page."""
 
     shards: int = Field(
         ge=1,

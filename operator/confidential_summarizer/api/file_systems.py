@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from confidential_summarizer.api.output import Output
 from confidential_summarizer.api.rules import Rule, Ruled
 from confidential_summarizer.api.values import Name, SecretReference
 from confidential_summarizer.hosts import ATTESTATION, BLOB_URL, MANAGED_HSM, VAULT
@@ -162,6 +163,10 @@ class FileSystem(Ruled):
         default=None, description="Oldest version of signed content that the group takes (`csum seal --version`)."
     )
     key: Key = Field(description="The key that opens the image.")
+    output: Output | None = Field(
+        default=None,
+        description="For Documents: also write each result, encrypted to the owner, into blob storage.",
+    )
 
     @classmethod
     def rules(cls) -> Sequence[Rule]:
@@ -183,6 +188,15 @@ class FileSystem(Ruled):
                 "both",
                 "!has(self.contentKey) || !has(self.contentSHA256)",
                 lambda self: self.content_key is None or self.content_sha256 is None,
+            ),
+            Rule(
+                "output is for file systems with role Documents that have contentSHA256, or contentKey and minVersion: "
+                "a result says of which content it is",
+                "!has(self.output) || (self.role == 'Documents' && (has(self.contentSHA256) || has(self.contentKey)))",
+                lambda self: (
+                    self.output is None
+                    or (self.role is Role.DOCUMENTS and (self.content_sha256 or self.content_key) is not None)
+                ),
             ),
             Rule(
                 "blobURL must be an https URL of a blob in Azure, for example "

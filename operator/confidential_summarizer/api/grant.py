@@ -117,7 +117,7 @@ class GrantSpec(Ruled):
     blob_hosts: list[Host] = Field(
         default_factory=list,
         max_length=MAX_ITEMS,
-        description="Hosts of the blobs that file systems and spec.output may name, for example "
+        description="Hosts of the blobs that file systems and their output may name, for example "
         "party2.blob.core.windows.net.",
     )
 

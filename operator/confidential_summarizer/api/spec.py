@@ -12,7 +12,6 @@ from pydantic import Field
 from confidential_summarizer.api.access import Access, Identity, RegistryCredentials
 from confidential_summarizer.api.batch import Batch
 from confidential_summarizer.api.file_systems import FileSystem, Role
-from confidential_summarizer.api.output import Output
 from confidential_summarizer.api.rules import Rule, Ruled
 from confidential_summarizer.api.summarizer import Resources, SummarizerSettings
 from confidential_summarizer.api.target import Target
@@ -86,16 +85,15 @@ class Spec(Ruled):
     file_systems: list[FileSystem] = Field(
         min_length=1,
         max_length=8,
-        description="Sealed file systems, each with its own key. Exactly one has role Documents.",
+        description="Sealed file systems, each with its own key. At least one has role Documents; several may be of "
+        "several owners, none of whom can read what the others sealed.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
-    output: Output | None = Field(
-        default=None, description="Also write each result, encrypted to the owner, into blob storage."
     )
     batch: Batch | None = Field(
         default=None,
         description="Summarize every document once and end, instead of serving a page: an Indexed Job on virtual "
-        "nodes, container groups that end through Resource Manager. Needs output.",
+        "nodes, container groups that end through Resource Manager. Needs output of all "
+        "documents.",
     )
     identity: Identity = Field(description="The managed identity that the group uses for the vault and the blobs.")
     registry_credentials: RegistryCredentials | None = Field(
@@ -120,9 +118,9 @@ class Spec(Ruled):
         """Refuse a summarizer without text, and models that would shadow each other."""
         return (
             Rule(
-                "exactly one file system must have role Documents: the text to summarize",
-                "self.fileSystems.filter(f, f.role == 'Documents').size() == 1",
-                lambda self: len(self.file_systems_with(Role.DOCUMENTS)) == 1,
+                "at least one file system must have role Documents: the text to summarize",
+                "self.fileSystems.exists(f, f.role == 'Documents')",
+                lambda self: bool(self.documents),
             ),
             Rule(
                 "at most one file system may have role Models",
@@ -130,16 +128,29 @@ class Spec(Ruled):
                 lambda self: len(self.file_systems_with(Role.MODELS)) <= 1,
             ),
             Rule(
-                "output needs documents with contentSHA256, or contentKey and minVersion: a result says of which "
-                "content it is",
-                "!has(self.output) || self.fileSystems.all(f, f.role != 'Documents' || has(f.contentSHA256) || "
-                "has(f.contentKey))",
-                lambda self: self.output is None or all(map(_is_pinned, self.file_systems_with(Role.DOCUMENTS))),
+                "file systems with role Documents need the same key.attestation: one service vouches for the page",
+                "self.fileSystems.all(f, f.role != 'Documents' || self.fileSystems.all(g, g.role != 'Documents' || "
+                "g.key.attestation == f.key.attestation))",
+                lambda self: len({f.key.attestation for f in self.documents}) <= 1,
             ),
             Rule(
-                "a batch has no page: set output, where its results go",
-                "!has(self.batch) || has(self.output)",
-                lambda self: self.batch is None or self.output is not None,
+                "file systems with role Documents need different keys: what a key opens a second time could be sent to "
+                "somebody else",
+                "self.fileSystems.all(f, f.role != 'Documents' || self.fileSystems.filter(g, g.role == 'Documents' && "
+                "g.key.name.lowerAscii() == f.key.name.lowerAscii() && "
+                "g.key.vault.lowerAscii() == f.key.vault.lowerAscii()).size() == 1)",
+                lambda self: _differ([f"{f.key.vault}/{f.key.name}".lower() for f in self.documents]),
+            ),
+            Rule(
+                "file systems need different output.blobPrefix: a folder of results belongs to one owner",
+                "self.fileSystems.all(f, !has(f.output) || self.fileSystems.filter(g, has(g.output) && "
+                "g.output.blobPrefix == f.output.blobPrefix).size() == 1)",
+                lambda self: _differ([f.output.blob_prefix for f in self.documents if f.output is not None]),
+            ),
+            Rule(
+                "a batch has no page: set output of each file system with role Documents, where its results go",
+                "!has(self.batch) || self.fileSystems.all(f, f.role != 'Documents' || has(f.output))",
+                lambda self: self.batch is None or all(one.output is not None for one in self.documents),
             ),
             Rule(
                 "a batch has shards instead of replicas: remove replicas, and set batch.parallelism",
@@ -172,7 +183,7 @@ class Spec(Ruled):
             Rule(
                 "the names of file systems must differ",
                 "self.fileSystems.all(f, self.fileSystems.filter(g, g.name == f.name).size() == 1)",
-                lambda self: len({f.name for f in self.file_systems}) == len(self.file_systems),
+                lambda self: _differ([f.name for f in self.file_systems]),
             ),
         )
 
@@ -181,13 +192,23 @@ class Spec(Ruled):
         """Return how many groups there are to be at most, by whose number their names follow."""
         return self.replicas if self.batch is None else self.batch.shards
 
+    @property
+    def documents(self) -> list[FileSystem]:
+        """The file systems with the text to summarize, in the order of the spec."""
+        return self.file_systems_with(Role.DOCUMENTS)
+
+    @property
+    def attestation(self) -> str:
+        """Host name of the attestation service that vouches for the page."""
+        return self.documents[0].key.attestation
+
     def file_systems_with(self, role: Role) -> list[FileSystem]:
         """Return the file systems of one role, in the order of the spec."""
         return [f for f in self.file_systems if f.role is role]
 
 
-def _is_pinned(file_system: FileSystem) -> bool:
-    return file_system.content_sha256 is not None or file_system.content_key is not None
+def _differ(values: Sequence[str]) -> bool:
+    return len(set(values)) == len(values)
 
 
 def _pulls(spec: Spec) -> bool:

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from confidential_summarizer.api.file_systems import FileSystem, Role
+from confidential_summarizer.api.file_systems import FileSystem
 from confidential_summarizer.api.names import KIND
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.cli.render import derive_from_registry, read_resource
@@ -149,17 +149,19 @@ async def derive(resource: ConfidentialSummarizer, token_sha256: str | None) -> 
 
 
 def choose_file_system(resource: ConfidentialSummarizer, name: str | None) -> FileSystem:
-    """Return the file system of that name; without a name the only one, or else the documents.
+    """Return the file system of that name; without a name the documents, where they are one.
 
     Raises:
-        SpecError: There is none of that name.
+        SpecError: There is none of that name, or the documents are of several owners and nobody says whose are meant.
     """
-    file_systems = resource.spec.file_systems
+    file_systems, documents = resource.spec.file_systems, resource.spec.documents
     if name is not None:
         for file_system in file_systems:
             if file_system.name == name:
                 return file_system
         names = ", ".join(f.name for f in file_systems)
         raise SpecError(f"{resource.key} has no file system {name}; it has {names}.")
-    documents = resource.spec.file_systems_with(Role.DOCUMENTS)
-    return documents[0] if documents else file_systems[0]
+    if len(documents) > 1:
+        whose = ", ".join(f"{one.name} (key {one.key.name} of {one.key.vault})" for one in documents)
+        raise SpecError(f"{resource.key} has several file systems with documents: {whose}. Name yours: --file-system.")
+    return documents[0]

@@ -21,7 +21,7 @@ from confidential_summarizer.azure.results import BlobFolder
 from confidential_summarizer.cli.console import emit, note, output_option, warn
 from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.push import account_key, account_key_option, open_blob
-from confidential_summarizer.cli.resources import find_resource, resource_name
+from confidential_summarizer.cli.resources import choose_file_system, find_resource, resource_name
 from confidential_summarizer.errors import IntegrityError, SealingError, SpecError
 from confidential_summarizer.evidence import signing_keys
 from confidential_summarizer.evidence.result import LARGEST_RESULT, Origin, Result
@@ -47,18 +47,21 @@ class Fetched:
     problem: str = ""
 
 
+_file_system_option = click.option("--file-system", help="Which of the resource's.  [default: the documents]")
+
+
 @click.group()
 def results() -> None:
-    """Results that a group wrote for the owner: spec.output."""
+    """Results that a group wrote for the owner: `output` of their file system."""
 
 
 @results.command(name="new-key")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--create-container", "prefix", help="Also create the blob container of this spec.output.blobPrefix.")
+@click.option("--create-container", "prefix", help="Also create the blob container of this output.blobPrefix.")
 @account_key_option
 @output_option
 def new_key(file: Path, prefix: str | None, account_key_file: Path | None, output: str) -> None:
-    """Write a new age key to FILE, and print the recipient for spec.output; `age` and `rage` read FILE as well."""
+    """Write a new age key to FILE, and print the recipient for `output`; `age` and `rage` read FILE as well."""
     if prefix is not None:
         asyncio.run(_create_container(BlobURL.parse(prefix), account_key_file))
     identity = pyrage.x25519.Identity.generate()
@@ -75,15 +78,16 @@ async def _create_container(prefix: BlobURL, account_key_file: Path | None) -> N
 
 @results.command(name="list")
 @click.argument("target")
+@_file_system_option
 @account_key_option
 @output_option
-def list_results(target: str, account_key_file: Path | None, output: str) -> None:
+def list_results(target: str, file_system: str | None, account_key_file: Path | None, output: str) -> None:
     """List the blobs of TARGET: the URL of a blob prefix, or a resource's file or NAMESPACE/NAME."""
-    emit(asyncio.run(_list(target, account_key_file)), output)
+    emit(asyncio.run(_list(target, file_system, account_key_file)), output)
 
 
-async def _list(target: str, account_key_file: Path | None) -> dict[str, Any]:
-    prefix = await _prefix(target)
+async def _list(target: str, file_system: str | None, account_key_file: Path | None) -> dict[str, Any]:
+    prefix = await _prefix(target, file_system)
     async with _folder(prefix, account_key_file) as folder:
         found = [f"{b.name}  {b.size} bytes  {b.modified.isoformat()}" async for b in folder.blobs()]
     return {"prefix": str(prefix), "blobs": found}
@@ -98,6 +102,7 @@ async def _list(target: str, account_key_file: Path | None) -> dict[str, Any]:
 @click.option("--host-data", multiple=True, help="Policy hash of the group.  [default: what you approved here]")
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="File with the group's policy.")
 @click.option("--attestation", help="Attestation service that vouches for the group.  [default: the approved one]")
+@_file_system_option
 @click.option("--unverified", is_flag=True, help="Do not check which group a result is of: anybody can have made it.")
 @account_key_option
 @output_option
@@ -110,6 +115,7 @@ def fetch(
     host_data: tuple[str, ...],
     policy_file: Path | None,
     attestation: str | None,
+    file_system: str | None,
     unverified: bool,
     account_key_file: Path | None,
     output: str,
@@ -121,7 +127,7 @@ def fetch(
     """
     identities = read_identities(identity_file)
     origin = None if unverified else asyncio.run(_origin(target, host_data, policy_file, attestation))
-    fetched = asyncio.run(_fetch(target, account_key_file, identities, origin))
+    fetched = asyncio.run(_fetch(target, file_system, account_key_file, identities, origin))
     written = [str(_write(out, one.result)) for one in fetched if one.result is not None]
     refused = {one.blob: one.problem for one in fetched if one.problem}
     emit({"written": written, "refused": refused if output != "table" else len(refused)}, output)
@@ -175,11 +181,12 @@ async def _origin(target: str, host_data: Sequence[str], policy_file: Path | Non
 
 async def _fetch(
     target: str,
+    file_system: str | None,
     account_key_file: Path | None,
     identities: Sequence[pyrage.x25519.Identity],
     origin: Origin | None,
 ) -> list[Fetched]:
-    async with _folder(await _prefix(target), account_key_file) as folder:
+    async with _folder(await _prefix(target, file_system), account_key_file) as folder:
         names = [blob.name async for blob in folder.blobs()]
         return [await _fetched(folder, name, identities, origin) for name in names]
 
@@ -213,13 +220,14 @@ def _write(out: Path, result: Result) -> Path:
     return file
 
 
-async def _prefix(target: str) -> BlobURL:
+async def _prefix(target: str, file_system: str | None) -> BlobURL:
     if _is_url(target):
         return BlobURL.parse(target)
     resource = await find_resource(target)
-    if resource.spec.output is None:
-        raise SpecError(f"{resource.key} writes no results: it has no spec.output.")
-    return BlobURL.parse(resource.spec.output.blob_prefix)
+    chosen = choose_file_system(resource, file_system)
+    if chosen.output is None:
+        raise SpecError(f"{resource.key} writes no results of {chosen.name}: that file system has no output.")
+    return BlobURL.parse(chosen.output.blob_prefix)
 
 
 def _is_url(target: str) -> bool:

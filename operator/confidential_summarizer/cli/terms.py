@@ -3,7 +3,9 @@
 Read from the policy and not from the resource: the policy is what the guest enforces.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from confidential_summarizer.blueprint import REMOTE_PATH
 from confidential_summarizer.policy.document import PolicyDocument
@@ -31,11 +33,12 @@ def what_is_shown(document: PolicyDocument) -> Iterator[str]:
 def results_written(document: PolicyDocument) -> Iterator[str]:
     """Say where results are written, and who can read them there."""
     for variables in _summarizers(document):
-        if "SUMMARIZER_OUTPUT" in variables:
-            yield (
-                f"results are written to {variables['SUMMARIZER_OUTPUT']}, encrypted to "
-                f"{variables['SUMMARIZER_OUTPUT_RECIPIENT']}: whoever has that key reads them."
-            )
+        for place, told in document_sets(variables["SUMMARIZER_DOCUMENTS"]).items():
+            if "output" in told:
+                yield (
+                    f"results of {file_system(place)} are written to {told['output']}, encrypted to "
+                    f"{told.get('recipient')}: whoever has that key reads them."
+                )
 
 
 def unpinned(document: PolicyDocument) -> tuple[str, ...]:
@@ -55,20 +58,37 @@ def _summarizers(document: PolicyDocument) -> Iterator[Mapping[str, str]]:
             yield variables
 
 
+def document_sets(argument: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the summarizer is told of each file system with documents, by its directory."""
+    try:
+        entries = json.loads(argument)
+        return {str(entry["directory"]): {k: v for k, v in entry.items() if k != "directory"} for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"(unreadable)": {}}
+
+
+def file_system(place: str) -> str:
+    """Return the name of the file system that appears at a place."""
+    return place.rpartition("/")[2]
+
+
 def _content(variables: Mapping[str, str]) -> Iterator[str]:
-    for what, prefix, place in (
-        ("documents", "SUMMARIZER_DOCUMENTS", "SUMMARIZER_DOCUMENTS"),
-        ("models", "SUMMARIZER_MODELS", "SUMMARIZER_MODELS_DIRECTORY"),
-    ):
-        if f"{prefix}_SHA256" in variables:
-            yield f"{what} are pinned: only files with contentSHA256 {variables[f'{prefix}_SHA256']}."
-        elif f"{prefix}_KEY" in variables:
+    for place, told in document_sets(variables["SUMMARIZER_DOCUMENTS"]).items():
+        what = f"documents in {file_system(place)}"
+        if "sha256" in told:
+            yield f"{what} are pinned: only files with contentSHA256 {told['sha256']}."
+        elif "key" in told:
             yield (
-                f"{what} are signed: any files that contentKey {variables[f'{prefix}_KEY']} signed, from version "
-                f"{variables[f'{prefix}_MIN_VERSION']} on."
+                f"{what} are signed: any files that contentKey {told['key']} signed, from version "
+                f"{told.get('minVersion')} on."
             )
-        elif variables.get(place, "").startswith(REMOTE_PATH):
+        else:
             yield f"{what} are not pinned: whoever writes the blob can replace them."
+    models, place = variables.get("SUMMARIZER_MODELS_SHA256"), variables.get("SUMMARIZER_MODELS_DIRECTORY", "")
+    if models is not None:
+        yield f"models are pinned: only files with contentSHA256 {models}."
+    elif place.startswith(REMOTE_PATH):
+        yield "models are not pinned: whoever writes the blob can replace them."
 
 
 def _withholds(variables: Mapping[str, str]) -> bool:

@@ -16,7 +16,6 @@ from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.cli.console import cell, emit, note, output_option, warn
 from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.resources import (
-    choose_file_system,
     derive,
     find_resource,
     readers_token,
@@ -188,7 +187,7 @@ async def _as_the_resource_says(source: str, token: str | None) -> Expected:
     policy = (await derive(resource, token)).policy
     return Expected(
         host_data=(policy.host_data,),
-        attestation=choose_file_system(resource, None).key.attestation,
+        attestation=resource.spec.attestation,
         policies={policy.host_data: policy.text},
         source="the resource itself says",
         independent=False,

@@ -7,7 +7,6 @@ at once, and a group that stays every hour.
 import asyncio
 from datetime import datetime, timedelta
 
-from confidential_summarizer.api.file_systems import Role
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import AttestationTrust, GroupTrust
@@ -48,8 +47,7 @@ async def attest(
         TransientError: A group that was checked before does not answer, or the attestation service does not.
         WaitingError: A new group has no evidence yet.
     """
-    (documents,) = resource.spec.file_systems_with(Role.DOCUMENTS)
-    authority = documents.key.attestation
+    authority = resource.spec.attestation
     groups = [group for group in observation.ready if group.address]
     kept = {g: trust for g in groups if (trust := _kept(known, authority, g, now)) is not None}
     missing = [group for group in groups if group not in kept]

@@ -78,8 +78,8 @@ def _needs(spec: Spec) -> Iterator[Need]:
         yield _key(file_system.key)
         yield _listed("attestation service", "attestationServices", file_system.key.attestation)
         yield _listed("blob host", "blobHosts", urlsplit(file_system.blob_url).hostname or "")
-    if spec.output is not None:
-        yield _listed("blob host", "blobHosts", urlsplit(spec.output.blob_prefix).hostname or "")
+        if file_system.output is not None:
+            yield _listed("blob host", "blobHosts", urlsplit(file_system.output.blob_prefix).hostname or "")
     yield _listed("identity", "identities", spec.identity.resource_id)
     if spec.registry_credentials is not None and spec.registry_credentials.identity is not None:
         yield _listed("identity", "identities", spec.registry_credentials.identity)

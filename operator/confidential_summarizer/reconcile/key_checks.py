@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from confidential_summarizer.api.file_systems import FileSystem, KeyManagement, Role
+from confidential_summarizer.api.file_systems import FileSystem, KeyManagement
 from confidential_summarizer.api.names import USE_LABEL
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
@@ -123,7 +123,7 @@ CHECKS: tuple[Check, ...] = (
 def approval_command(facts: KeyFacts) -> str:
     """Return the command by which a data owner lets the key out to this policy, as it has to be typed."""
     command = f"csum key approve {facts.resource.key} --expect-host-data {facts.host_data}"
-    if facts.file_system.role is not Role.DOCUMENTS:  # which approve takes by itself
+    if facts.resource.spec.documents != [facts.file_system]:  # which approve takes by itself
         command += f" --file-system {facts.file_system.name}"
     if facts.resource.spec.access.token_secret_ref is not None:
         command += " --token-file FILE"

@@ -85,9 +85,43 @@ def test_an_approval_says_in_words_which_files_the_group_takes(vault: FakeVault,
     def shown(**pin: object) -> str:
         return approve(resource_file(tmp_path, fileSystems=[documents | pin]), answer="n\n").err
 
-    assert "Warning: documents are not pinned" in shown()
+    assert "Warning: documents in documents are not pinned" in shown()
     assert f"only files with contentSHA256 {'a' * 64}" in shown(contentSHA256="a" * 64)
     assert f"any files that contentKey {key} signed, from version 4 on" in shown(contentKey=key, minVersion=4)
+
+
+def two_owners() -> list[dict[str, object]]:
+    (first,) = spec()["fileSystems"]
+    return [
+        first | {"name": "legal"},
+        first | {"name": "sales", "contentSHA256": "c" * 64, "key": first["key"] | {"name": "sales-key"}},
+    ]
+
+
+def test_where_documents_are_of_several_owners_each_names_theirs(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    vault.add("sales-key", build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path, fileSystems=two_owners())
+
+    unclear = approve(file, answer="y\n")
+    assert unclear.code == 3
+    assert f"legal (key {KEY} of {VAULT}), sales (key sales-key of {VAULT}). Name yours: --file-system" in unclear.err
+
+    done = approve(file, "--file-system", "sales", answer="y\n")
+    assert done.code == 0, done.err
+    assert vault.calls == ["update sales-key"]
+    assert f"documents in sales are pinned: only files with contentSHA256 {'c' * 64}" in done.err
+    also = f"The groups also need key {KEY} of {VAULT}, which refuses them: csum key approve legal/contracts"
+    assert f"{also} --file-system legal" in done.err
+
+
+def test_what_changed_of_another_owners_documents_is_shown_by_their_name(vault: FakeVault, tmp_path: Path) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    legal, sales = two_owners()
+    mine = ("--file-system", "legal")
+    assert approve(resource_file(tmp_path, fileSystems=[legal, sales]), *mine, answer="y\n").code == 0
+    changed = approve(resource_file(tmp_path, fileSystems=[legal, sales | {"contentSHA256": "d" * 64}]), *mine)
+    assert f"summarizer, /mnt/remote/sales sha256: {'c' * 64} → {'d' * 64}" in changed.err
 
 
 def test_an_approval_says_in_words_how_much_of_the_text_readers_may_see(vault: FakeVault, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from confidential_summarizer.reconcile.run import Reconciler, Result, Visit
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.fakes import everywhere
 from tests.unit.reconcile.test_reconcile import ATTESTED, World
-from tests.unit.targets.test_batch import DOCUMENTS, OUTPUT
+from tests.unit.targets.test_batch import DOCUMENTS
 
 
 class Cluster(World):
@@ -20,7 +20,7 @@ class Cluster(World):
         return replace(ordinary, clients=replace(ordinary.clients, targets=everywhere(VirtualNodeTarget(self.kube))))
 
     def edit(self, *, batch: dict[str, Any], **changes: Any) -> None:
-        super().edit(output=OUTPUT, fileSystems=DOCUMENTS, batch={"shards": 2, "parallelism": 2, **batch}, **changes)
+        super().edit(fileSystems=DOCUMENTS, batch={"shards": 2, "parallelism": 2, **batch}, **changes)
 
     @property
     def job(self) -> Any:
@@ -60,7 +60,7 @@ class Cluster(World):
 async def begun(**batch: Any) -> Cluster:
     """Return a cluster in which the Job of a batch was made."""
     cluster = Cluster()
-    cluster.given(output=OUTPUT, fileSystems=DOCUMENTS, batch={"shards": 2, "parallelism": 2, **batch})
+    cluster.given(fileSystems=DOCUMENTS, batch={"shards": 2, "parallelism": 2, **batch})
     await cluster.reconcile()
     cluster.approved()
     cluster.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, cluster.host_data())

@@ -36,11 +36,11 @@ OUTPUT = {
     "blobPrefix": "https://party2.blob.core.windows.net/results/archive/",
     "recipient": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
 }
-DOCUMENTS = [spec()["fileSystems"][0] | {"contentSHA256": "a" * 64}]
+DOCUMENTS = [spec()["fileSystems"][0] | {"contentSHA256": "a" * 64, "output": OUTPUT}]
 
 
 def archive(shards: int = 4, parallelism: int = 2, **changes: Any) -> ConfidentialSummarizer:
-    changes = {"replicas": None, "output": OUTPUT, "fileSystems": DOCUMENTS, **changes}
+    changes = {"replicas": None, "fileSystems": DOCUMENTS, **changes}
     batch = {"shards": shards, "parallelism": parallelism, **changes.pop("batch", {})}
     return resource(batch=batch, **changes)
 
@@ -54,7 +54,7 @@ def desired(shards: int = 4, parallelism: int = 2, **changes: Any) -> Desired:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"output": None}, "set output, where its results go"),
+        ({"fileSystems": spec()["fileSystems"]}, "set output of each file system with role Documents"),
         ({"replicas": 2}, "shards instead of replicas"),
         ({"batch": {"shards": 101}}, "less than or equal to 100"),
     ],

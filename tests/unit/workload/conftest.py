@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from tests.support.lead_engine import LeadEngine
 
 
@@ -17,7 +17,7 @@ def lead_engine() -> LeadEngine:
 def settings(tmp_path: Path) -> Settings:
     # The documents of these tests are too short for a share of them to mean anything.
     return Settings(
-        documents=tmp_path / "documents",
+        documents=(DocumentSet(directory=tmp_path / "documents"),),
         models=("lead", "tail"),
         models_directory=tmp_path / "models",
         guard_shortest=0,

@@ -13,10 +13,11 @@ from summarizer.extraction.process import extract_apart
 from summarizer.jobs import Length
 
 
-def summary(text: str = "A short one.", name: str = "Document 1", **guard) -> Summary:
+def summary(text: str = "A short one.", name: str = "Document 1", file_system: str = "documents", **guard) -> Summary:
     return Summary(
         number=1,
         document=name,
+        file_system=file_system,
         model="bart",
         length=Length.LONG,
         summary=text,
@@ -45,13 +46,22 @@ def test_a_word_document_holds_the_summaries_and_can_be_read_back() -> None:
 def test_a_spreadsheet_calculates_nothing() -> None:
     table = csv.reader(io.StringIO(export("csv", [summary("=HYPERLINK(1)", "@sum")]).data.decode("utf-8-sig")))
     _, row = table
-    assert (row[1], row[4]) == ("'@sum", "'=HYPERLINK(1)")
+    assert (row[2], row[5]) == ("'@sum", "'=HYPERLINK(1)")
 
 
 def test_markdown_shows_markup_as_text() -> None:
     text = export("md", [summary("![x](http://evil.example) <b>")]).data.decode()
     assert "](" not in text
     assert "\\<b\\>" in text
+
+
+def test_what_lies_in_several_file_systems_is_told_apart() -> None:
+    alone, both = [summary()], [summary(), summary(file_system="sales")]
+    assert "sales" not in export("md", alone).data.decode()
+    assert "(sales)" in export("md", both).data.decode().replace("\\", "")
+    assert "(sales)" in extract_apart(".docx", export("docx", both).data).text
+    rows = csv.DictReader(io.StringIO(export("csv", both).data.decode("utf-8-sig")))
+    assert [row["fileSystem"] for row in rows] == ["documents", "sales"]
 
 
 def test_json_has_the_fields_of_the_api() -> None:

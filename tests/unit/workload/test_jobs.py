@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from summarizer.errors import Busy, UnknownJob
+from summarizer.errors import Busy, NotYours, UnknownJob
 from summarizer.guard import Guarded
 from summarizer.jobs import Jobs, JobState, Length, Request, Result
 
@@ -70,17 +70,17 @@ def test_a_cancelled_job_keeps_what_it_has_and_nobody_works_for_it(jobs) -> None
     batch = jobs.take()
     finish(jobs, batch)
     assert jobs.wanted(wants(1))
-    assert jobs.cancel(job.id).state is JobState.CANCELLED
+    assert jobs.cancel("reader", job.id).state is JobState.CANCELLED
     assert not jobs.wanted(wants(1))
     assert jobs.view(job.id).done == 1
     other = jobs.submit("reader", wants(4))
     assert jobs.take() == tuple(wants(4))
-    assert jobs.cancel(other.id).state is JobState.CANCELLED
+    assert jobs.cancel("reader", other.id).state is JobState.CANCELLED
 
 
 def test_a_document_that_two_wait_for_is_made_though_one_cancels(jobs) -> None:
     first, _ = jobs.submit("one", wants(1)), jobs.submit("two", wants(1))
-    jobs.cancel(first.id)
+    jobs.cancel("one", first.id)
     assert jobs.wanted(wants(1))
     assert jobs.take() == tuple(wants(1))
 
@@ -109,10 +109,17 @@ def test_one_reader_cannot_fill_the_queue_for_the_others(jobs) -> None:
 def test_the_start_is_no_readers_job(jobs) -> None:
     own = jobs.submit("", wants(1))
     assert jobs.views() == []
-    with pytest.raises(UnknownJob):
-        jobs.cancel(own.id)
+    with pytest.raises(NotYours):
+        jobs.cancel("reader", own.id)
     with pytest.raises(UnknownJob):
         jobs.view("guess")
+
+
+def test_a_reader_cannot_cancel_what_another_one_waits_for(jobs) -> None:
+    job = jobs.submit("one", wants(1))
+    with pytest.raises(NotYours, match="only from the address that asked for it"):
+        jobs.cancel("two", job.id)
+    assert jobs.take() == tuple(wants(1))
 
 
 def test_old_jobs_are_forgotten_and_their_results_stay(jobs) -> None:

@@ -17,7 +17,7 @@ from summarizer.context import Context
 from summarizer.evidence import EvidenceDesk
 from summarizer.extraction.reasons import Reason
 from summarizer.guard import Guarded
-from summarizer.jobs import Jobs, Length, Request, Result
+from summarizer.jobs import Jobs, JobState, Length, Request, Result
 from summarizer.models import OfferedModel
 from summarizer.progress import ListedDocument, Progress, State
 
@@ -32,9 +32,9 @@ def context(settings) -> Context:
         state=State.READY,
         reason="All 1 documents are summarized.",
         documents=(
-            ListedDocument(1, "Document 1", "txt", 600),
-            ListedDocument(2, "Document 2", "pdf", 0, 0, Reason.ENCRYPTED),
-            ListedDocument(3, "Document 3", "eml", 50, 1),
+            ListedDocument(1, "Document 1", "txt", 600, file_system="legal"),
+            ListedDocument(2, "Document 2", "pdf", 0, 0, Reason.ENCRYPTED, "legal"),
+            ListedDocument(3, "Document 3", "eml", 50, 1, file_system="sales"),
         ),
         skipped=2,
         models=(
@@ -66,12 +66,13 @@ def test_the_summaries_come_with_model_engine_and_verdict(client) -> None:
         "profile": "Restricted",
         "model": {"name": "BART", "manifest": "a" * 64, "notice": "It copies."},
         "engine": "ctranslate2",
-        "documents": {"found": 2, "summarized": 1, "skipped": 2, "unreadable": 1, "version": None},
+        "documents": {"found": 2, "summarized": 1, "skipped": 2, "unreadable": 1, "versions": {}},
         "shard": None,
         "summaries": [
             {
                 "number": 1,
                 "document": "Document 1",
+                "fileSystem": "legal",
                 "model": "bart",
                 "length": "long",
                 "summary": "A short one.",
@@ -83,12 +84,35 @@ def test_the_summaries_come_with_model_engine_and_verdict(client) -> None:
                 "guard": {"verdict": "Passed", "longestRun": 2, "limit": 30},
             }
         ],
-        "unreadable": [{"number": 2, "document": "Document 2", "reason": "is encrypted: seal it without its password"}],
+        "unreadable": [
+            {
+                "number": 2,
+                "document": "Document 2",
+                "fileSystem": "legal",
+                "reason": "is encrypted: seal it without its password",
+            }
+        ],
     }
     status = client.get("/api/status")
     assert "A short one." not in status.text
     assert "Document 1" not in status.text
     assert status.json()["documents"]["summarized"] == 1
+
+
+def test_the_documents_of_one_file_system_can_be_asked_for_and_shown_alone(client, context) -> None:
+    assert [one["fileSystem"] for one in client.get("/api/documents").json()["documents"]] == [
+        "legal",
+        "legal",
+        "sales",
+    ]
+    job = client.post("/api/jobs", json={"fileSystem": "sales", "models": ["t5"]}).json()
+    assert job["summaries"] == 1
+    context.jobs.done(Result(Request(3, "t5", Length.LONG), Guarded("Sold.", "Passed", 1), 0.5, NOW))
+    shown = client.get("/api/summaries", params={"fileSystem": "sales"}).json()["summaries"]
+    assert [(one["number"], one["fileSystem"]) for one in shown] == [(3, "sales")]
+    assert client.get("/api/summaries", params={"fileSystem": "none"}).json()["summaries"] == []
+    for wrong in ({"fileSystem": "none"}, {"fileSystem": "sales", "documents": [1]}):
+        assert client.post("/api/jobs", json=wrong).status_code == 404
 
 
 def test_documents_and_models_are_listed_with_what_can_be_asked_for(client) -> None:
@@ -121,6 +145,16 @@ def test_a_job_is_asked_for_watched_and_cancelled(client, context) -> None:
     assert client.delete(f"/api/jobs/{job['id']}").json()["job"]["state"] == "Cancelled"
     assert [one["id"] for one in client.get("/api/jobs").json()["jobs"]] == [job["id"]]
     assert client.get("/api/jobs/other").status_code == client.delete("/api/jobs/other").status_code == 404
+
+
+def test_a_job_is_cancelled_only_from_where_it_was_asked_for(client, context) -> None:
+    job = context.jobs.submit("192.0.2.7", [Request(1, "t5", Length.LONG)])
+    refused = client.delete(f"/api/jobs/{job.id}")
+    assert (refused.status_code, refused.json()["error"]) == (
+        403,
+        "this job can be cancelled only from the address that asked for it",
+    )
+    assert context.jobs.view(job.id).state is JobState.WAITING
 
 
 def test_who_waits_gets_the_summaries_in_one_answer(client, context) -> None:

@@ -1,6 +1,7 @@
 """What the page shows in each state, and that nothing in a summary or a name is read as markup."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -93,6 +94,31 @@ def test_when_it_is_ready_each_summary_has_its_facts_and_verdict(draw) -> None:
     assert "4 of its parts hold no text" in shown
 
 
+OF_TWO_OWNERS = tuple(replace(one, file_system=name) for one, name in zip(DOCUMENTS, ("legal", "sales"), strict=True))
+
+
+def test_the_documents_of_several_file_systems_are_told_apart(draw) -> None:
+    app = draw(COPIED, WITHHELD, state=State.READY, documents=OF_TWO_OWNERS)
+    assert [app.selectbox(key="documents").options, app.subheader.values] == [
+        ["All", "legal", "sales"],
+        ["Document 1", "Document 2"],
+    ]
+    assert {"In **legal**", "In **sales**"} <= set(app.markdown.values)
+    app.selectbox(key="documents").select("sales").run()
+    assert app.subheader.values == ["Document 2"]
+
+
+def test_a_link_leads_to_the_documents_of_one_file_system(draw) -> None:
+    app = draw(COPIED, WITHHELD, state=State.READY, documents=OF_TWO_OWNERS, query={"documents": "sales"})
+    assert app.subheader.values == ["Document 2"]
+
+
+def test_where_there_is_one_file_system_nobody_is_asked_which(draw) -> None:
+    app = draw(COPIED, state=State.READY)
+    assert [one.key for one in app.selectbox if one.key == "documents"] == []
+    assert "In **" not in text(app)
+
+
 def test_what_cannot_be_read_says_why(draw) -> None:
     app = draw(
         state=State.READY, documents=(*DOCUMENTS, ListedDocument(3, "Document 3", "pdf", 0, 0, Reason.ENCRYPTED))
@@ -128,6 +154,11 @@ def test_a_reader_asks_for_all_and_cancels(draw, jobs) -> None:
     assert len(view.requests) == 4
     press(app, "Cancel")
     assert jobs.view(view.id).state is JobState.CANCELLED
+
+
+def test_what_another_reader_asked_for_is_shown_without_a_way_to_end_it(draw, jobs) -> None:
+    jobs.submit("192.0.2.7", [Request(1, "t5", Length.LONG)])
+    assert "Cancel" not in buttons(draw(COPIED, state=State.READY))
 
 
 def test_two_models_stand_side_by_side_and_the_address_says_so(draw) -> None:

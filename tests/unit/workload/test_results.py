@@ -99,18 +99,16 @@ def test_what_is_no_result_inside_is_refused(inside: bytes) -> None:
 
 
 def test_a_recipient_that_is_none_ends_the_start() -> None:
-    variables = {
-        "SUMMARIZER_DOCUMENTS": "/d",
-        "SUMMARIZER_MODELS": "m",
-        "SUMMARIZER_DOCUMENTS_SHA256": "a" * 64,
-        "SUMMARIZER_OUTPUT": "https://a.blob.core.windows.net/c/p/",
-    }
-    with pytest.raises(ConfigurationError, match="OUTPUT_RECIPIENT"):
-        Settings.from_environment(variables)
+    pinned = {"directory": "/d", "sha256": "a" * 64, "output": "https://a.blob.core.windows.net/c/p/"}
+
+    def settings(**documents: str) -> Settings:
+        return Settings.from_environment({"SUMMARIZER_DOCUMENTS": json.dumps([documents]), "SUMMARIZER_MODELS": "m"})
+
+    with pytest.raises(ConfigurationError, match="output and recipient belong together"):
+        settings(**pinned)
     with pytest.raises(ConfigurationError, match="age public key"):
-        Settings.from_environment(variables | {"SUMMARIZER_OUTPUT_RECIPIENT": str(OWNER.to_public())[:-1] + "q"})
-    recipient = {"SUMMARIZER_OUTPUT_RECIPIENT": str(OWNER.to_public())}
-    assert Settings.from_environment(variables | recipient).output_recipient == str(OWNER.to_public())
-    del variables["SUMMARIZER_DOCUMENTS_SHA256"]
+        settings(**pinned, recipient=str(OWNER.to_public())[:-1] + "q")
+    assert settings(**pinned, recipient=str(OWNER.to_public())).documents[0].recipient == str(OWNER.to_public())
+    del pinned["sha256"]
     with pytest.raises(ConfigurationError, match="pinned or signed"):
-        Settings.from_environment(variables | recipient)
+        settings(**pinned, recipient=str(OWNER.to_public()))

@@ -14,7 +14,7 @@ from summarizer.extraction.reasons import Reason
 from summarizer.jobs import Jobs
 from summarizer.manifest import write_manifest
 from summarizer.progress import Progress, State
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from summarizer.worker import Worker
 
 DOCUMENTS = 40
@@ -55,17 +55,19 @@ def archive(tmp_path: Path, settings: Settings, monkeypatch, lead_engine) -> Set
     (model / "MODEL.md").write_text("---\nname: Lead\nnotice: It copies.\n---\n")
     write_manifest(model)
     monkeypatch.setattr(models_module, "load_engine", lambda choice, files: lead_engine)
-    settings.documents.mkdir()
+    directory = settings.documents[0].directory
+    directory.mkdir()
     for number in range(1, DOCUMENTS + 1):
-        (settings.documents / f"{number:03}.txt").write_text(f"Document {number} says this.")
+        (directory / f"{number:03}.txt").write_text(f"Document {number} says this.")
     return settings.model_copy(update={"models": ("lead",)})
 
 
-def work(archive: Settings, storage: Storage, index: int, shards: int) -> Progress:
+def work(archive: Settings, storage: Storage | dict[str, Storage], index: int, shards: int) -> Progress:
     progress = Progress()
-    pin = read_manifest(archive.documents).sha256
-    mine = {"shards": shards, "shard_index": index, "documents_sha256": pin}
-    Worker(archive.model_copy(update=mine), progress, Jobs(), storage, sleep=lambda _: None).start()
+    pinned = tuple(one.model_copy(update={"sha256": read_manifest(one.directory).sha256}) for one in archive.documents)
+    mine = {"shards": shards, "shard_index": index, "documents": pinned}
+    results = {one.name: storage for one in pinned} if isinstance(storage, Storage) else storage
+    Worker(archive.model_copy(update=mine), progress, Jobs(), results, sleep=lambda _: None).start()
     return progress
 
 
@@ -109,18 +111,37 @@ def test_another_number_of_shards_makes_no_document_twice(archive: Settings) -> 
     assert len(storage.results) == DOCUMENTS
 
 
+def test_each_owner_of_an_archive_gets_their_own_documents_under_their_own_numbers(archive: Settings) -> None:
+    other = archive.documents[0].directory.with_name("sales")
+    other.mkdir()
+    for number in range(1, 6):
+        (other / f"{number}.txt").write_text(f"Sale {number} is done.")
+    both = archive.model_copy(update={"documents": (*archive.documents, DocumentSet(directory=other))})
+    mine, theirs = Storage(), Storage()
+    for index in range(2):
+        done = work(both, {"documents": mine, "sales": theirs}, index, 2)
+    assert done.snapshot.shard is not None
+    assert done.snapshot.shard.total == DOCUMENTS + 5
+    assert sorted(mine.results) == list(range(1, DOCUMENTS + 1))
+    assert {number: result["summary"] for number, result in theirs.results.items()} == {
+        number: f"Sale {number} is done." for number in range(1, 6)
+    }
+    assert counts(work(both, {"documents": mine, "sales": theirs}, 0, 2)) == (23, 23, 0, 0)
+
+
 def test_more_shards_than_documents_leave_some_with_nothing_to_do(archive: Settings) -> None:
     assert counts(work(archive, Storage(), 49, 50)) == (0, 0, 0, 0)
 
 
 def test_what_cannot_be_read_gets_a_result_that_says_why(archive: Settings) -> None:
-    (archive.documents / "000.pdf").write_bytes(b"%PDF broken")
+    (archive.documents[0].directory / "000.pdf").write_bytes(b"%PDF broken")
     storage = Storage()
     done = work(archive, storage, 0, 1)
     assert (done.snapshot.state, counts(done)) == (State.READY, (41, 0, 41, 0))
     assert done.snapshot.shard is not None
     assert done.snapshot.shard.refused == 1
-    assert storage.results[1] == {"document": "000.pdf", "reason": Reason.BROKEN, "contentVersion": None}
+    unread = {"document": "000.pdf", "fileSystem": "documents", "reason": Reason.BROKEN, "contentVersion": None}
+    assert storage.results[1] == unread
 
 
 def test_one_document_that_fails_is_counted_and_tried_again_at_the_next_start(
@@ -158,11 +179,11 @@ def test_storage_that_is_away_holds_a_shard_up_and_loses_nothing(archive: Settin
 
 
 def test_an_archive_without_a_document_is_an_error_and_no_finished_shard(archive: Settings) -> None:
-    for document in archive.documents.iterdir():
+    for document in archive.documents[0].directory.iterdir():
         document.rename(document.with_suffix(".exe"))
     done = work(archive, Storage(), 0, 2)
     assert done.snapshot.state is State.FAILED
-    assert "no readable document" in done.snapshot.reason
+    assert "none of the documents can be read" in done.snapshot.reason
 
 
 def test_a_shard_shows_its_state_and_evidence_and_no_summary(archive: Settings) -> None:

@@ -4,7 +4,7 @@ from confidential_summarizer.blueprint import summarizer_environment
 from confidential_summarizer.reconcile.rollout import PAGE_STATES
 from summarizer.pins import SignedPin
 from summarizer.progress import State
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from tests.support.resources import resource, spec
 
 
@@ -12,7 +12,7 @@ def test_the_summarizer_understands_every_setting_that_the_operator_gives() -> N
     # A variable that the summarizer does not know is an error there.
     settings = Settings.from_environment(summarizer_environment(resource(), token_sha256="a" * 64))
     assert settings.token_sha256 == "a" * 64
-    assert str(settings.documents) == "/mnt/remote/documents"
+    assert [str(one.directory) for one in settings.documents] == ["/mnt/remote/documents"]
     assert (settings.models, str(settings.models_directory)) == (("bart",), "/models")
 
 
@@ -26,14 +26,38 @@ def test_the_summarizer_understands_the_pins_of_documents_and_models() -> None:
     models = documents | {"name": "models", "role": "Models", "contentSHA256": "b" * 64}
     environment = summarizer_environment(resource(fileSystems=[documents, models]), None)
     settings = Settings.from_environment(environment)
-    assert (settings.documents_sha256, settings.models_sha256) == ("a" * 64, "b" * 64)
+    assert (settings.documents[0].sha256, settings.models_sha256) == ("a" * 64, "b" * 64)
     assert (str(settings.models_directory), settings.guard) == ("/mnt/remote/models", "withhold")
 
 
 def test_the_summarizer_understands_a_signer_in_place_of_the_documents_pin() -> None:
     signed = spec()["fileSystems"][0] | {"contentKey": "A" * 43 + "=", "minVersion": 3}
     settings = Settings.from_environment(summarizer_environment(resource(fileSystems=[signed]), None))
-    assert settings.documents_pin == SignedPin("A" * 43 + "=", 3, "documents")
+    assert settings.documents[0].pin == SignedPin("A" * 43 + "=", 3, "documents")
+
+
+def test_the_summarizer_understands_the_documents_of_several_owners() -> None:
+    (first,) = spec()["fileSystems"]
+    output = {
+        "blobPrefix": "https://party3.blob.core.windows.net/results/sales/",
+        "recipient": "age1ahlkc9h5p3ag05vzgryudesjq4lgp7m456h7npw6khc542z4ge5s57p4ch",
+    }
+    second = first | {
+        "name": "sales",
+        "contentSHA256": "b" * 64,
+        "key": first["key"] | {"name": "sales-key", "vault": "party3.managedhsm.azure.net"},
+        "output": output,
+    }
+    given = summarizer_environment(resource(fileSystems=[first, second]), None)
+    assert Settings.from_environment(given).documents == (
+        DocumentSet(directory="/mnt/remote/documents"),
+        DocumentSet(
+            directory="/mnt/remote/sales",
+            sha256="b" * 64,
+            output=output["blobPrefix"],
+            recipient=output["recipient"],
+        ),
+    )
 
 
 def test_the_summarizer_keeps_the_limits_of_the_resource() -> None:

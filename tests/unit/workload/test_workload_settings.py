@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import pytest
 from summarizer.errors import ConfigurationError
 from summarizer.settings import INDEX, Settings
 
-REQUIRED = {"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents", "SUMMARIZER_MODELS": "bart-demo"}
+DOCUMENTS = '[{"directory": "/mnt/remote/documents"}]'
+REQUIRED = {"SUMMARIZER_DOCUMENTS": DOCUMENTS, "SUMMARIZER_MODELS": "bart-demo"}
 
 
 def test_the_defaults_need_only_documents_and_models() -> None:
@@ -45,6 +47,12 @@ def test_every_field_is_read_from_its_variable() -> None:
         ("SUMMARIZER_MODELS_DIRECTORY", "relative/path"),
         ("SUMMARIZER_MAA", "https://sharedeus2.eus2.attest.azure.net/"),
         ("SUMMARIZER_GUARD", "off"),
+        ("SUMMARIZER_DOCUMENTS", "/mnt/remote/documents"),
+        ("SUMMARIZER_DOCUMENTS", "[]"),
+        ("SUMMARIZER_DOCUMENTS", '[{"sha256": "' + "a" * 64 + '"}]'),
+        ("SUMMARIZER_DOCUMENTS", '[{"directory": "/a", "pin": "x"}]'),
+        ("SUMMARIZER_DOCUMENTS", '[{"directory": "/a/same"}, {"directory": "/b/same"}]'),
+        ("SUMMARIZER_DOCUMENTS", '[{"directory": "/a", "key": "' + "A" * 43 + '="}]'),
         ("SUMMARIZER_COLOUR", "blue"),
     ],
 )
@@ -55,7 +63,7 @@ def test_what_is_unknown_is_refused_by_name(name: str, value: str) -> None:
 
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigurationError, match="SUMMARIZER_MODELS is not set"):
-        Settings.from_environment({"SUMMARIZER_DOCUMENTS": "/mnt/remote/documents"})
+        Settings.from_environment({"SUMMARIZER_DOCUMENTS": DOCUMENTS})
 
 
 def test_a_token_put_in_place_of_its_hash_is_not_repeated() -> None:
@@ -71,12 +79,13 @@ def test_the_readme_names_every_setting_and_no_other() -> None:
     assert INDEX in readme
 
 
-SHARD = REQUIRED | {
-    "SUMMARIZER_SHARDS": "4",
-    "SUMMARIZER_OUTPUT": "https://party2.blob.core.windows.net/results/archive/",
-    "SUMMARIZER_OUTPUT_RECIPIENT": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
-    "SUMMARIZER_DOCUMENTS_SHA256": "a" * 64,
+ARCHIVE = {
+    "directory": "/mnt/remote/documents",
+    "sha256": "a" * 64,
+    "output": "https://party2.blob.core.windows.net/results/archive/",
+    "recipient": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
 }
+SHARD = REQUIRED | {"SUMMARIZER_SHARDS": "4", "SUMMARIZER_DOCUMENTS": json.dumps([ARCHIVE])}
 
 
 def test_a_shard_is_told_which_it_is_by_kubernetes_own_variable() -> None:
@@ -92,7 +101,7 @@ def test_a_shard_that_is_none_of_all_is_refused(index: dict[str, str]) -> None:
 
 
 def test_a_batch_that_writes_nothing_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="SUMMARIZER_OUTPUT: a batch shows nothing"):
+    with pytest.raises(ConfigurationError, match="needs an output for all documents: a batch only writes results"):
         Settings.from_environment(REQUIRED | {"SUMMARIZER_SHARDS": "4", INDEX: "0"})
 
 

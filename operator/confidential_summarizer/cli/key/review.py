@@ -5,14 +5,23 @@ Everything is read from the derived policy, which is what the guest enforces, an
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
 from confidential_summarizer.blueprint import SUMMARIZER
 from confidential_summarizer.cli.approvals import Approval
 from confidential_summarizer.cli.key.released import newest_of, release_of
-from confidential_summarizer.cli.terms import files_read, results_written, terms, unguarded, unpinned, what_is_shown
+from confidential_summarizer.cli.terms import (
+    document_sets,
+    file_system,
+    files_read,
+    results_written,
+    terms,
+    unguarded,
+    unpinned,
+    what_is_shown,
+)
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.comparison import Difference, compare
 from confidential_summarizer.policy.description import capability_words, is_wildcard, openings, sentences
@@ -101,7 +110,8 @@ def _variables(document: PolicyDocument, name: str) -> dict[str, str]:
         for rule in container.env_rules:
             if rule.strategy == "string":
                 variable, _, value = rule.pattern.partition("=")
-                found |= _flat(file_systems(value)) if variable == _SIDECAR else {variable: value}
+                said = _SAID.get(variable)
+                found |= {variable: value} if said is None else _flat(said(value))
     return found
 
 
@@ -140,12 +150,19 @@ def file_systems(argument: str) -> Mapping[str, Mapping[str, Any]]:
         return {"(unreadable)": {"argument": argument}}
 
 
+_SAID: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+    _SIDECAR: file_systems,
+    "SUMMARIZER_DOCUMENTS": document_sets,
+}
+"""What is shown thing by thing, not as one long value."""
+
+
 def _seen(document: PolicyDocument) -> Iterator[str]:
     for container in document.containers:
         argument = {rule.name: rule.pattern.partition("=")[2] for rule in container.env_rules}.get(_SIDECAR)
         for place, told in file_systems(argument).items() if argument is not None else ():
             key = told.get("key", {})
-            yield f"{place.rpartition('/')[2]}: {told.get('azure_url')}"
+            yield f"{file_system(place)}: {told.get('azure_url')}"
             yield (
                 f"  opened with key {key.get('kid')} of {key.get('akv', {}).get('endpoint')}, "
                 f"{'written, too' if told.get('read_write') else 'read only'}"
