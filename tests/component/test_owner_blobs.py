@@ -314,22 +314,120 @@ def test_what_is_no_image_is_not_pushed(tmp_path):
     assert csum("push", tmp_path / "secret.txt", url("x.img")).code == 3
 
 
-def test_a_purge_deletes_blob_and_key_and_signs_for_it(sealed, tmp_path):
+@pytest.fixture
+def bound(sealed):
+    """Options that import the key of the sealed image under a name."""
     key = sealed.with_name("documents.img.key")
-    bound = ("--attestation", ATTESTATION, "--host-data", "ab" * 32)
-    assert csum("key", "import", "purged", "--vault", VAULT, "--key", key, *bound).code == 0
+    return ("--vault", VAULT, "--key", key, "--attestation", ATTESTATION, "--host-data", "ab" * 32)
+
+
+async def snapshots(azure, name, count=0):
+    """Make so many snapshots of a blob, and return how many there are."""
+    async with BlobClient.from_blob_url(url(name), account_key(azure)) as blob:
+        for _ in range(count):
+            await blob.create_snapshot()
+    async with BlobServiceClient(f"https://{BLOB_HOST}", account_key(azure)) as service:
+        container = service.get_container_client(CONTAINER)
+        return len([b async for b in container.list_blobs(name_starts_with=name, include=["snapshots"]) if b.snapshot])
+
+
+def test_a_purge_erases_blob_snapshots_and_all_versions_of_the_key_and_signs_for_it(azure, sealed, bound, tmp_path):
+    assert csum("key", "import", "purged", *bound).code == 0
+    assert csum("key", "import", "purged", *bound, "--new-version").code == 0
     pushed = csum("push", sealed, url("purged.img"), "-o", "json").data
-    arguments = ("purge", url("purged.img"), "--key", "purged", "--vault", VAULT, "--purge-key")
-    assert csum(*arguments, answer="n\n").code == 1
+    assert asyncio.run(snapshots(azure, "purged.img", 2)) == 2
+    arguments = ("purge", url("purged.img"), "--key", "purged", "--vault", VAULT, "--receipt", tmp_path / "receipt")
 
-    result = csum(*arguments, "--yes", "--signed-off-by", "Ada", "--receipt", tmp_path / "receipt", "-o", "json")
+    refused = csum(*arguments, answer="n\n")
+    assert (refused.code, (tmp_path / "receipt").exists()) == (1, False)
+    assert f"blob {url('purged.img')}, {pushed['size']} bytes" in refused.err
+    assert refused.err.count("  snapshot 20") == 2
+    assert f"let out to: {'ab' * 6}… (not of this machine)" in refused.err
 
+    result = csum(*arguments, "--yes", "--signed-off-by", "Ada", "-o", "json")
     assert result.code == 0, result.err
     assert result.data == json.loads((tmp_path / "receipt").read_text())
+    assert (result.data["erased"], result.data["orderedBy"]) == (True, "Ada")
     assert result.data["blob"]["etag"] == pushed["etag"]
-    assert (result.data["signedOffBy"], result.data["key"]["purged"]) == ("Ada", True)
-    assert csum(*arguments, "--yes").code == 4
+    assert [step["what"] for step in result.data["steps"]] == [
+        f"key purged of {VAULT} disabled",
+        f"key purged of {VAULT} deleted",
+        f"key purged of {VAULT} purged",
+        f"blob {url('purged.img')} deleted with its snapshots",
+    ]
+    assert asyncio.run(snapshots(azure, "purged.img")) == 0
     assert csum("key", "show", "purged", "--vault", VAULT).code == 4
+
+    again = csum(*arguments[:-1], tmp_path / "second", "--yes")
+    assert again.code == 4
+    assert "there is no such blob; nothing was erased" in again.err
+
+
+def test_a_purge_says_what_purge_protection_keeps_and_until_when(bound, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert csum("key", "import", "kept", *bound).code == 0
+    asyncio.run(set_purge_protection(True))
+    try:
+        result = csum("purge", "--key", "kept", "--vault", VAULT, "--yes")
+    finally:
+        asyncio.run(set_purge_protection(False))
+    assert result.code == 1
+    assert "NOT all is erased" in result.out
+    [file] = tmp_path.glob("csum-purge-*.json")
+    disabled, deleted, purged = json.loads(file.read_text())["steps"]
+    assert disabled["done"]
+    assert deleted["done"]
+    assert (purged["done"], purged["code"]) == (False, "Forbidden ForbiddenByPolicy")
+    assert "The vault destroys it by itself on 20" in purged["detail"]
+
+    again = csum("purge", "--key", "kept", "--vault", VAULT, "--yes", "--receipt", tmp_path / "again", "-o", "json")
+    assert (again.code, [step["what"] for step in again.data["steps"]]) == (0, [f"key kept of {VAULT} purged"])
+
+
+async def set_purge_protection(on):
+    url = f"https://management.azure.com/sandbox/vaults/{VAULT}"
+    async with (
+        aiohttp.ClientSession(trust_env=True) as session,
+        session.put(url, json={"purgeProtection": on}) as answer,
+    ):
+        assert answer.status == 200
+
+
+def test_a_purge_leaves_what_is_no_sealed_image_alone(azure, sealed, bound, tmp_path):
+    assert csum("key", "import", "spared", *bound).code == 0
+
+    async def make():
+        async with BlobClient.from_blob_url(url("table.csv"), account_key(azure)) as blob:
+            await blob.upload_blob(b"a,b\n1,2\n")
+
+    asyncio.run(make())
+    refused = csum("purge", url("table.csv"), "--key", "spared", "--vault", VAULT, "--yes")
+    assert refused.code == 3
+    assert "is no sealed image: nothing was erased" in refused.err
+    assert csum("key", "show", "spared", "--vault", VAULT, "-o", "json").data["enabled"] is True
+
+
+def test_a_leased_blob_is_left_and_the_receipt_says_why(azure, sealed, tmp_path):
+    assert csum("push", sealed, url("leased.img")).code == 0
+
+    async def lease():
+        async with BlobClient.from_blob_url(url("leased.img"), account_key(azure)) as blob:
+            await blob.acquire_lease()
+
+    asyncio.run(lease())
+    result = csum("purge", url("leased.img"), "--yes", "--receipt", tmp_path / "receipt", "-o", "json")
+    assert (result.code, result.data["erased"]) == (1, False)
+    [step] = result.data["steps"]
+    assert (step["done"], step["code"]) == (False, "LeaseIdMissing")
+    assert "Somebody holds a lease" in step["detail"]
+
+
+def test_nothing_is_erased_where_the_receipt_cannot_be_written(sealed, tmp_path):
+    assert csum("push", sealed, url("unsigned.img")).code == 0
+    (tmp_path / "receipt").write_text("an older one")
+    result = csum("purge", url("unsigned.img"), "--yes", "--receipt", tmp_path / "receipt")
+    assert (result.code, (tmp_path / "receipt").read_text()) == (3, "an older one")
+    assert csum("inspect", url("unsigned.img")).code == 0
 
 
 def test_a_pushed_image_opens_again_with_its_key(azure, sealed, tmp_path):

@@ -1,4 +1,4 @@
-"""Blobs of sealed images: push, look at, share for a time, purge.
+"""Blobs of sealed images: push, look at, share for a time, delete with all their states.
 
 Images are block blobs: the sidecar only reads them.
 The digest of the image is kept as the blob's metadata, and every piece is sent with its own checksum, which the
@@ -61,6 +61,28 @@ class BlobState:
     content_sha256: str | None
     etag: str
     modified: datetime
+
+
+@dataclass(frozen=True)
+class OtherState:
+    """A state of a blob that storage keeps beside the present one.
+
+    Attributes:
+        snapshot: Names it, where it is a snapshot.
+        version: Names it, where it is a version.
+        deleted: Whether it is deleted already, and only kept back by soft delete.
+        days: How many more days soft delete keeps it; None where storage does not say.
+    """
+
+    snapshot: str | None = None
+    version: str | None = None
+    deleted: bool = False
+    days: int | None = None
+
+    def __str__(self) -> str:
+        if self.snapshot:
+            return f"snapshot {self.snapshot}"
+        return f"version {self.version}" if self.version else "present state"
 
 
 class SealedBlob:
@@ -164,6 +186,27 @@ class SealedBlob:
                 f"{self._subject}: the blob is still there after it was deleted; somebody pushed anew."
             )
         return state
+
+    async def other_states(self) -> list[OtherState]:
+        """Return the snapshots, versions and deleted states that storage keeps of the blob.
+
+        Raises:
+            SummarizerError: They may not be listed, as with a SAS of the blob alone.
+        """
+        container, found = self._service.get_container_client(self.url.container), []
+        with converted(self._subject):
+            names = container.list_blobs(name_starts_with=self.url.blob, include=["snapshots", "versions", "deleted"])
+            async for one in names:
+                present = not one.snapshot and not one.deleted and (not one.version_id or one.is_current_version)
+                if one.name == self.url.blob and not present:
+                    days = one.remaining_retention_days
+                    found.append(OtherState(one.snapshot, one.version_id, bool(one.deleted), days))
+        return found
+
+    async def delete_version(self, version: str) -> None:
+        """Delete a version that is not the present one."""
+        with converted(self._subject):
+            await self._blob.delete_blob(version_id=version)
 
     async def share(self, duration: timedelta, now: datetime | None = None) -> str:
         """Return the blob's URL with a SAS that lets its holder read the blob for a time.

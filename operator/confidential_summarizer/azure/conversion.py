@@ -53,6 +53,16 @@ def convert(error: AzureError, subject: str) -> SummarizerError:
     return TransientError(f"{subject}: {quoted(error.message)}")
 
 
+def service_code(error: SummarizerError) -> str:
+    """Return the service's own code behind one of our errors, with the inner one where it gave one; else empty."""
+    cause = error.__cause__
+    if not isinstance(cause, HttpResponseError):
+        return ""
+    inner = getattr(cause.error, "innererror", None) or {}
+    code, _ = _code_and_message(cause)
+    return " ".join(part for part in (code or str(cause.status_code), inner.get("code", "")) if part)
+
+
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
     if error.error is not None:
         parts = [error.error.message or ""]

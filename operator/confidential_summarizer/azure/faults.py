@@ -129,6 +129,11 @@ BLOB_FAULTS = (
         "A blob of another type has this name: delete it, or push under another name.",
     ),
     _fault(
+        r"BlobImmutableDueTo(Policy|LegalHold)",
+        WaitingError,
+        "A retention policy or a legal hold of the container keeps the blob: whoever set it has to end it.",
+    ),
+    _fault(
         r"LeaseIdMissing|LeaseAlreadyPresent|LeaseNotPresent",
         WaitingError,
         "Somebody holds a lease on the blob: release it first.",

@@ -4,7 +4,8 @@ Source: Key Vault REST API through azure-keyvault-keys.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -40,6 +41,7 @@ class VaultKey:
         enabled: Whether the key can be used.
         deleted: Whether the key is soft-deleted; it lets nothing out until it is recovered.
         tags: The latest version's tags; a new version begins with its own.
+        purge_date: When the vault destroys the key if it is deleted and nobody recovers it.
     """
 
     id: str
@@ -51,6 +53,7 @@ class VaultKey:
     enabled: bool = True
     deleted: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    purge_date: datetime | None = None
 
 
 class Vault(Protocol):
@@ -183,9 +186,11 @@ class KeyVault:
             )
 
     async def disable(self, name: str) -> None:
-        """Let nobody use the key until it is enabled again."""
+        """Let nobody use the key until it is enabled again, nor its older versions, which can be named."""
         with converted(self._subject(name)):
-            await self._client.update_key_properties(name, enabled=False)
+            async for one in self._client.list_properties_of_key_versions(name):
+                if one.enabled is not False:
+                    await self._client.update_key_properties(name, one.version, enabled=False)
 
     async def enable(self, name: str) -> None:
         """Let the key be used again."""
@@ -215,7 +220,8 @@ class KeyVault:
 
     async def _deleted(self, name: str) -> VaultKey | None:
         try:
-            return self._vault_key(await self._client.get_deleted_key(name), deleted=True)
+            key = await self._client.get_deleted_key(name)
+            return replace(self._vault_key(key, deleted=True), purge_date=key.scheduled_purge_date)
         except HttpResponseError as error:
             if error.status_code in (403, 404, 405):  # without the right to list deleted keys it counts as absent
                 return None

@@ -29,7 +29,7 @@ COMMANDS: dict[str, str] = {
     "unseal": "seal",
     "inspect": "seal",
     "push": "push",
-    "purge": "push",
+    "purge": "purge",
     "key": "key",
     "policy": "policy",
     "render": "render",

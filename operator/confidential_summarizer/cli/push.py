@@ -1,14 +1,12 @@
-"""`csum push` and `csum purge`: sealed images in blob storage."""
+"""`csum push`: sealed images into blob storage."""
 
 import asyncio
-import getpass
-import json
 import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -17,8 +15,7 @@ from azure.core.credentials import AzureNamedKeyCredential
 from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.blobs import BlobState, SealedBlob
 from confidential_summarizer.azure.credentials import credential
-from confidential_summarizer.azure.keys import KeyVault, VaultKey
-from confidential_summarizer.cli.console import confirm, emit, note, output_option, progress_bar, warn
+from confidential_summarizer.cli.console import emit, note, output_option, progress_bar, warn
 from confidential_summarizer.errors import NotFound, SpecError
 from confidential_summarizer.sealing import ContentRecord, read_header
 
@@ -65,7 +62,7 @@ def push(
     state, shared = asyncio.run(
         _push(image, address, content_sha256, overwrite, create_container, duration, account_key_file)
     )
-    document = _document(state)
+    document = blob_document(state)
     if shared is not None:
         document["sharedURL"] = shared
         note("The shared URL is a secret as long as it is valid: whoever has it can read the (encrypted) image.")
@@ -92,80 +89,6 @@ async def _push(
                 progress=lambda done, total: tell("pushing", done, total),
             )
         return state, None if duration is None else await blob.share(duration)
-
-
-@click.command()
-@click.argument("url")
-@click.option("--key", "key_name", help="Name of the key, to delete it with the blob.")
-@click.option("--vault", help="Host name of the vault that has the key.")
-@click.option("--purge-key", is_flag=True, help="Destroy the deleted key at once, if the vault's protection allows it.")
-@click.option("--signed-off-by", help="Who orders it, for the receipt.  [default: your user name]")
-@click.option("--receipt", "receipt_file", type=click.Path(path_type=Path), help="File for the receipt as well.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@account_key_option
-@output_option
-def purge(
-    url: str,
-    key_name: str | None,
-    vault: str | None,
-    purge_key: bool,
-    signed_off_by: str | None,
-    receipt_file: Path | None,
-    yes: bool,
-    account_key_file: Path | None,
-    output: str,
-) -> None:
-    """Delete the blob at URL, and its key if one is named, and print a receipt: what, when, which ETag, by whom."""
-    if (key_name is None) != (vault is None) or (purge_key and key_name is None):
-        raise click.UsageError("--key and --vault go together; --purge-key needs both.")
-    address = BlobURL.parse(url)
-    if not yes:
-        what = f"{address}" + (f" and key {key_name} in {vault}" if key_name else "")
-        confirm(f"Delete {what}? Running groups lose their text", refused="Nothing was deleted.", unattended="--yes")
-    receipt = asyncio.run(
-        _purge(address, key_name, vault, purge_key, signed_off_by or getpass.getuser(), account_key_file)
-    )
-    if receipt_file is not None:
-        receipt_file.write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
-    emit(receipt, output)
-    warn("Soft delete, versions and backups of the account keep copies for as long as they are set to.")
-
-
-async def _purge(
-    url: BlobURL,
-    key_name: str | None,
-    vault: str | None,
-    purge_key: bool,
-    signed_off_by: str,
-    account_key_file: Path | None,
-) -> dict[str, object]:
-    key: VaultKey | None = None
-    async with open_blob(url, account_key_file) as blob:
-        if await blob.state() is None:
-            raise NotFound(f"Blob {url}: there is no such blob; nothing was deleted, the key included.")
-        if key_name is not None and vault is not None:
-            # The key first: without it the blob is noise, whatever happens to the rest.
-            key = await _delete_key(key_name, vault, purge_key)
-        state = await blob.delete()
-    receipt: dict[str, object] = {
-        "action": "purge",
-        "blob": _document(state),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "signedOffBy": signed_off_by,
-    }
-    if key is not None:
-        receipt["key"] = {"id": key.id, "deleted": True, "purged": purge_key}
-    return receipt
-
-
-async def _delete_key(name: str, vault: str, purge_key: bool) -> VaultKey | None:
-    async with credential() as identity, KeyVault(vault, identity, retries=4) as client:
-        key = await client.get(name)
-        if key is not None and not key.deleted:
-            await client.delete(name)
-        if purge_key:
-            await client.purge(name)
-        return key
 
 
 async def blob_head(url: str, account_key_file: Path | None, length: int) -> tuple[BlobState, bytes]:
@@ -234,7 +157,8 @@ def account_key(file: Path | None) -> str | None:
         raise SpecError(f"Account key file {file} cannot be read.") from None
 
 
-def _document(state: BlobState) -> dict[str, object]:
+def blob_document(state: BlobState) -> dict[str, object]:
+    """Return what is known of a blob, as data."""
     return {
         "url": state.url,
         "size": state.size,

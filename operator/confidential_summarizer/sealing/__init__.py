@@ -11,7 +11,13 @@ from confidential_summarizer.sealing.image import Progress, SealedImage, seal
 from confidential_summarizer.sealing.inspection import Inspection, inspect
 from confidential_summarizer.sealing.key_file import KEY_BYTES, create_key_file, is_private, new_key, read_key
 from confidential_summarizer.sealing.listing import Entry
-from confidential_summarizer.sealing.luks_header import LARGEST_HEADER, LuksHeader, parse_header, read_header
+from confidential_summarizer.sealing.luks_header import (
+    LARGEST_HEADER,
+    LUKS_MAGIC,
+    LuksHeader,
+    parse_header,
+    read_header,
+)
 from confidential_summarizer.sealing.opening import unseal
 from confidential_summarizer.sealing.record import ContentRecord
 from confidential_summarizer.sealing.signature import (
@@ -26,6 +32,7 @@ from confidential_summarizer.sealing.size import FileSystemPlan, parse_size, pla
 __all__ = [
     "KEY_BYTES",
     "LARGEST_HEADER",
+    "LUKS_MAGIC",
     "ContentFile",
     "ContentManifest",
     "ContentRecord",

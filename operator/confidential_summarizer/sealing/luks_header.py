@@ -13,7 +13,9 @@ from typing import Any
 from confidential_summarizer.errors import SealingError
 from confidential_summarizer.sealing.luks import DATA_OFFSET, SECTOR
 
-_MAGIC = b"LUKS\xba\xbe"
+LUKS_MAGIC = b"LUKS\xba\xbe"
+"""How every sealed image begins."""
+
 _BINARY = struct.Struct(">6sHQQ48s32s64s40s48sQ184s64s")
 """magic, version, hdr_size, seqid, label, csum_alg, salt, uuid, subsystem, hdr_offset, padding, csum"""
 
@@ -132,7 +134,7 @@ def parse_header(data: bytes, name: str) -> LuksHeader:
     Raises:
         SealingError: The bytes are no LUKS2 header, or damaged.
     """
-    if len(data) < _BINARY_SIZE or not data.startswith(_MAGIC):
+    if len(data) < _BINARY_SIZE or not data.startswith(LUKS_MAGIC):
         raise SealingError(f"{name} is no LUKS image. `csum seal` makes one.")
     _, version, size, _, _, algorithm, _, uuid, _, _, _, checksum = _BINARY.unpack_from(data)
     if version != 2:

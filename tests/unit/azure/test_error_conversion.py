@@ -73,6 +73,8 @@ def test_every_key_release_code_is_explained(number: int, kind: type[SummarizerE
         (400, "BadParameter", "Property 'k' of oct key is too large, maximum size is 64", SpecError),
         (400, "KeyTypeNotSupported", "Invalid kty value: oct", SpecError),
         (403, "Forbidden", "Operation purge is not allowed: purge protection is enabled", WaitingError),
+        (409, "BlobImmutableDueToPolicy", "This operation is not permitted as the blob is immutable.", WaitingError),
+        (409, "BlobImmutableDueToLegalHold", "This operation is not permitted as the blob is immutable.", WaitingError),
         (403, "Forbidden", "Caller is not authorized to perform action on resource.", AccessDenied),
         (401, "Unauthorized", "AKV10000: Request is missing a Bearer token.", AccessDenied),
         (404, "KeyNotFound", "A key with (name/id) k was not found in this key vault.", NotFound),

@@ -20,6 +20,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     class Blob:
         def __init__(self, url: BlobURL, _credential: object) -> None:
             found.append(url.sas)
+            self.url = BLOB
 
         async def __aenter__(self) -> Self:
             return self
@@ -31,6 +32,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
 
         async def state(self) -> None:
             return None
+
+        async def other_states(self) -> list[object]:
+            return []
 
     monkeypatch.setattr(push, "SealedBlob", Blob)
     monkeypatch.delenv(push.ACCOUNT_KEY_VARIABLE, raising=False)
