@@ -176,7 +176,7 @@ def test_the_pages_own_button_for_evidence_is_no_way_round_what_a_peer_may_ask_f
         made.append(data)
         raise EvidenceError("the reader does not care")
 
-    configuration = Settings(documents=tmp_path, models=("m",), models_directory=tmp_path)
+    configuration = Settings(documents=(DocumentSet(directory=tmp_path),), models=("m",), models_directory=tmp_path)
     context = Context(configuration, Progress(), desk=EvidenceDesk(attest, "ee" * 32))
     set_context(context)
     api = TestClient(PeerLimits(Starlette(routes=routes(context)), context.peers), client=("10.0.0.7", 1))

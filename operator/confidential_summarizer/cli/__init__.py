@@ -44,12 +44,13 @@ COMMANDS: dict[str, str] = {
     "verify": "verify",
     "open": "open",
     "results": "results",
+    "models": "models",
 }
 """The module of each command; loaded when it is used, so that `csum --help` needs no Azure SDK."""
 
 SECTIONS = {
     "Data owner": ("seal", "unseal", "inspect", "push", "purge", "key", "results"),
-    "Cluster admin": ("render", "check", "why"),
+    "Cluster admin": ("render", "check", "why", "models"),
 }
 """Who uses which commands, for the help; the others are everybody's."""
 

@@ -318,8 +318,9 @@ async def test_a_role_that_the_identity_lacks_comes_with_the_command_that_gives_
     file_systems = document()["spec"]["fileSystems"]
     file_systems[0]["contentSHA256"] = PINNED
     recipient = str(pyrage.x25519.Identity.generate().to_public())
-    output = {"blobPrefix": "https://party2.blob.core.windows.net/results/contracts/", "recipient": recipient}
-    rows = await place.rows(resource(fileSystems=file_systems, output=output))
+    prefix = "https://party2.blob.core.windows.net/results/contracts/"
+    file_systems[0]["output"] = {"blobPrefix": prefix, "recipient": recipient}
+    rows = await place.rows(resource(fileSystems=file_systems))
     assert rows[READER][0] is Verdict.OK
     verdict, detail = rows[CONTRIBUTOR]
     assert verdict is Verdict.MISSING

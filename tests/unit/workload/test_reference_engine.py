@@ -27,6 +27,7 @@ TEXTS = [" ".join(itertools.islice(itertools.cycle(WORDS), 11 * i, 16 * i + 6)) 
 MANY = [" ".join(WORDS[(7 * i + j * j) % 60] for j in range(5 + i % 50)) for i in range(100)]
 GREEDY = {"max_length": 20, "min_length": 8, "num_beams": 1, "no_repeat_ngram_size": 3}
 BEAMS = {"max_length": 20, "num_beams": 4, "length_penalty": 2.0, "early_stopping": True}
+BANS = BEAMS | {"min_length": 8, "no_repeat_ngram_size": 3}
 
 
 def make(path, architecture, search):
@@ -75,7 +76,7 @@ def make(path, architecture, search):
     return path
 
 
-@pytest.mark.parametrize("search", [GREEDY, BEAMS], ids=["greedy", "beams"])
+@pytest.mark.parametrize("search", [GREEDY, BEAMS, BANS], ids=["greedy", "beams", "beams with bans"])
 @pytest.mark.parametrize("architecture", ["bart", "pegasus", "t5"])
 def test_both_engines_give_the_same_summaries(architecture, search, tmp_path) -> None:
     model = make(tmp_path, architecture, search)

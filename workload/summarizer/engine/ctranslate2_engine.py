@@ -1,8 +1,6 @@
 """The default engine: CTranslate2 on weights that were converted beforehand; needs no torch.
 
-From the same single-precision weights it gives the reference engine's summaries, greedy or with beams. Only beams
-together with a ban on repeated n-grams or with a least length differ: CTranslate2 bans tokens before it normalizes the
-scores, transformers after.
+From the same single-precision weights it gives the reference engine's summaries, greedy or with beams.
 """
 
 import logging

@@ -78,6 +78,9 @@ class ReferenceEngine:
                 max_length=settings.bounded_length(max_words),
                 min_length=settings.least_length(max_words),
                 forced_bos_token_id=settings.forced_bos,
+                # What a ban of a token leaves has to be probabilities again, or beams with bans are compared by less
+                # than one; CTranslate2 does so, and transformers recommends it.
+                renormalize_logits=True,
                 **options,
             )
         return [self._tokenization.decode(ids) for ids in made.tolist()]

@@ -37,8 +37,8 @@ def wanted_roles(resource: ConfidentialSummarizer) -> list[WantedRole]:
         for f in spec.file_systems
         if f.access is BlobAccess.MANAGED_IDENTITY
     ]
-    if spec.output is not None:
-        blobs.append((Role.BLOB_CONTRIBUTOR, BlobURL.parse(spec.output.blob_prefix)))
+    outputs = [one.output.blob_prefix for one in spec.documents if one.output is not None]
+    blobs += [(Role.BLOB_CONTRIBUTOR, BlobURL.parse(prefix)) for prefix in outputs]
     found = [WantedRole(f"{role} on {url.account}/{url.container}", identity, role, url) for role, url in blobs]
     puller = spec.registry_credentials.identity if spec.registry_credentials is not None else None
     if puller is not None:
