@@ -98,6 +98,12 @@ async def test_a_list_goes_on_from_page_to_page(wire: Wire) -> None:
     assert await groups.list("rg") == [{"name": "a", "new": 1}, {"name": "b"}]
 
 
+async def test_one_group_that_is_newer_than_the_sdk_does_not_hide_the_others(wire: Wire) -> None:
+    listed = [{"name": "a", "properties": {"containers": "in another form"}}, {"name": "b", "tags": ["also"]}]
+    wire.answers = [(200, {"value": listed}, {})]
+    assert await ContainerGroups(FakeCredential(), SUBSCRIPTION).list("rg") == listed
+
+
 async def test_throttling_is_seen_at_once_with_its_waiting_time(wire: Wire) -> None:
     wire.answers = [(429, error("TooManyRequests"), {"Retry-After": "17"})]
     with pytest.raises(Throttled) as caught:
