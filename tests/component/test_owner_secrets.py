@@ -90,7 +90,7 @@ def test_no_command_shows_a_secret(azure, tmp_path, caplog, monkeypatch):
         csum("push", image, url),
         csum("push", image, f"{url}2", "--account-key-file", tmp_path / "account"),
         csum("push", image, f"https://{BLOB_HOST}/nowhere/x", "--account-key-file", tmp_path / "account"),
-        csum("purge", url, "--yes", "--key", "planted", "--vault", VAULT),
+        csum("purge", url, "--yes", "--key", "planted", "--vault", VAULT, "--receipt", tmp_path / "receipt"),
     ]
     assert [result.code for result in results] == [0, 3, 0, 0, 0, 0, 3, 3, 0, 0, 0, 4, 0]
 
