@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "resolve": "steer",
     "verify": "verify",
     "open": "open",
+    "summarize": "open.asking",
     "results": "results",
     "models": "models",
 }

@@ -62,7 +62,7 @@ def open_page(
     if path is not None and not path.startswith("/"):
         raise click.UsageError("--get takes a path such as /api/summaries.")
     question = question_of(target, resource, host_data, policy_file, attestation, debuggable=allow_debuggable)
-    token = _token(token_file)
+    token = readers_token(token_file)
     if allow_debuggable:
         warn("A guest and a policy that let the host look in are acceptable: the host can read the text.")
     peers = peers_of(question)
@@ -97,7 +97,12 @@ def peers_of(question: Question) -> Peers:
     return Peers(prove, is_approved)
 
 
-def _token(file: Path | None) -> str | None:
+def readers_token(file: Path | None) -> str | None:
+    """Return the readers' token of a file.
+
+    Raises:
+        SpecError: The file cannot be read.
+    """
     if file is None:
         return None
     try:

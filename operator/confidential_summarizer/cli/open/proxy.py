@@ -88,7 +88,11 @@ class Channel:
 
     @asynccontextmanager
     async def request(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: aiohttp.StreamReader | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: aiohttp.StreamReader | bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request; errors as in `proven`."""
         sent = CIMultiDict(headers or {})
