@@ -14,8 +14,10 @@ from selenium.webdriver.common.keys import Keys
 
 from summarizer.text import paragraphs, sentences
 from tests.support.browser import Reader, axe_source, reader
-from tests.support.page import DOCUMENTS, TOKEN, Page, serving
+from tests.support.page import REPOSITORY, TOKEN, Page, serving
 
+# Long enough for a reader to cancel what they asked for.
+TEXTS = REPOSITORY / "tests" / "data" / "texts"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PLANTED = (
@@ -30,11 +32,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("page")
     documents = folder / "documents"
     documents.mkdir()
-    texts = [path.read_text(encoding="utf-8") for path in sorted(DOCUMENTS.glob("*.txt"))]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(TEXTS.glob("*.txt"))]
     for number in range(MANY):
         parts = paragraphs(texts[number % len(texts)])
         turned = parts[number % len(parts) :] + parts[: number % len(parts)]
-        (documents / f"{number:02}.txt").write_text("\n\n".join([*turned, f"This is copy number {number}."]))
+        (documents / f"{number:02}.txt").write_text("\n\n".join([*turned * 3, f"This is copy number {number}."]))
     (documents / "secret.txt").write_text(f"{texts[2]}\n\nThis opens the last part. {PLANTED}")
     (documents / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
     with serving(folder, documents) as page:
