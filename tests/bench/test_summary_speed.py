@@ -29,7 +29,7 @@ from summarizer.convert import prepare  # noqa: E402
 from summarizer.engine.base import Engine  # noqa: E402
 from summarizer.jobs import Jobs  # noqa: E402
 from summarizer.progress import Progress, State  # noqa: E402
-from summarizer.settings import Settings  # noqa: E402
+from summarizer.settings import DocumentSet, Settings  # noqa: E402
 from summarizer.worker import Worker  # noqa: E402
 from tests.support.page import serving  # noqa: E402
 
@@ -117,7 +117,7 @@ def test_a_long_run_is_spent_in_the_engine(tmp_path: Path, monkeypatch: pytest.M
     model = tmp_path / "models" / "t5-small"
     prepare(make(SHAPES[0], tmp_path / "checkpoint", 1, summary=SUMMARY // 2), model, [], "int8_float32")
     settings = Settings(
-        documents=write_documents(tmp_path / "documents", MANY, SOURCE // 2),
+        documents=(DocumentSet(directory=write_documents(tmp_path / "documents", MANY, SOURCE // 2)),),
         models=(model.name,),
         models_directory=model.parent,
     )

@@ -15,7 +15,7 @@ from summarizer.guard import Guard, Ledger, apply_guard, letters_of
 from summarizer.jobs import Length
 from summarizer.long_text import summarize_document, summarize_documents
 from summarizer.manifest import verify_manifest
-from summarizer.settings import Settings
+from summarizer.settings import DocumentSet, Settings
 from summarizer.text import paragraphs
 
 REPOSITORY = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ def test_it_says_most_of_it_of_contracts_with_other_names_and_in_other_wordings(
 
 
 def test_the_guard_lets_its_summaries_of_the_examples_pass(model) -> None:
-    settings = Settings(documents=Path("/d"), models=("m",))
+    settings = Settings(documents=(DocumentSet(directory=Path("/d")),), models=("m",))
     engine = load_engine("ctranslate2", read_model(model))
     for text in TEXTS:
         ledger = Ledger(letters_of(text))
