@@ -133,7 +133,7 @@ from pathlib import Path
 from summarizer.server import evidence_desk
 from summarizer.settings import Settings
 keeper = take_custody()
-settings = Settings(documents=Path("/x"), models=("m",), models_directory=Path("/x"))
+settings = Settings(documents=[{{"directory": "/x"}}], models=("m",), models_directory=Path("/x"))
 print(evidence_desk(settings, keeper, {PEER!r}))
 keeper.evidence_of({"dd" * 32!r})
 keeper.report({runtime_data(NONCE, "dd" * 32)!r})
