@@ -1,0 +1,140 @@
+"""An archive in shards on the whole sandbox: sealed, summarized as a batch, its groups killed, its results counted."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azure_sandbox.names import ATTESTATION, BLOB_HOST, VAULT
+from confidential_summarizer.api.names import API_VERSION, GRANT_KIND
+from confidential_summarizer.cli.results import read_identities
+from confidential_summarizer.sealing import read_manifest
+from summarizer.output import result_name
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Cluster
+
+SPEECH = Path(__file__).parents[2] / "examples" / "documents" / "lincoln-second-inaugural.txt"
+
+
+@dataclass
+class Archive:
+    """One batch.
+
+    Attributes:
+        cluster: Where it runs, with the demo's models and key for results.
+        name: Of the resource and of everything that belongs to it.
+        shards: How many groups work on it, all at a time.
+        content: SHA-256 of the documents' manifest.
+        killed: How many groups were killed.
+    """
+
+    cluster: "Cluster"
+    name: str
+    shards: int
+    content: str
+    documents: int
+    killed: int = 0
+
+    @classmethod
+    def sealed(cls, cluster: "Cluster", folder: Path, name: str, documents: int, words: int, shards: int) -> "Archive":
+        """Be the data owner: write documents of so many words, seal and push them."""
+        files = folder / "documents"
+        files.mkdir()
+        speech = SPEECH.read_text().split()
+        for number in range(1, documents + 1):
+            begin = number * 37 % len(speech)
+            text = (speech[begin:] + speech * (words // len(speech) + 1))[:words]
+            (files / f"{number:05}.txt").write_text(f"Speech number {number}. {' '.join(text)}.\n")
+        image, key = folder / f"{name}.img", folder / f"{name}.key"
+        cluster.demo.owner("csum", "seal", files, "--out", image, "--key", key, capture=True)
+        url = f"https://{BLOB_HOST}/sealed/{name}.img"
+        cluster.demo.owner("csum", "push", image, url, "--create-container", "--overwrite", capture=True)
+        cluster.kubectl("create", "secret", "generic", f"{name}-key", f"--from-file=key={key}")
+        cluster.kubectl("label", "secret", f"{name}-key", "confidential.summarizer.dev/use=key")
+        return cls(cluster, name, shards, read_manifest(files).sha256, documents)
+
+    def apply(self, **batch: Any) -> None:
+        """Be the cluster admin: grant the key and the place of the results, and apply the resource."""
+        vaults = [{"host": VAULT, "keys": [f"{self.name}-key"], "import": True}]
+        grant = {"namespaces": {"names": ["legal"]}, "vaults": vaults}
+        self.cluster.apply(
+            {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": self.name}, "spec": grant}
+        )
+        resource = self.cluster.resource(self.name)
+        spec = resource["spec"]
+        (identity,) = read_identities(self.cluster.home / "demo" / "results.key")
+        documents = next(f for f in spec["fileSystems"] if f["role"] == "Documents")
+        documents |= {
+            "blobURL": f"https://{BLOB_HOST}/sealed/{self.name}.img",
+            "contentSHA256": self.content,
+            "key": {
+                "name": f"{self.name}-key",
+                "vault": VAULT,
+                "attestation": ATTESTATION,
+                "management": "Import",
+                "secretRef": {"name": f"{self.name}-key", "key": "key"},
+                "deletionPolicy": "Delete",
+            },
+        }
+        spec["summarizer"]["models"] = ["bart-demo"]
+        spec["output"] = {"blobPrefix": self.prefix, "recipient": str(identity.to_public())}
+        spec["batch"] = {"shards": self.shards, "parallelism": self.shards, **batch}
+        self.cluster.apply(resource)
+
+    @property
+    def prefix(self) -> str:
+        """Where the results go."""
+        return f"https://{BLOB_HOST}/results/{self.name}/"
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What the resource says of the batch."""
+        found: dict[str, Any] = self.cluster.get("csum", self.name).get("status", {}).get("batch", {})
+        return found
+
+    def blobs(self) -> dict[str, str]:
+        """Return the results that lie in storage: name, and size and time."""
+        listed = self.cluster.demo.owner("csum", "results", "list", self.prefix, "-o", "json", capture=True)
+        lines: list[str] = json.loads(listed.stdout)["blobs"]
+        return {name: rest for name, _, rest in (line.partition("  ") for line in lines)}
+
+    def of_shard(self, index: int) -> set[str]:
+        """Return the names that the results of a shard have."""
+        numbers = range(index + 1, self.documents + 1, self.shards)
+        return {result_name(self.content, number) for number in numbers}
+
+    def kill(self, index: int) -> dict[str, str]:
+        """Kill a shard's group when it has written something; return the results that the shard had by then."""
+        mine = self.of_shard(index)
+        before = len(mine & self.blobs().keys())
+        self.cluster.wait_for(f"shard {index} to be at work", lambda: len(mine & self.blobs().keys()) > before)
+        selector = f"batch.kubernetes.io/job-completion-index={index},app.kubernetes.io/instance={self.name}"
+        self.cluster.kubectl("delete", "pods", "--selector", selector, "--grace-period=0", "--force", "--wait=false")
+        self.killed += 1
+        written = {name: seen for name, seen in self.blobs().items() if name in mine}
+        assert 0 < len(written) < len(mine), f"the shard was at {len(written)} of {len(mine)} when it was killed"
+        return written
+
+    def until_complete(self, seconds: int) -> None:
+        """Wait as people do."""
+        self.cluster.kubectl("wait", "--for=condition=Complete", f"--timeout={seconds}s", f"csum/{self.name}")
+
+    def results(self, out: Path) -> list[dict[str, Any]]:
+        """Be the data owner: take the results home, each checked to be of an attested group."""
+        host_data = self.cluster.get("csum", self.name)["status"]["trust"]["hostData"]
+        key = self.cluster.home / "demo" / "results.key"
+        fetched = self.cluster.demo.owner(
+            "csum", "results", "fetch", self.prefix, "--identity", key, "--out", out,
+            "--host-data", host_data, "--attestation", ATTESTATION, "-o", "json", capture=True,
+        )  # fmt: skip
+        answer = json.loads(fetched.stdout)
+        assert answer["refused"] == {}
+        return [json.loads(Path(file).read_text()) for file in answer["written"]]
+
+
+def every_document_once(archive: Archive, results: list[dict[str, Any]]) -> bool:
+    """Tell whether there is exactly one result for each document."""
+    counted = Counter(result["number"] for result in results)
+    return counted == Counter(range(1, archive.documents + 1))
