@@ -297,3 +297,18 @@ def test_an_identity_without_the_role_on_the_container_is_told_which_one_it_need
     role = "give the group's identity the role Storage Blob Data Contributor on the container"
     with pytest.raises(GivenUp, match=f"storage answered 403 AuthorizationPermissionMismatch: {role}"):
         summarize(azure, metadata["one"], owner, tmp_path)
+
+
+def test_a_batch_writes_no_result_twice_and_finds_those_that_are_there(azure, metadata, owner):
+    key = new_channel_key()
+    blobs = BlobPrefix(PREFIX, metadata=metadata["one"], once=True)
+    results = SealedResults(blobs, owner, key, desk_of(azure, key))
+    content = "c" * 64
+    assert results.finished(content, range(1, 5)) == frozenset()
+    for _start in range(2):
+        for number in (1, 3):
+            results.write(content, number, {"document": f"{number}.txt", "summary": "Short."})
+    assert results.finished(content, range(1, 5)) == {1, 3}
+    first = csum("results", "list", PREFIX, "-o", "json").data["blobs"]
+    results.write(content, 1, {"document": "1.txt", "summary": "Another."})
+    assert csum("results", "list", PREFIX, "-o", "json").data["blobs"] == first

@@ -55,17 +55,19 @@ class Archive:
         cluster.kubectl("label", "secret", f"{name}-key", "confidential.summarizer.dev/use=key")
         return cls(cluster, name, shards, read_manifest(files).sha256, documents)
 
-    def apply(self, **batch: Any) -> None:
-        """Be the cluster admin: grant the key and the place of the results, and apply the resource."""
-        vaults = [{"host": VAULT, "keys": [f"{self.name}-key"], "import": True}]
+    def apply(self, target: dict[str, Any] | None = None, **batch: Any) -> None:
+        """Be the cluster admin: grant the keys, and apply the resource."""
+        vaults = [{"host": VAULT, "keys": [f"{self.name}-key", f"{self.name}-models"], "import": True}]
         grant = {"namespaces": {"names": ["legal"]}, "vaults": vaults}
         self.cluster.apply(
             {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": self.name}, "spec": grant}
         )
-        resource = self.cluster.resource(self.name)
+        resource = self.cluster.resource(self.name, **({"target": target} if target else {}))
         spec = resource["spec"]
         (identity,) = read_identities(self.cluster.home / "demo" / "results.key")
-        documents = next(f for f in spec["fileSystems"] if f["role"] == "Documents")
+        documents, models = sorted(spec["fileSystems"], key=lambda file_system: file_system["role"])
+        # The same key under another name: the first one was imported for the demo's resource.
+        models["key"] |= {"name": f"{self.name}-models", "deletionPolicy": "Delete"}
         documents |= {
             "blobURL": f"https://{BLOB_HOST}/sealed/{self.name}.img",
             "contentSHA256": self.content,

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import pyrage
 import pytest
@@ -13,6 +14,7 @@ from summarizer.errors import ConfigurationError, EvidenceError, OutputError
 from summarizer.evidence import EvidenceDesk
 from summarizer.output import SealedResults, result_name
 from summarizer.settings import Settings
+from summarizer.storage import BlobPrefix
 from tests.support.attested import Attested
 from tests.support.resources import ATTESTATION
 
@@ -112,3 +114,25 @@ def test_a_recipient_that_is_none_ends_the_start() -> None:
     del pinned["sha256"]
     with pytest.raises(ConfigurationError, match="pinned or signed"):
         settings(**pinned, recipient=str(OWNER.to_public()))
+
+
+class Listing(BlobPrefix):
+    """Storage that lists its blobs in two pages, and takes a blob only where there is none."""
+
+    pages = (
+        "<Blobs><Blob><Name>archive/a.age</Name></Blob><Blob><Name>archive/b&amp;c.age</Name></Blob></Blobs>"
+        "<NextMarker>2!8&amp;</NextMarker>",
+        "<Blobs><Blob><Name>archive/d.age</Name></Blob></Blobs><NextMarker />",
+    )
+
+    def _ask(self, url: str, headers, data=None) -> bytes:
+        base, _, query = url.partition("?")
+        assert base == "https://party2.blob.core.windows.net/results"
+        asked = dict(parse_qsl(query))
+        assert (asked["comp"], asked["prefix"]) == ("list", "archive/")
+        return self.pages[1 if asked.get("marker") == "2!8&" else 0].encode()
+
+
+def test_what_is_there_is_listed_to_its_last_page() -> None:
+    names = Listing("https://party2.blob.core.windows.net/results/archive/").names()
+    assert names == {"a.age", "b&c.age", "d.age"}
