@@ -291,10 +291,15 @@ async def test_a_batch_is_a_job_that_changes_where_it_can_and_is_another_one_whe
         await asyncio.sleep(0.2)
     assert job()["metadata"]["uid"] != made["metadata"]["uid"]
     assert job()["spec"]["backoffLimitPerIndex"] == 5
+
     # The Job's controller leaves our variable alone, so the policy that was made of the manifest knows all there is.
-    pod = json.loads(deployed.kubectl("-n", deployed.namespace, "get", "pods", "-o", "json"))["items"][0]
+    def pods() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = deployed.kubectl.get("-n", deployed.namespace, "pods")["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    deployed.kubectl.eventually(lambda: bool(pods()), "the new Job makes pods")
     sent = made["spec"]["template"]["spec"]["containers"]
-    assert [c["env"] for c in pod["spec"]["containers"]] == [c["env"] for c in sent]
+    assert [c["env"] for c in pods()[0]["spec"]["containers"]] == [c["env"] for c in sent]
 
 
 async def test_missing_objects_are_none_and_deleting_them_is_no_error(client: KubernetesClient) -> None:

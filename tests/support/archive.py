@@ -27,6 +27,8 @@ class Archive:
         name: Of the resource and of everything that belongs to it.
         shards: How many groups work on it, all at a time.
         content: SHA-256 of the documents' manifest.
+        documents: How many there are.
+        key: File of the key that seals them.
         killed: How many groups were killed.
     """
 
@@ -35,6 +37,7 @@ class Archive:
     shards: int
     content: str
     documents: int
+    key: Path
     killed: int = 0
 
     @classmethod
@@ -51,38 +54,37 @@ class Archive:
         cluster.demo.owner("csum", "seal", files, "--out", image, "--key", key, capture=True)
         url = f"https://{BLOB_HOST}/sealed/{name}.img"
         cluster.demo.owner("csum", "push", image, url, "--create-container", "--overwrite", capture=True)
-        cluster.kubectl("create", "secret", "generic", f"{name}-key", f"--from-file=key={key}")
-        cluster.kubectl("label", "secret", f"{name}-key", "confidential.summarizer.dev/use=key")
-        return cls(cluster, name, shards, read_manifest(files).sha256, documents)
+        return cls(cluster, name, shards, read_manifest(files).sha256, documents, key)
 
     def apply(self, target: dict[str, Any] | None = None, **batch: Any) -> None:
-        """Be the cluster admin: grant the keys, and apply the resource."""
-        vaults = [{"host": VAULT, "keys": [f"{self.name}-key", f"{self.name}-models"], "import": True}]
-        grant = {"namespaces": {"names": ["legal"]}, "vaults": vaults}
+        """Be the cluster admin, who grants the keys and applies the resource, and the owner, who lets them out to it."""
+        names = {"Documents": f"{self.name}-key", "Models": f"{self.name}-models"}
+        grant = {"namespaces": {"names": ["legal"]}, "vaults": [{"host": VAULT, "keys": list(names.values())}]}
         self.cluster.apply(
             {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": self.name}, "spec": grant}
         )
         resource = self.cluster.resource(self.name, **({"target": target} if target else {}))
         spec = resource["spec"]
+        for file_system in spec["fileSystems"]:
+            role = file_system["role"]
+            file_system["key"] = {"name": names[role], "vault": VAULT, "attestation": ATTESTATION}
+            if role == "Documents":
+                url = f"https://{BLOB_HOST}/sealed/{self.name}.img"
+                file_system |= {"blobURL": url, "contentSHA256": self.content}
         (identity,) = read_identities(self.cluster.home / "demo" / "results.key")
-        documents, models = sorted(spec["fileSystems"], key=lambda file_system: file_system["role"])
-        # The same key under another name: the first one was imported for the demo's resource.
-        models["key"] |= {"name": f"{self.name}-models", "deletionPolicy": "Delete"}
-        documents |= {
-            "blobURL": f"https://{BLOB_HOST}/sealed/{self.name}.img",
-            "contentSHA256": self.content,
-            "key": {
-                "name": f"{self.name}-key",
-                "vault": VAULT,
-                "attestation": ATTESTATION,
-                "management": "Import",
-                "secretRef": {"name": f"{self.name}-key", "key": "key"},
-                "deletionPolicy": "Delete",
-            },
-        }
         spec["summarizer"]["models"] = ["bart-demo"]
         spec["output"] = {"blobPrefix": self.prefix, "recipient": str(identity.to_public())}
         spec["batch"] = {"shards": self.shards, "parallelism": self.shards, **batch}
+        file = self.cluster.home / "demo" / f"{self.name}.yaml"
+        file.write_text(json.dumps(resource))
+        host_data = self.cluster.demo.owner("csum", "render", file, capture=True).stderr.split()[-1]
+        keys = {"Documents": self.key, "Models": self.cluster.home / "demo" / "models.key"}
+        for role, name in names.items():
+            self.cluster.demo.owner(
+                "csum", "key", "import", name, "--key", keys[role], "--vault", VAULT, "--attestation", ATTESTATION,
+                "--for", file, "--file-system", role.lower(), "--expect-host-data", host_data, "--yes", "--new-version",
+                capture=True,
+            )  # fmt: skip
         self.cluster.apply(resource)
 
     @property
