@@ -65,15 +65,15 @@ class Archive:
         )
         resource = self.cluster.resource(self.name, **({"target": target} if target else {}))
         spec = resource["spec"]
+        (identity,) = read_identities(self.cluster.home / "demo" / "results.key")
         for file_system in spec["fileSystems"]:
             role = file_system["role"]
             file_system["key"] = {"name": names[role], "vault": VAULT, "attestation": ATTESTATION}
             if role == "Documents":
                 url = f"https://{BLOB_HOST}/sealed/{self.name}.img"
-                file_system |= {"blobURL": url, "contentSHA256": self.content}
-        (identity,) = read_identities(self.cluster.home / "demo" / "results.key")
+                output = {"blobPrefix": self.prefix, "recipient": str(identity.to_public())}
+                file_system |= {"blobURL": url, "contentSHA256": self.content, "output": output}
         spec["summarizer"]["models"] = ["bart-demo"]
-        spec["output"] = {"blobPrefix": self.prefix, "recipient": str(identity.to_public())}
         spec["batch"] = {"shards": self.shards, "parallelism": self.shards, **batch}
         file = self.cluster.home / "demo" / f"{self.name}.yaml"
         file.write_text(json.dumps(resource))
