@@ -8,7 +8,7 @@ DISTRIBUTIONS := confidential-summarizer confidential-summarizer-workload confid
 MANIFESTS := deploy/base/operator.yaml
 CRDS := crds charts/confidential-summarizer/files
 
-.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format release-images crds manifests screenshots bench mutants lock clean
+.PHONY: help demo demo-down setup setup-sandbox test test-fast lint lint-chart lint-workflows docs changelog format release-images crds manifests screenshots bench chaos mutants lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ screenshots: setup ## take the pictures of the page in docs/
 
 bench: setup ## speed and memory against the raw tools, and what a thousand resources cost the operator
 	@$(BIN)/python -m pytest tests/bench -m bench -s --no-header -q
+
+chaos: setup setup-sandbox ## a long run among failing services, the operator killed again and again: make chaos SEED=1 FAULTS=1000
+	@$(BIN)/python -m tests.support.chaos $(or $(SEED),1) $(or $(FAULTS),1000)
 
 mutants: setup ## change MODULE in every small way, and count the changes that its tests notice (TESTS=tests/unit/…)
 	@$(BIN)/python -m tests.mutants "$(MODULE)" $(TESTS)

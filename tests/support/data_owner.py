@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from azure_sandbox.attester import Attester
 from azure_sandbox.azure.principals import OWNER, SUMMARIZER, Principals
 from azure_sandbox.azure.tokens import SigningKey, Tokens
+from azure_sandbox.guest.api import ReportSource
 from azure_sandbox.names import ATTESTATION, TENANT
 from azure_sandbox.state import SandboxState
 from confidential_summarizer.cli import main
@@ -131,24 +132,7 @@ class Group:
 
     async def token(self, session: aiohttp.ClientSession) -> str:
         """Attest, and return the token."""
-        report_data = hashlib.sha256(self.runtime_data).digest() + bytes(32)
-        certificates = json.loads(base64.b64decode(self.attester.host_amd_cert_base64))
-        endorsement = b64u(base64.b64decode(self.attester.reference_info_base64))
-        evidence = {
-            "SnpReport": b64u(self.attester.report(report_data, self.host_data, debug=self.debug)),
-            "VcekCertChain": b64u((certificates["vcekCert"] + certificates["certificateChain"]).encode()),
-            "Endorsements": b64u(json.dumps({"Uvm": [endorsement]}).encode()),
-        }
-        body = {
-            "report": b64u(json.dumps(evidence).encode()),
-            "runtimeData": {"data": b64u(self.runtime_data), "dataType": "JSON"},
-            "initTimeData": {"data": "", "dataType": ""},
-            "nonce": 1,
-        }
-        url = f"https://{ATTESTATION}/attest/SevSnpVM?api-version=2020-10-01"
-        async with session.post(url, json=body) as answer:
-            assert answer.status == 200, await answer.text()
-            return str((await answer.json())["token"])
+        return await attest(session, self.attester, self.host_data, self.runtime_data, debug=self.debug)
 
     def unwrap(self, jws: str) -> bytes:
         """Return the released key: 32 bytes, or for an RSA key those of its private exponent."""
@@ -164,6 +148,35 @@ class Group:
         assert isinstance(private, rsa.RSAPrivateKey)
         exponent = private.private_numbers().d
         return exponent.to_bytes((exponent.bit_length() + 7) // 8, "big")
+
+
+async def attest(
+    session: aiohttp.ClientSession,
+    attester: ReportSource,
+    host_data: bytes,
+    runtime_data: bytes,
+    *,
+    debug: bool = False,
+) -> str:
+    """Return the attestation service's token over runtime data, as a guest with this host-data gets it."""
+    report_data = hashlib.sha256(runtime_data).digest() + bytes(32)
+    certificates = json.loads(base64.b64decode(attester.host_amd_cert_base64))
+    endorsement = b64u(base64.b64decode(attester.reference_info_base64))
+    evidence = {
+        "SnpReport": b64u(attester.report(report_data, host_data, debug=debug)),
+        "VcekCertChain": b64u((certificates["vcekCert"] + certificates["certificateChain"]).encode()),
+        "Endorsements": b64u(json.dumps({"Uvm": [endorsement]}).encode()),
+    }
+    body = {
+        "report": b64u(json.dumps(evidence).encode()),
+        "runtimeData": {"data": b64u(runtime_data), "dataType": "JSON"},
+        "initTimeData": {"data": "", "dataType": ""},
+        "nonce": 1,
+    }
+    url = f"https://{ATTESTATION}/attest/SevSnpVM?api-version=2020-10-01"
+    async with session.post(url, json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        return str((await answer.json())["token"])
 
 
 def b64u(data: bytes) -> str:

@@ -1,4 +1,7 @@
-"""The stand-ins' process with scripted guests: `python -m tests.support.stand_ins_process HOME`, until SIGTERM."""
+"""The stand-ins' process with scripted guests: `python -m tests.support.stand_ins_process HOME [attested]`, until SIGTERM.
+
+The guests of `attested` have a page that answers with evidence.
+"""
 
 import asyncio
 import logging
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from azure_sandbox.azure.stand_ins import serve
 from azure_sandbox.state import SandboxState
+from tests.support.attested_guest import AttestedGuest
 from tests.support.scripted_guest import ScriptedGuest
 
 
@@ -17,7 +21,7 @@ async def main():
     state.prepare()
     until = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, until.set)
-    await serve(state, ScriptedGuest, until)
+    await serve(state, AttestedGuest if sys.argv[2:] == ["attested"] else ScriptedGuest, until)
 
 
 asyncio.run(main())
