@@ -31,6 +31,11 @@ class Placement(Ruled):
         """Tell whether the other one is this place, however many groups each knows of."""
         return _place(self) == _place(other)
 
+    def __str__(self) -> str:
+        if self.kind is TargetKind.VIRTUAL_NODE:
+            return "the resource's namespace"
+        return f"subscription {self.subscription_id}, resource group {self.resource_group}"
+
 
 def _place(placement: Placement) -> tuple[str, str, str]:
     # Resource Manager compares ids without regard to case.

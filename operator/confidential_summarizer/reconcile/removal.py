@@ -60,7 +60,7 @@ async def remove(
         granted = await _is_granted(clients, document)
         places = _places(document, report, granted=granted)
         if wishes.abandon:
-            return [(Reason.ABANDONED, f"let go by annotation; groups may be left in {'; '.join(map(_place, places))}")]
+            return [(Reason.ABANDONED, f"let go by annotation; groups may be left in {'; '.join(map(str, places))}")]
         if wishes.pause:
             raise WaitingError("deletion is paused by annotation", reason=Reason.PAUSED)
         if not granted and not was_granted(report.before):
@@ -77,7 +77,7 @@ async def _remove_groups(clients: Clients, places: Sequence[Placement], report: 
         async with asyncio.timeout(REMOVAL_SECONDS):
             removal = await remove_everywhere(clients.targets, report.metadata, places, orphan=orphan)
     except TimeoutError:
-        raise _held_up(f"{'; '.join(map(_place, places))} does not answer") from None
+        raise _held_up(f"{'; '.join(map(str, places))} does not answer") from None
     except SummarizerError as error:
         if isinstance(error, AccessDenied) and not (report.before.placements or report.before.replicas):
             return  # nothing was ever deployed, so nothing is left
@@ -144,9 +144,3 @@ def _keys(document: Mapping[str, Any]) -> Iterator[Key]:
 def _spec(document: Mapping[str, Any]) -> Mapping[str, Any]:
     spec = document.get("spec")
     return spec if isinstance(spec, Mapping) else {}
-
-
-def _place(place: Placement) -> str:
-    if place.kind is TargetKind.VIRTUAL_NODE:
-        return "the resource's namespace"
-    return f"subscription {place.subscription_id}, resource group {place.resource_group}"
