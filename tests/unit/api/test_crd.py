@@ -8,6 +8,7 @@ import yaml
 
 from confidential_summarizer.api import crd
 from confidential_summarizer.api.reasons import Reason
+from confidential_summarizer.api.status import ConditionType
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ["crds", "charts/confidential-summarizer/files"]
@@ -62,3 +63,8 @@ def test_conditions_are_a_map_by_type() -> None:
 def test_every_reason_has_a_part_in_the_reference(reason: Reason) -> None:
     page = (ROOT / "docs/reference/conditions.md").read_text()
     assert f"### {reason}\n" in page
+
+
+@pytest.mark.parametrize("condition", list(ConditionType))
+def test_every_condition_is_in_the_reference(condition: ConditionType) -> None:
+    assert f"`{condition}`" in (ROOT / "docs/reference/conditions.md").read_text()
