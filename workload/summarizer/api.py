@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from summarizer import answers
+from summarizer import answers, bodies
 from summarizer.asking import ask
 from summarizer.context import Context
 from summarizer.errors import Busy, EvidenceError, NotOffered, NotYours, UnknownJob, WorkloadError
@@ -45,10 +45,10 @@ def operations(context: Context) -> list[Operation]:
     """Return the calls."""
     settings, progress, jobs, desk = context.settings, context.progress, context.jobs, context.desk
 
-    def answered(view: JobView) -> answers.Answered:
+    def answered(view: JobView) -> bodies.Answered:
         asked = set(view.requests)
         found = [result for request, result in jobs.results.items() if request in asked]
-        return answers.Answered(
+        return bodies.Answered(
             job=answers.job(view), summaries=answers.summary_list(progress.snapshot, settings, found)
         )
 
@@ -81,7 +81,7 @@ def operations(context: Context) -> list[Operation]:
         return view if isinstance(view, Response) else _body(answers.job(view), 202)
 
     async def list_jobs(_: Request) -> Response:
-        return _body(answers.JobList(jobs=[answers.job(view) for view in jobs.views()]))
+        return _body(bodies.JobList(jobs=[answers.job(view) for view in jobs.views()]))
 
     async def show_job(request: Request) -> Response:
         return _try(lambda: answered(jobs.view(request.path_params["id"])))
@@ -116,7 +116,7 @@ def operations(context: Context) -> list[Operation]:
             return _error(429, str(error))
         except EvidenceError as error:
             return _error(502, str(error))
-        return _body(answers.Evidence(**given.document()))
+        return _body(bodies.Evidence(**given.document()))
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -138,14 +138,14 @@ def operations(context: Context) -> list[Operation]:
         "format": f"json, or a file to keep: {', '.join(FORMATS)}.",
     }
     return [
-        Operation("GET", "/api/documents", "The documents", list_documents, answers.Documents),
-        Operation("GET", "/api/models", "What can be asked for", list_models, answers.Models),
+        Operation("GET", "/api/documents", "The documents", list_documents, bodies.Documents),
+        Operation("GET", "/api/models", "What can be asked for", list_models, bodies.Models),
         Operation(
             "GET",
             "/api/summaries",
             "The summaries that were made so far",
             list_summaries,
-            answers.Summaries,
+            bodies.Summaries,
             query=selection,
             errors=(400,),
         ),
@@ -154,8 +154,8 @@ def operations(context: Context) -> list[Operation]:
             "/api/summarize",
             "Ask for summaries and wait for them, up to 50 seconds",
             summarize,
-            answers.Answered,
-            ask=answers.Ask,
+            bodies.Answered,
+            ask=bodies.Ask,
             errors=(400, 404, 413, 429),
         ),
         Operation(
@@ -163,34 +163,34 @@ def operations(context: Context) -> list[Operation]:
             "/api/jobs",
             "Ask for summaries without waiting",
             submit_job,
-            answers.Job,
+            bodies.Job,
             status=202,
-            ask=answers.Ask,
+            ask=bodies.Ask,
             errors=(400, 404, 413, 429),
         ),
-        Operation("GET", "/api/jobs", "The jobs of readers, the newest first", list_jobs, answers.JobList),
-        Operation("GET", "/api/jobs/{id}", "A job and its summaries so far", show_job, answers.Answered, errors=(404,)),
+        Operation("GET", "/api/jobs", "The jobs of readers, the newest first", list_jobs, bodies.JobList),
+        Operation("GET", "/api/jobs/{id}", "A job and its summaries so far", show_job, bodies.Answered, errors=(404,)),
         Operation(
             "DELETE",
             "/api/jobs/{id}",
             "Cancel a job of one's own; summaries stay",
             cancel_job,
-            answers.Answered,
+            bodies.Answered,
             errors=(403, 404),
         ),
-        Operation("GET", "/api/status", "Where the summarizer stands", show_status, answers.Status, open=True),
+        Operation("GET", "/api/status", "Where the summarizer stands", show_status, bodies.Status, open=True),
         Operation(
             "GET",
             "/api/evidence",
             "A fresh attestation token over the caller's nonce and the key of this TLS channel",
             show_evidence,
-            answers.Evidence,
+            bodies.Evidence,
             query={"nonce": "16 to 64 random bytes in base64url without padding."},
             errors=(400, 404, 429, 502),
             open=True,
         ),
-        Operation("GET", "/healthz", "200 as long as the process serves", healthz, answers.Health, open=True),
-        Operation("GET", "/readyz", "200 once it is ready", readyz, answers.Readiness, errors=(503,), open=True),
+        Operation("GET", "/healthz", "200 as long as the process serves", healthz, bodies.Health, open=True),
+        Operation("GET", "/readyz", "200 once it is ready", readyz, bodies.Readiness, errors=(503,), open=True),
         Operation("GET", "/metrics", "Counts for Prometheus", show_metrics, open=True),
     ]
 
@@ -206,7 +206,7 @@ async def _ask(request: Request, context: Context) -> JobView | Response:
         if len(data) > _MAX_BODY:
             return _error(413, "the request is larger than 64 KiB")
     try:
-        wanted = answers.Ask.model_validate(json.loads(data))
+        wanted = bodies.Ask.model_validate(json.loads(data))
     except ValidationError as error:
         problem = error.errors()[0]
         return _error(400, f"{'.'.join(map(str, problem['loc'][:1])) or 'the body'}: {problem['msg']}")
@@ -242,15 +242,15 @@ def _selection(request: Request, snapshot: Snapshot) -> Callable[[Result], bool]
     return kept
 
 
-def _try(make: Callable[[], answers.Body]) -> Response:
+def _try(make: Callable[[], bodies.Body]) -> Response:
     try:
         return _body(make())
     except (NotYours, UnknownJob) as error:
         return _refusal(error)
 
 
-def _body(body: answers.Body, status: int = 200) -> Response:
-    return JSONResponse(answers.as_json(body), status_code=status)
+def _body(body: bodies.Body, status: int = 200) -> Response:
+    return JSONResponse(bodies.as_json(body), status_code=status)
 
 
 def _refusal(error: WorkloadError) -> Response:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from summarizer.answers import Summary
+from summarizer.bodies import Summary
 
 FORMATS: Final = ("md", "docx", "json", "csv")
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from summarizer.answers import Summary, summary_list
+from summarizer.answers import summary_list
+from summarizer.bodies import Summary
 from summarizer.jobs import Length, Request, Result
 from summarizer.progress import ListedDocument, Snapshot
 from summarizer.settings import Settings

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from summarizer.answers import Body, Error
+from summarizer.bodies import Body, Error
 
 Handler = Callable[[Request], Awaitable[Response]]
 _REFERENCE: Final = "#/components/schemas/{model}"

@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from summarizer.answers import Summary
+from summarizer.bodies import Summary
 from summarizer.claims import read_claims
 from summarizer.context import Context
 from summarizer.errors import WorkloadError

@@ -1,14 +1,17 @@
 """Where the workload stands: one immutable snapshot, replaced as a whole, read by the page and the API."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from summarizer.extraction.reasons import Reason
 from summarizer.models import OfferedModel
 from summarizer.shard import ShardCount
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class State(StrEnum):
@@ -95,3 +98,13 @@ class Progress:
         with self._lock:
             self._snapshot = replace(self._snapshot, **changes)
             return self._snapshot
+
+    def enter(self, state: State, reason: str) -> None:
+        """Go to a state, and log that."""
+        self.update(state=state, reason=reason)
+        _LOG.info("state", extra={"state": state.value})
+
+    def fail(self, reason: str) -> None:
+        """Go to Failed, which is left again when the cause goes."""
+        self.update(state=State.FAILED, reason=reason)
+        _LOG.error("state", extra={"state": State.FAILED.value, "reason": reason})

@@ -2,18 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from summarizer import answers
+from summarizer.delivery import Delivery, Parcel, Sleep
 from summarizer.documents import Document, Found, read_documents
-from summarizer.errors import Cancelled, OutputError, WorkloadError
+from summarizer.errors import Cancelled, WorkloadError
 from summarizer.guard import Guard, Ledger, apply_guard, letters_of
 from summarizer.jobs import Jobs, JobState, JobView, Length, Request, Result
 from summarizer.long_text import summarize_documents
@@ -26,15 +25,7 @@ from summarizer.text import count_words
 
 # The link appears once, within minutes of the start; looking twice a second costs nothing.
 _POLL_SECONDS: Final = 0.5
-# Half a minute of tries rides out what storage calls transient; then people should know, and it goes on trying.
-_TRIES: Final = 4
-_LONGEST_PAUSE: Final = 60.0
-# Half a batch at a time: a call takes some ten milliseconds of waiting, in which the next can be made.
-_WRITERS: Final = 8
 _LOG: Final = logging.getLogger(__name__)
-
-Sleep = Callable[[float], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class Worker:
         sleep: Sleep = time.sleep,
     ) -> None:
         self._settings = settings
-        self._results = results
+        self._delivery = Delivery(results, progress, sleep)
         self._starting, self._began = True, 0.0
         self._progress = progress
         self._jobs = jobs
@@ -94,22 +85,22 @@ class Worker:
         """Summarize everything once; our own errors and unforeseen ones both end in Failed, and none shows any text."""
         try:
             self._wait_for(self._settings.models_directory, State.WAITING_FOR_MODEL, "the models")
-            self._enter(State.WAITING_FOR_MODEL, "The models are being verified, and the first is loaded.")
+            self._progress.enter(State.WAITING_FOR_MODEL, "The models are being verified, and the first is loaded.")
             self._models.start()
             for one in self._settings.documents:
                 self._wait_for(one.directory, State.WAITING_FOR_KEY, self._called(one))
-            self._enter(State.MOUNTED, "The documents are mounted and being read.")
+            self._progress.enter(State.MOUNTED, "The documents are mounted and being read.")
             self._list([(one.name, self._read(one)) for one in self._settings.documents])
-            self._enter(State.SUMMARIZING, f"Summarizing {len(self._documents)} documents.")
+            self._progress.enter(State.SUMMARIZING, f"Summarizing {len(self._documents)} documents.")
             self._refuse()
             job = self._jobs.submit("", (Request(n, self._settings.models[0], Length.LONG) for n in self._documents))
             while self._jobs.view(job.id).state is not JobState.FINISHED:
                 self.step()
             self._conclude(self._jobs.view(job.id))
         except WorkloadError as error:
-            self._fail(str(error))
+            self._progress.fail(str(error))
         except Exception as error:  # noqa: BLE001  a traceback or message could hold text of a document
-            self._fail(_unexpected(error))
+            self._progress.fail(_unexpected(error))
 
     def step(self) -> None:
         """Take the next batch and finish it; blocks until there is one."""
@@ -181,12 +172,10 @@ class Worker:
 
     def _read(self, one: DocumentSet) -> Found:
         """Read the documents of a file system; of a shard, those whose results are not there yet."""
-        settings, results, what = self._settings, self._results.get(one.name), self._called(one)
+        settings, what = self._settings, self._called(one)
 
         def finished(content_sha256: str, numbers: Sequence[int]) -> frozenset[int]:
-            if results is None or settings.shards is None:
-                return frozenset()
-            return self._insist(lambda: results.finished(content_sha256, numbers))
+            return self._delivery.finished(one.name, content_sha256, numbers) if settings.shards else frozenset()
 
         def tell(done: int, of: int) -> None:
             self._progress.update(reason=f"Reading {what}: {done} of {of}.")
@@ -231,50 +220,35 @@ class Worker:
 
     def _refuse(self) -> None:
         """Tell each owner which of their documents cannot be read, in a result for each."""
-        bodies: dict[int, dict[str, Any]] = {}
-        for opened in self._opened:
-            for document in opened.found.documents:
-                if document.reason is not None:
-                    body = {"document": document.name, "fileSystem": opened.name, "reason": document.reason}
-                    bodies[opened.before + document.number] = {**body, "contentVersion": opened.found.version}
-        self._write(bodies)
-        self._count(refused=len(bodies))
+        refused = [
+            self._parcel(
+                opened.before + document.number,
+                {
+                    "document": document.name,
+                    "fileSystem": opened.name,
+                    "reason": document.reason,
+                    "contentVersion": opened.found.version,
+                },
+            )
+            for opened in self._opened
+            for document in opened.found.documents
+            if document.reason is not None
+        ]
+        self._count(written=self._delivery.write(refused), refused=len(refused))
 
     def _deliver(self, made: Sequence[Result]) -> None:
         """Write results for their owners as soon as they are made."""
-        bodies = {}
+        parcels = []
         for result in made:
             number = result.request.document
             listed, name = self._listed[number], self._documents[number].name
-            bodies[number] = answers.result_body(self._progress.snapshot, listed, result, name, self._settings)
-        self._write(bodies)
+            body = answers.result_body(self._progress.snapshot, listed, result, name, self._settings)
+            parcels.append(self._parcel(number, body))
+        self._count(written=self._delivery.write(parcels))
 
-    def _write(self, bodies: dict[int, dict[str, Any]]) -> None:
-        def write(number: int) -> None:
-            opened = self._lies_in[number]
-            # By their number in the file system, so that another owner's documents change no name of a result.
-            place = opened.found.sha256, number - opened.before
-            self._insist(lambda: self._results[opened.name].write(*place, bodies[number]))
-
-        wanted = [number for number in bodies if self._lies_in[number].name in self._results]
-        with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(write, wanted))
-        self._count(written=len(wanted))
-
-    def _insist(self, call: Callable[[], T]) -> T:
-        """Ask storage for however long it takes; after some tries it is a failure that can still mend itself."""
-        for attempt in count(1):
-            try:
-                answer = call()
-            except OutputError as error:
-                if attempt >= _TRIES:
-                    self._fail(str(error))
-                self._sleep(min(_LONGEST_PAUSE, 2.0**attempt))
-            else:
-                if attempt > _TRIES:
-                    self._enter(State.SUMMARIZING, "Storage answers again.")
-                return answer
-        raise AssertionError("counting has no end")
+    def _parcel(self, number: int, body: dict[str, Any]) -> Parcel:
+        opened = self._lies_in[number]
+        return Parcel(opened.name, opened.found.sha256, number - opened.before, body)
 
     def _count(self, *, written: int = 0, refused: int = 0, failed: int = 0) -> None:
         known = self._progress.snapshot.shard
@@ -293,24 +267,24 @@ class Worker:
         self._starting = False
         shard = self._progress.snapshot.shard
         if job.failed and not job.done and not (shard and shard.before):
-            self._fail(next(iter(job.failed.values())))
+            self._progress.fail(next(iter(job.failed.values())))
             return
         reason = f"All {job.done} documents are summarized."
         if job.failed:
             reason = f"{job.done} of {len(job.requests)} documents are summarized, {len(job.failed)} failed."
-        self._enter(State.READY, reason)
+        self._progress.enter(State.READY, reason)
 
     def _wait_for(self, directory: Path, state: State, what: str) -> None:
         """Wait until `directory` appears; past the deadline this is a failure, but one that can still mend itself."""
         if directory.is_dir():
             return
-        self._enter(state, f"Waiting for the sidecar to release the key and mount {what} at {directory}.")
+        self._progress.enter(state, f"Waiting for the sidecar to release the key and mount {what} at {directory}.")
         waited = 0.0
         while not directory.is_dir():
             self._sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
             if waited - _POLL_SECONDS < self._settings.deadline <= waited:
-                self._fail(
+                self._progress.fail(
                     f"{directory} did not appear within {self._settings.deadline} s: the key was not released, "
                     "or the file system was not mounted; the sidecar's log says more"
                 )
@@ -323,14 +297,6 @@ class Worker:
             self._jobs.failed(request, reason)
         self._count(failed=len(batch))
         _LOG.error("not summarized", extra={"documents": len(batch), "reason": reason})
-
-    def _enter(self, state: State, reason: str) -> None:
-        self._progress.update(state=state, reason=reason)
-        _LOG.info("state", extra={"state": state.value})
-
-    def _fail(self, reason: str) -> None:
-        self._progress.update(state=State.FAILED, reason=reason)
-        _LOG.error("state", extra={"state": State.FAILED.value, "reason": reason})
 
 
 def _unexpected(error: Exception) -> str:

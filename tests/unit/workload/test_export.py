@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from summarizer.answers import GuardReport, Summary
+from summarizer.bodies import GuardReport, Summary
 from summarizer.export import FORMATS, export, verdict
 from summarizer.extraction.process import extract_apart
 from summarizer.jobs import Length
