@@ -1,6 +1,7 @@
 """Builds the operator's edges once: the API server, the registry, the vaults and the pages; and runs it over them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,9 +15,10 @@ from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.azure.container_groups import Subscriptions
 from confidential_summarizer.azure.credentials import credential, token
 from confidential_summarizer.azure.keys import Vaults
-from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.errors import SummarizerError, TransientError
 from confidential_summarizer.evidence import SigningKey, signing_keys
 from confidential_summarizer.health import Health, serving
+from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.kube.client import connect
 from confidential_summarizer.measurement.cache import DiskCache, MemoryCache
 from confidential_summarizer.measurement.shared import SharedMeasurer
@@ -27,6 +29,10 @@ from confidential_summarizer.registry.azure import AUDIENCE, AzureIdentity
 from confidential_summarizer.settings import Settings
 from confidential_summarizer.targets.table import targets
 
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 2.0
+"""Between two tries to reach the API server at the start."""
 KEYS_SECONDS = 30.0
 """How long the keys of an attestation service serve every group: it publishes a key well before it signs with it."""
 
@@ -39,7 +45,7 @@ async def run(settings: Settings) -> None:
     """
     health = Health()
     transport.observe(metrics.answered)
-    async with clients(settings) as edges, serving(settings, health):
+    async with serving(settings, health), clients(settings) as edges:
         await operate(edges, settings, health)
 
 
@@ -47,7 +53,7 @@ async def run(settings: Settings) -> None:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Open every edge; all of them close when the operator stops."""
     async with AsyncExitStack() as stack:
-        kube = await stack.enter_async_context(connect())
+        kube = await stack.enter_async_context(connected())
         identity = await stack.enter_async_context(credential())
         cache = DiskCache(Path(settings.cache)) if settings.cache else MemoryCache()
         pages = await stack.enter_async_context(PageClient())
@@ -60,6 +66,20 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
             pages=pages,
             signing_keys=AuthorityKeys(_signing_keys),
         )
+
+
+@asynccontextmanager
+async def connected(pause: float = CONNECT_SECONDS) -> AsyncIterator[KubernetesAPI]:
+    """Connect to the API server, and wait for one that is away: a process that ended would come back ever later."""
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                kube = await stack.enter_async_context(connect())
+                break
+            except TransientError as error:
+                logger.warning("%s; it is asked again", error)
+                await asyncio.sleep(pause)
+        yield kube
 
 
 @dataclass

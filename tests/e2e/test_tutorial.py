@@ -45,6 +45,8 @@ def pattern(line: str) -> str:
 
 
 def test_the_tutorial_s_commands_end_well_and_show_what_its_text_shows(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.apply(cluster.resource("contracts"))  # as the demo leaves it, whatever other tests did since
+    cluster.wait_for_reason("Ready")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     expected = steps()

@@ -1,14 +1,20 @@
 """The edges that all resources share."""
 
 import asyncio
+import socket
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from aiohttp import web
 
 from confidential_summarizer.errors import TransientError
 from confidential_summarizer.evidence import SigningKey
-from confidential_summarizer.wiring import KEYS_SECONDS, AuthorityKeys
+from confidential_summarizer.wiring import KEYS_SECONDS, AuthorityKeys, connected
 from tests.support.attested import Attested
 
 KEYS = Attested(datetime(2026, 11, 28, tzinfo=UTC)).keys
@@ -57,3 +63,46 @@ async def test_a_service_that_was_away_is_asked_again_by_the_next_group(service:
         await keys("one")
     service.error = None
     assert await keys("one") == KEYS
+
+
+async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+
+    async def version(_: web.Request) -> web.Response:
+        return web.json_response({"major": "1", "minor": "37"})
+
+    async def nothing(_: web.Request) -> web.Response:
+        return web.json_response({"kind": "APIGroupList", "groups": [], "resources": [], "versions": []})
+
+    async def open_it() -> str:
+        async with connected(pause=0.01) as kube:
+            return type(kube).__name__
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as held:
+        port = held.getsockname()[1]
+    kubeconfig.write_text(yaml.safe_dump(config_of(f"http://127.0.0.1:{port}")))
+    opening = asyncio.create_task(open_it())
+    while "asked again" not in caplog.text:
+        assert not opening.done()
+        await asyncio.sleep(0.01)
+    app = web.Application()
+    app.add_routes([web.get("/version", version), web.get("/{rest:.*}", nothing)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    assert await opening == "KubernetesClient"
+    await runner.cleanup()
+
+
+def config_of(server: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "it", "cluster": {"server": server}}],
+        "users": [{"name": "it", "user": {}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    }

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -25,12 +25,23 @@ REQUEST_TIMEOUT = 60
 
 @asynccontextmanager
 async def connect() -> AsyncIterator["KubernetesClient"]:
-    """Connect with the pod's service account, or with the kubeconfig outside of a cluster."""
+    """Connect with the pod's service account, or with the kubeconfig outside of a cluster.
+
+    Raises:
+        TransientError: The API server does not answer.
+    """
     try:
         config.load_incluster_config()
     except config.ConfigException:
         await config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
-    async with ApiClient() as api, DynamicClient(api) as dynamic:
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(ApiClient())
+        try:
+            dynamic = await stack.enter_async_context(DynamicClient(api))
+        except ApiException as error:
+            raise _converted(error, "ask the API server for its version") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TransientError(f"the API server cannot be reached ({type(error).__name__})") from None
         yield KubernetesClient(dynamic)
 
 

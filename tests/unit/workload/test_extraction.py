@@ -1,6 +1,7 @@
 """The text of each kind of document, as its readers would see it."""
 
 import io
+import random
 from email.message import EmailMessage
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_pdf_gives_its_pages_and_counts_those_without_text() -> None:
         "The rent is due.\n\n\n\nThe end.", 1
     )
     assert reason(".pdf", pdf(["", ""])) is Reason.EMPTY
+
+
+def test_an_encrypted_pdf_is_read_whatever_its_random_strings_look_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this seed look like UTF-16, whose codec has to be there before no file can be had any more."""
+    monkeypatch.setattr("secrets.token_bytes", random.Random(20).randbytes)  # noqa: S311
+    writer = PdfWriter(PdfReader(io.BytesIO(pdf(["The rent is due."]))))
+    writer.encrypt(user_password="", owner_password="owner", algorithm="AES-256")
+    data = io.BytesIO()
+    writer.write(data)
+    assert extract_apart(".pdf", data.getvalue()).text == "The rent is due."
 
 
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])

@@ -53,9 +53,11 @@ def _html() -> Reader:
 
 
 def _pdf() -> Reader:
+    from summarizer.extraction.encoding import load_encodings
     from summarizer.extraction.pdf import pdf_text
 
     _whole("pypdf")
+    load_encodings()
     return lambda data: Extract(*pdf_text(data))
 
 
