@@ -15,7 +15,7 @@ from summarizer.output import result_name
 if TYPE_CHECKING:
     from tests.e2e.conftest import Cluster
 
-SPEECH = Path(__file__).parents[2] / "examples" / "documents" / "lincoln-second-inaugural.txt"
+SPEECH = Path(__file__).parents[1] / "data" / "texts" / "lincoln-second-inaugural.txt"
 
 
 @dataclass
