@@ -2,16 +2,13 @@
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from azure_sandbox.control_plane import ControlPlane
-from azure_sandbox.state import SandboxState
 from tests.support.helm import CHART, ROOT, Helm
 from tests.support.kubectl import Kubectl
 from tests.support.resources import grant
@@ -36,14 +33,6 @@ EVERYTHING = {
     "priorityClassName": "system-cluster-critical",
     "podAnnotations": {"a": "b"},
 }
-
-
-@pytest.fixture(scope="module")
-def helm() -> Iterator[Helm]:
-    with tempfile.TemporaryDirectory(prefix="csum-") as home:
-        state = SandboxState(Path(home))
-        state.prepare()
-        yield Helm(state)
 
 
 @pytest.mark.parametrize("values", [IMAGE, EVERYTHING, {"replicas": 0}], ids=["defaults", "everything", "rights alone"])

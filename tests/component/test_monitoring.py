@@ -2,8 +2,7 @@
 
 import json
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from azure_sandbox.state import SandboxState
 from tests.support.helm import CHART, Helm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.needs("promtool")]
@@ -129,14 +127,6 @@ SCENARIOS = [
         "A resource has been looked at, or has waited for its turn, for 29m 0s.",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def helm() -> Iterator[Helm]:
-    with tempfile.TemporaryDirectory(prefix="csum-") as home:
-        state = SandboxState(Path(home))
-        state.prepare()
-        yield Helm(state)
 
 
 @pytest.fixture(scope="module")
