@@ -22,6 +22,7 @@ from azure.mgmt.core.exceptions import ARMErrorFormat
 from azure.mgmt.core.tools import get_arm_endpoints
 
 from confidential_summarizer.azure.conversion import converted
+from confidential_summarizer.azure.kept import Kept
 from confidential_summarizer.azure.transport import client_options
 from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSION
 from confidential_summarizer.errors import SpecError, TransientError
@@ -138,8 +139,8 @@ class ContainerGroups:
             return str(logs.content or "")
 
 
-class Subscriptions:
-    """The clients of all subscriptions, each opened once and kept. Use as an async context manager."""
+class Subscriptions(Kept[ContainerGroups]):
+    """The clients of all subscriptions, by id."""
 
     def __init__(self, credential: AsyncTokenCredential, *, cloud: str = PublicCloud) -> None:
         """Prepare them; see `ContainerGroups`.
@@ -148,27 +149,7 @@ class Subscriptions:
             SpecError: There is no such cloud.
         """
         _cloud(cloud)
-        self._credential = credential
-        self._cloud = cloud
-        self._clients: dict[str, ContainerGroups] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for client in self._clients.values():
-            await client.__aexit__(kind, error, traceback)
-
-    def __call__(self, subscription: str) -> ContainerGroups:
-        """Return the client of a subscription."""
-        client = self._clients.get(subscription.lower())
-        if client is None:
-            client = self._clients[subscription.lower()] = ContainerGroups(
-                self._credential, subscription, cloud=self._cloud
-            )
-        return client
+        super().__init__(lambda subscription: ContainerGroups(credential, subscription, cloud=cloud))
 
 
 class _NoRegistration(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):

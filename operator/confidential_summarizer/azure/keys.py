@@ -16,6 +16,7 @@ from azure.keyvault.keys.aio import KeyClient
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from confidential_summarizer.azure.conversion import converted
+from confidential_summarizer.azure.kept import Kept
 from confidential_summarizer.azure.transport import client_options
 from confidential_summarizer.errors import IntegrityError, KeyDeleted, NotFound, ReleasePolicyError
 from confidential_summarizer.hosts import checked_vault
@@ -250,32 +251,11 @@ class KeyVault:
         )
 
 
-class Vaults:
-    """The clients of all vaults, each opened once and kept, as one costs more than a call. Use as a context manager."""
+class Vaults(Kept[KeyVault]):
+    """The clients of all vaults, by host name; one that is none of Azure's vaults is a SpecError."""
 
     def __init__(self, credential: AsyncTokenCredential) -> None:
-        self._credential = credential
-        self._clients: dict[str, KeyVault] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for client in self._clients.values():
-            await client.__aexit__(kind, error, traceback)
-
-    def __call__(self, host: str) -> KeyVault:
-        """Return the client of a vault.
-
-        Raises:
-            SpecError: The host is none of Azure's vaults.
-        """
-        host = host.lower()
-        if host not in self._clients:
-            self._clients[host] = KeyVault(host, self._credential)
-        return self._clients[host]
+        super().__init__(lambda host: KeyVault(host.lower(), credential))
 
 
 async def amend_release_policy(
