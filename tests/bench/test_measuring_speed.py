@@ -41,6 +41,16 @@ ROUNDS = 5
 REAL_TREES = {"a Python environment": Path(sys.prefix) / "lib", "/usr/share": Path("/usr/share")}
 WORKER = [sys.executable, "-m", "confidential_summarizer.measurement.worker"]
 
+COUNTED = """
+import resource, subprocess, sys, time
+started = time.monotonic()
+subprocess.run(sys.argv[1:], check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)
+"""
+"""Starts a command and says what it used. A process of its own, as Linux counts what the memory of whoever starts a
+program was as the program's."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -117,15 +127,13 @@ def write(path: Path, parts: Iterator[bytes]) -> Path:
 
 def worker(path: Path, command: Sequence[str | Path] = WORKER) -> Cost:
     """Measure a layer in a process of its own."""
-    started = time.monotonic()
-    with path.open("rb") as file, subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        answer = json.loads(process.stdout.read())
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    root_hash = answer.get("layer", answer)["root_hash"]
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, time.monotonic() - started, root_hash)
+    with path.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-IS", "-c", COUNTED, *command], stdin=file, capture_output=True, check=True
+        )
+    clock, cpu, resident = map(float, done.stderr.splitlines()[-1].split())
+    answer = json.loads(done.stdout)
+    return Cost(cpu, int(resident) * 1024, clock, answer.get("layer", answer)["root_hash"])
 
 
 def pack(tree: Path, path: Path) -> Path:
