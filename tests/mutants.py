@@ -1,14 +1,19 @@
 """Change one module in every small way, and count the changes that its tests notice: for `make mutants`.
 
-The tool, mutmut, knows source trees of other names than ours, and writes beside them; so it works on a copy.
+The tool, mutmut, knows source trees of other names than ours, and writes beside them; so it works on a copy, one for
+each module. Run again after a test was written, it tries only what nobody noticed before, and functions that changed.
 """
 
 import argparse
-import json
+import contextlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
 
 ROOT = Path(__file__).parent.parent
 COPY = ROOT / "build" / "mutants"
@@ -33,23 +38,37 @@ def tests_of(module: Path) -> str:
     return f"tests/unit/{folders[0] if package == 'confidential_summarizer' and len(folders) > 1 else 'workload'}"
 
 
-def copied(module: Path, tests: list[str]) -> None:
-    """Lay the copy out: only what the tests of one module need."""
-    shutil.rmtree(COPY, ignore_errors=True)
+def laid_out(module: Path, tests: list[str]) -> Path:
+    """Return the copy of a module's package and tests; what an earlier run found out stays beside it."""
+    copy = COPY / module.with_suffix("")
+    shutil.rmtree(copy / "tests", ignore_errors=True)
+    shutil.rmtree(copy / "mutants" / "tests", ignore_errors=True)
     for source in SOURCES:
-        shutil.copytree(source, COPY / "src" / source.name)
-    shutil.copytree(ROOT / "tests", COPY / "tests")
-    shutil.copy(ROOT / "pyproject.toml", COPY)
-    (COPY / "setup.cfg").write_text(SETTINGS.format(module=module, tests="\n    ".join(tests)), encoding="utf-8")
+        # With new times: the tool looks again at what is newer than its own copy, and at functions that changed.
+        shutil.copytree(source, copy / "src" / source.name, copy_function=shutil.copy, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "tests", copy / "tests")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    (copy / "setup.cfg").write_text(SETTINGS.format(module=module, tests="\n    ".join(tests)), encoding="utf-8")
+    return copy
 
 
-def mutmut(*arguments: str) -> str:
-    """Run the tool in the copy, and return what it says."""
-    command = [sys.executable, "-m", "mutmut", *arguments]
-    done = subprocess.run(command, cwd=COPY, check=False, capture_output=True, text=True)
+def is_noticed(code: int | None) -> bool:
+    """Tell by what the tool noted of a change whether a test noticed it, or would run for ever."""
+    return status_by_exit_code[code] in ("killed", "timeout")
+
+
+def survivors(found: SourceFileMutationData) -> list[str]:
+    """Run the tool, and return the changes that no test notices; those that were noticed before are not tried again."""
+    found.load()
+    found.exit_code_by_key = {name: code if is_noticed(code) else None for name, code in found.exit_code_by_key.items()}
+    if found.exit_code_by_key:
+        found.save()
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "2"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"mutmut {arguments[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")
-    return done.stdout
+        sys.exit(f"mutmut failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    found.load()
+    return [name for name, code in found.exit_code_by_key.items() if not is_noticed(code)]
 
 
 def main() -> None:
@@ -61,14 +80,14 @@ def main() -> None:
     if source is None or not given.module.is_file():
         parser.error(f"MODULE has to be a file of the product, not {given.module}")
     module = given.module.resolve().relative_to(source.parent)
-    copied(module, given.tests or [tests_of(module)])
-    mutmut("run", "--max-children", "2")
-    for survivor in filter(str.strip, mutmut("results").splitlines()):
-        sys.stdout.write(mutmut("show", survivor.split(":")[0].strip()) + "\n")
-    mutmut("export-cicd-stats")
-    counts = json.loads((COPY / "mutants" / "mutmut-cicd-stats.json").read_text(encoding="utf-8"))
-    share = f"{counts['killed'] / counts['total']:.0%}"
-    sys.stdout.write(f"{given.module}: {counts['killed']} of {counts['total']} changes noticed ({share})\n")
+    with contextlib.chdir(laid_out(module, given.tests or [tests_of(module)])):
+        found = SourceFileMutationData(path=Path("src") / module)
+        unnoticed = survivors(found)
+        for name in unnoticed:
+            sys.stdout.write(get_diff_for_mutant(name, path=found.path) + "\n\n")
+    total = len(found.exit_code_by_key)
+    noticed = total - len(unnoticed)
+    sys.stdout.write(f"{given.module}: {noticed} of {total} changes noticed ({noticed / total:.0%})\n")
 
 
 if __name__ == "__main__":
