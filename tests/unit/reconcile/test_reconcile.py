@@ -128,7 +128,10 @@ async def test_without_a_key_it_waits_for_the_data_owner_and_deploys_nothing() -
     world = World().given()
     assert await world.reconcile() == WAITING_SECONDS[0]
     assert world.reason() == "KeyNotFound"
-    assert "csum key import contracts-key" in world.condition("Ready")["message"]
+    assert (
+        "does not exist: the data owner has to run `csum key import contracts-key"
+        in world.condition("Ready")["message"]
+    )
     assert world.condition("Reconciling")["status"] == "True"
     assert world.condition("Stalled") is None
     assert world.groups.calls == []
