@@ -130,10 +130,10 @@ def _template(policy: ReleasePolicy, authority: str) -> tuple[Condition, ...]:
 
 
 def _admits_as_much(other: AuthorityRule, rule: AuthorityRule) -> bool:
-    """Tell whether a rule beside the other would change nothing: it asks for the same, or for more."""
-    return _same_rule(rule, other) or (
+    """Tell whether a rule of ours, which is an allOf, would change nothing beside the other: it asks for as much."""
+    return (
         rule.authority == other.authority
-        and rule.combination == other.combination == "allOf"
+        and other.combination == "allOf"
         and set(other.conditions) <= set(rule.conditions)
     )
 

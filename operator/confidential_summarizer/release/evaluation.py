@@ -1,5 +1,6 @@
 """Decide as a vault does whether a token lets a key out, with a reason for each claim that does not fit."""
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -66,13 +67,11 @@ class Admission:
 
     Attributes:
         admitted: Some rule fits everything that can be known beforehand.
-        reason: One sentence for a person.
-        open_conditions: Conditions of the fitting rule on claims that only a running group shows.
+        reason: Why not, one sentence for a person.
     """
 
     admitted: bool
-    reason: str
-    open_conditions: tuple[Condition, ...] = ()
+    reason: str = ""
 
 
 def admits(policy: ReleasePolicy, host_data: str, *, authority: str, debuggable: bool = False) -> Admission:
@@ -98,11 +97,11 @@ def admits(policy: ReleasePolicy, host_data: str, *, authority: str, debuggable:
         "x-ms-attestation-type": "sevsnpvm",
     }
     for rule in policy.rules:
-        unknown = tuple(c for c in rule.conditions if c.claim not in known)
         decided = AuthorityRule(rule.authority, tuple(c for c in rule.conditions if c.claim in known), rule.combination)
-        hopeful = rule.combination == "anyOf" and bool(unknown) and rule.authority == issuer
+        # A claim that only a running group shows may be the one that is enough.
+        hopeful = rule.combination == "anyOf" and decided != rule and rule.authority == issuer
         if hopeful or not _rule_failures(decided, known):
-            return Admission(True, f"The release policy admits host-data {host_data[:12]}….", unknown)
+            return Admission(True)
     return Admission(False, _refusal(policy, host_data, issuer, known))
 
 
@@ -169,34 +168,29 @@ def _rule_failures(rule: AuthorityRule, claims: Mapping[str, object]) -> tuple[F
 
 def _failure(condition: Condition, claims: Mapping[str, object]) -> Failure | None:
     actual = claim_value(claims, condition.claim)
+    if _holds(condition, actual):
+        return None
     expected = f"{condition.operator} {claim_text(condition.value)}".removeprefix("equals ")
+    return Failure(condition.claim, expected, "absent" if actual is None else claim_text(actual))
+
+
+def _holds(condition: Condition, actual: object | None) -> bool:
+    expected = claim_text(condition.value)
     if condition.operator == "exists":
-        wanted = claim_text(condition.value).lower() == "true"
-        return None if (actual is not None) == wanted else Failure(condition.claim, expected, _shown(actual))
-    if actual is None or not _COMPARISONS[condition.operator](claim_text(actual), claim_text(condition.value)):
-        return Failure(condition.claim, expected, _shown(actual))
-    return None
+        return (actual is not None) == (expected.lower() == "true")
+    if actual is None:
+        return False
+    if condition.operator in ("equals", "notEquals"):
+        return (claim_text(actual) == expected) == (condition.operator == "equals")
+    try:
+        return _ORDERS[condition.operator](float(claim_text(actual)), float(expected))
+    except ValueError:
+        return False
 
 
-def _shown(value: object | None) -> str:
-    return "absent" if value is None else claim_text(value)
-
-
-def _numbers(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    def decide(actual: str, expected: str) -> bool:
-        try:
-            return compare(float(actual), float(expected))
-        except ValueError:
-            return False
-
-    return decide
-
-
-_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
-    "equals": lambda actual, expected: actual == expected,
-    "notEquals": lambda actual, expected: actual != expected,
-    "less": _numbers(lambda actual, expected: actual < expected),
-    "lessOrEquals": _numbers(lambda actual, expected: actual <= expected),
-    "greater": _numbers(lambda actual, expected: actual > expected),
-    "greaterOrEquals": _numbers(lambda actual, expected: actual >= expected),
+_ORDERS: Mapping[str, Callable[[float, float], bool]] = {
+    "less": operator.lt,
+    "lessOrEquals": operator.le,
+    "greater": operator.gt,
+    "greaterOrEquals": operator.ge,
 }
