@@ -149,7 +149,7 @@ def _binding(evidence: Evidence, token: Token) -> Check:
     """The processor's report holds the hash of the runtime data, so that nobody can put other data beside a token."""
     digest = hashlib.sha256(evidence.runtime_data).digest()
     expected = digest.ljust(_REPORT_DATA_BYTES, b"\0").hex()
-    actual = claim_text(token.claims.get(REPORT_DATA, "")).lower()
+    actual = claim_text(token.claims.get(REPORT_DATA)).lower()
     bound = hmac.compare_digest(expected.encode(), actual.encode())
     return Check("Report data", bound, "the report holds the runtime data's hash" if bound else "of other runtime data")
 

@@ -93,14 +93,34 @@ def verdict(
 
 
 def failed(result: Verdict) -> list[str]:
+    assert all(one.passed is False for one in result.failures)
     return [one.name for one in result.failures]
 
 
-def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
+def test_good_evidence_passes_every_check_and_each_says_what_it_found(key: rsa.RSAPrivateKey) -> None:
     result = verdict(key)
 
     assert result.passed
-    assert len(result.checks) == 15
+    shown = {
+        "Signature": "k1",
+        "Issuer": f"https://{MAA}",
+        "Valid now": "from 2026-05-01T11:59:50+00:00 to 2026-05-01T13:00:00+00:00",
+        "Report data": "the runtime data's hash",
+        "Nonce": "this question",
+        "Channel": PEER,
+        "Attestation type": "sevsnpvm",
+        "Host-data": HOST_DATA,
+        "Compliance status": "azure-compliant-uvm",
+        "Not debuggable": "false",
+        "Privilege level": "0",
+        "Not movable": "false",
+        "Guest SVN": "22, at least 1",
+        "SNP firmware": "24, at least 23",
+        "Microcode": "219, at least 84",
+    }
+    assert [one.name for one in result.checks] == list(shown)
+    assert all(shown[one.name] in one.detail and "expected" not in one.detail for one in result.checks)
+    assert result.claims()["iss"] == f"https://{MAA}"
     assert result.claims()["x-ms-sevsnpvm-hostdata"] == HOST_DATA
 
 
@@ -125,6 +145,7 @@ def test_good_evidence_passes_every_check(key: rsa.RSAPrivateKey) -> None:
         ({"iss": "https://sharedweu.weu.attest.azure.net"}, "Issuer"),
         ({"iss": f"http://{MAA}"}, "Issuer"),
         ({"exp": NOW.timestamp() - 3600}, "Valid now"),
+        ({"exp": NOW.timestamp() - 60}, "Valid now"),
         ({"exp": None}, "Valid now"),
         ({"exp": True}, "Valid now"),
         ({"exp": "9999999999"}, "Valid now"),
@@ -148,7 +169,7 @@ def test_each_claim_that_differs_fails_its_own_check(
     "changes",
     [
         {"exp": NOW.timestamp() - 59},
-        {"nbf": NOW.timestamp() + 59},
+        {"nbf": NOW.timestamp() + 60},
         {"nbf": -62135596800},  # the first and the last second that a time can have here
         {"exp": 253402300799},
         {"x-ms-sevsnpvm-hostdata": HOST_DATA.upper()},
@@ -202,15 +223,38 @@ def test_a_failure_says_what_was_found_and_what_was_expected(
     assert detail in failure.detail
 
 
+def test_a_hash_that_is_none_of_several_expected_ones_is_told_beside_all_of_them(key: rsa.RSAPrivateKey) -> None:
+    data = runtime("fresh")
+    token = jwt.encode(claims(data), key, algorithm="RS256", headers={"kid": "k1"})
+    expectation = Expectation(MAA, ["cd" * 32, "ef" * 32], "fresh", PEER, NOW)
+
+    (failure,) = check(Evidence(token, data), signing_keys(published(key)), expectation).failures
+
+    assert failure.detail == f"{HOST_DATA}, expected {'cd' * 32} or {'ef' * 32}"
+
+
+def test_what_a_page_says_reaches_a_condition_only_as_one_short_line(key: rsa.RSAPrivateKey) -> None:
+    (failure,) = verdict(key, {"x-ms-compliance-status": "a\nReady: all is well\x1b[2K" + "x" * 10_000}).failures
+
+    assert failure.detail.isprintable()
+    assert len(failure.detail) < 1000
+
+
 def test_an_old_nonce_is_refused(key: rsa.RSAPrivateKey) -> None:
-    assert failed(verdict(key, nonce="yesterday")) == ["Nonce"]
+    result = verdict(key, nonce="yesterday")
+
+    assert failed(result) == ["Nonce"]
+    assert "made for another question" in result.failures[0].detail
 
 
 def test_evidence_of_another_connection_is_refused(key: rsa.RSAPrivateKey) -> None:
     result = verdict(key, peer="dd" * 32)
 
     assert failed(result) == ["Channel"]
-    assert "somebody stands between" in result.failures[0].detail
+    assert (
+        f"TLS ends at key {'dd' * 32}, and the evidence is of key {PEER}: somebody stands between"
+        in result.failures[0].detail
+    )
 
 
 @pytest.mark.parametrize("data", [b'{"nonce": "fresh"}', b'{"nonce": "fresh", "tlsSPKI": null}', b"[]", b"[" * 100_000])
@@ -218,7 +262,10 @@ def test_evidence_that_names_no_connection_is_refused(key: rsa.RSAPrivateKey, da
     token = jwt.encode(claims(data), key, algorithm="RS256", headers={"kid": "k1"})
     expectation = Expectation(MAA, [HOST_DATA], "fresh", PEER, NOW)
 
-    assert "Channel" in failed(check(Evidence(token, data), signing_keys(published(key)), expectation))
+    result = check(Evidence(token, data), signing_keys(published(key)), expectation)
+
+    assert failed(result)[-1] == "Channel"
+    assert "the evidence names no key" in result.failures[-1].detail
 
 
 @pytest.mark.parametrize(
@@ -255,7 +302,10 @@ def test_a_token_signed_by_another_key_is_refused(key: rsa.RSAPrivateKey, anothe
 
 
 def test_a_token_that_names_an_unknown_key_is_refused(key: rsa.RSAPrivateKey) -> None:
-    assert failed(verdict(key, kid="k2")) == ["Signature"]
+    result = verdict(key, kid="k2")
+
+    assert failed(result) == ["Signature"]
+    assert "it names k2" in result.failures[0].detail
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS512"])
