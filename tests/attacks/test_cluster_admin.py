@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from confidential_summarizer.blueprint import ENCFS, image_references
-from confidential_summarizer.cli import resources, verify
+from confidential_summarizer.cli import question, resources
 from confidential_summarizer.cli.key import released
 from confidential_summarizer.cli.key.released import ReleasedImage
 from confidential_summarizer.errors import IntegrityError
@@ -201,8 +201,8 @@ def verified(page: Page, file: Path, monkeypatch: pytest.MonkeyPatch, *options: 
             return self.host
 
     keys = {ATTESTATION: page.attested.keys}
-    monkeypatch.setattr(verify, "AttestationService", Service)
-    monkeypatch.setattr(verify, "signing_keys", lambda host: keys.get(host, page.attested.keys))
+    monkeypatch.setattr(question, "AttestationService", Service)
+    monkeypatch.setattr(question, "signing_keys", lambda host: keys.get(host, page.attested.keys))
     with served(page) as url:
         return csum("verify", url, "--resource", file, "-o", "json", *options)
 

@@ -14,7 +14,7 @@ import pytest
 
 from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.cli.open import Channel, peers, peers_of
-from confidential_summarizer.cli.verify import question_of
+from confidential_summarizer.cli.question import Asked
 from confidential_summarizer.cli.why import commands_in
 from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.pages import Answer, PageClient
@@ -140,7 +140,7 @@ def test_a_group_whose_approval_is_revoked_while_its_page_is_open_gets_nothing_m
             return (await answer.read()).decode()
 
     async def visit(url: str, change: Callable[[], None]) -> None:
-        question = await asyncio.to_thread(question_of, url, "legal/contracts", (), None, None)
+        question = await asyncio.to_thread(Asked(url, "legal/contracts").question)
         proven, lost = peers_of(question), asyncio.Event()
         assert await read(proven, url) == "summaries"
 

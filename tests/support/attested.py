@@ -10,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from confidential_summarizer.cli import verify
+from confidential_summarizer.cli import question
 from confidential_summarizer.evidence import SigningKey
 from summarizer.evidence import runtime_data
 from tests.support.resources import ATTESTATION
@@ -73,5 +73,5 @@ def at_hand(monkeypatch: pytest.MonkeyPatch, attested: Attested) -> None:
         async def signing_keys(self) -> object:
             return None
 
-    monkeypatch.setattr(verify, "AttestationService", Service)
-    monkeypatch.setattr(verify, "signing_keys", lambda _document: attested.keys)
+    monkeypatch.setattr(question, "AttestationService", Service)
+    monkeypatch.setattr(question, "signing_keys", lambda _document: attested.keys)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials import AzureNamedKeyCredential
@@ -22,6 +21,7 @@ from azure.storage.blob import BlobProperties, BlobSasPermissions, BlobType, gen
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from confidential_summarizer.azure.blob_url import BlobURL
+from confidential_summarizer.azure.client import Client
 from confidential_summarizer.azure.conversion import converted, error_code
 from confidential_summarizer.azure.transport import client_options
 from confidential_summarizer.azure.upload import BlockUpload, UploadProgress
@@ -85,7 +85,14 @@ class OtherState:
         return f"version {self.version}" if self.version else "present state"
 
 
-class SealedBlob:
+def storage(url: BlobURL, credential: Credential, retries: int) -> BlobServiceClient:
+    """Return a client of the account that a blob lies in; a SAS in the URL counts if there is no credential."""
+    return BlobServiceClient(
+        url.account_url, credential=credential if credential is not None else url.sas, **client_options(retries)
+    )
+
+
+class SealedBlob(Client[BlobServiceClient]):
     """One blob. Use as an async context manager."""
 
     def __init__(self, url: BlobURL, credential: Credential, *, retries: int = 4) -> None:
@@ -98,19 +105,8 @@ class SealedBlob:
         """
         self.url = url
         self._credential = credential
-        self._service = BlobServiceClient(
-            url.account_url, credential=credential if credential is not None else url.sas, **client_options(retries)
-        )
-        self._blob: BlobClient = self._service.get_blob_client(url.container, url.blob)
-
-    async def __aenter__(self) -> Self:
-        await self._service.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._service.close()
+        super().__init__(storage(url, credential, retries))
+        self._blob: BlobClient = self._client.get_blob_client(url.container, url.blob)
 
     async def state(self) -> BlobState | None:
         """Return the blob as it is, or None where there is none."""
@@ -131,7 +127,7 @@ class SealedBlob:
         """Create the blob's container, private to the account; one that exists already is left alone."""
         with converted(self._subject):
             try:
-                await self._service.create_container(self.url.container)
+                await self._client.create_container(self.url.container)
             except ResourceExistsError:
                 return
 
@@ -193,7 +189,7 @@ class SealedBlob:
         Raises:
             SummarizerError: They may not be listed, as with a SAS of the blob alone.
         """
-        container, found = self._service.get_container_client(self.url.container), []
+        container, found = self._client.get_container_client(self.url.container), []
         with converted(self._subject):
             names = container.list_blobs(name_starts_with=self.url.blob, include=["snapshots", "versions", "deleted"])
             async for one in names:
@@ -223,7 +219,7 @@ class SealedBlob:
             if duration > LONGEST_DELEGATION:
                 raise SpecError("A SAS signed by an identity lasts 7 days at most. Give --sas 7d, or an account key.")
             with converted(self._subject):
-                key = await self._service.get_user_delegation_key(start, expiry)
+                key = await self._client.get_user_delegation_key(start, expiry)
             signer = {"user_delegation_key": key}
         else:
             raise SpecError("A SAS cannot sign another one. Sign in, or give the account key.")

@@ -8,8 +8,8 @@ again by `get`. The SDK repeats nothing by itself, so that throttling reaches th
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import SimpleNamespace, TracebackType
-from typing import Any, Self, cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 from azure.core import AzureClouds
 from azure.core.credentials_async import AsyncTokenCredential
@@ -21,6 +21,7 @@ from azure.mgmt.containerinstance.aio import ContainerInstanceManagementClient
 from azure.mgmt.core.exceptions import ARMErrorFormat
 from azure.mgmt.core.tools import get_arm_endpoints
 
+from confidential_summarizer.azure.client import Client
 from confidential_summarizer.azure.conversion import converted
 from confidential_summarizer.azure.kept import Kept
 from confidential_summarizer.azure.transport import client_options
@@ -39,7 +40,7 @@ GroupBody = Mapping[str, Any]
 """The ARM resource `Microsoft.ContainerInstance/containerGroups` as JSON."""
 
 
-class ContainerGroups:
+class ContainerGroups(Client[ContainerInstanceManagementClient]):
     """The async client of one subscription. Use as an async context manager.
 
     Every call raises SummarizerError leaves as `azure.conversion` makes them.
@@ -60,7 +61,7 @@ class ContainerGroups:
             SpecError: There is no such cloud.
         """
         endpoints = get_arm_endpoints(_cloud(cloud))
-        self._client = ContainerInstanceManagementClient(
+        client = ContainerInstanceManagementClient(
             credential,
             subscription,
             base_url=endpoints["resource_manager"].rstrip("/"),
@@ -69,17 +70,9 @@ class ContainerGroups:
             per_retry_policies=[_NoRegistration()],
             **client_options(retries),
         )
-        self._groups = self._client.container_groups
+        super().__init__(client)
+        self._groups = client.container_groups
         self._groups._deserialize = _Unread(self._groups._deserialize)  # noqa: SLF001 - no public way round the models
-
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._client.close()
 
     async def put(self, resource_group: str, name: str, body: GroupBody) -> GroupBody:
         """Create or replace a group; returns as soon as ARM has accepted it."""

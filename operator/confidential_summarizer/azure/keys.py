@@ -6,8 +6,7 @@ Source: Key Vault REST API through azure-keyvault-keys.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -15,6 +14,7 @@ from azure.keyvault.keys import JsonWebKey, KeyReleasePolicy, KeyVaultKey
 from azure.keyvault.keys.aio import KeyClient
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from confidential_summarizer.azure.client import Client
 from confidential_summarizer.azure.conversion import converted
 from confidential_summarizer.azure.kept import Kept
 from confidential_summarizer.azure.transport import client_options
@@ -96,7 +96,7 @@ class Vault(Protocol):
         """Destroy a soft-deleted key."""
 
 
-class KeyVault:
+class KeyVault(Client[KeyClient]):
     """The async client of one vault. Use as an async context manager."""
 
     def __init__(self, vault_host: str, credential: AsyncTokenCredential, *, retries: int = 0) -> None:
@@ -111,16 +111,7 @@ class KeyVault:
             SpecError: The host is none of Azure's vaults.
         """
         self.host = checked_vault(vault_host)
-        self._client = KeyClient(f"https://{self.host}", credential, **client_options(retries))
-
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._client.close()
+        super().__init__(KeyClient(f"https://{self.host}", credential, **client_options(retries)))
 
     async def get(self, name: str) -> VaultKey | None:
         """Return the key's latest version; a soft-deleted one with `deleted` set; None where there is none.

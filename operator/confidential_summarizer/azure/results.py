@@ -3,15 +3,13 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Self
 
 from azure.storage.blob.aio import BlobServiceClient
 
 from confidential_summarizer.azure.blob_url import BlobURL
-from confidential_summarizer.azure.blobs import Credential
+from confidential_summarizer.azure.blobs import Credential, storage
+from confidential_summarizer.azure.client import Client
 from confidential_summarizer.azure.conversion import converted
-from confidential_summarizer.azure.transport import client_options
 
 MOST_BLOBS = 20_000
 """As many files as a group reads at most; a listing without end would hold the command for ever."""
@@ -32,27 +30,14 @@ class StoredBlob:
     modified: datetime
 
 
-class BlobFolder:
+class BlobFolder(Client[BlobServiceClient]):
     """All blobs whose names begin with one prefix. Use as an async context manager."""
 
     def __init__(self, prefix: BlobURL, credential: Credential, *, retries: int = 4) -> None:
         """Prepare the client; no call is made. A SAS in the URL is used if there is no credential."""
         self.prefix = prefix
-        self._service = BlobServiceClient(
-            prefix.account_url,
-            credential=credential if credential is not None else prefix.sas,
-            **client_options(retries),
-        )
-        self._container = self._service.get_container_client(prefix.container)
-
-    async def __aenter__(self) -> Self:
-        await self._service.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._service.close()
+        super().__init__(storage(prefix, credential, retries))
+        self._container = self._client.get_container_client(prefix.container)
 
     async def blobs(self) -> AsyncIterator[StoredBlob]:
         """Walk the blobs in the order of their names, `MOST_BLOBS` at most."""

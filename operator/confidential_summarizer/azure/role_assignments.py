@@ -7,8 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from azure.core import AsyncPipelineClient
@@ -16,6 +15,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from confidential_summarizer.azure.client import Client
 from confidential_summarizer.azure.conversion import converted
 from confidential_summarizer.azure.transport import new_transport, retry_options
 from confidential_summarizer.errors import NotFound, TransientError
@@ -71,7 +71,7 @@ class Held:
         return bool(self.definitions & INCLUDED[role])
 
 
-class RoleAssignments:
+class RoleAssignments(Client[AsyncPipelineClient[HttpRequest, AsyncHttpResponse]]):
     """The role assignments of one subscription. Use as an async context manager."""
 
     def __init__(self, credential: AsyncTokenCredential, subscription: str, *, retries: int = 0) -> None:
@@ -83,23 +83,11 @@ class RoleAssignments:
             retries: How often the SDK repeats a failed call.
         """
         self._subscription = f"/subscriptions/{subscription}"
-        self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
-            RESOURCE_MANAGER,
-            policies=[
-                AsyncRetryPolicy(**retry_options(retries)),
-                AsyncBearerTokenCredentialPolicy(credential, f"{RESOURCE_MANAGER}/.default"),
-            ],
-            transport=new_transport(),
-        )
-
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._client.__aexit__(kind, error, traceback)
+        policies = [
+            AsyncRetryPolicy(**retry_options(retries)),
+            AsyncBearerTokenCredentialPolicy(credential, f"{RESOURCE_MANAGER}/.default"),
+        ]
+        super().__init__(AsyncPipelineClient(RESOURCE_MANAGER, policies=policies, transport=new_transport()))
 
     async def on_container(self, identity: str, account: str, container: str) -> Held:
         """Return what an identity (its ARM id) holds on a container of a storage account.

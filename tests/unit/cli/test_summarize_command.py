@@ -12,6 +12,7 @@ from aiohttp import web
 from confidential_summarizer.cli.open import asking
 from confidential_summarizer.cli.open.peers import Peers, Refused
 from confidential_summarizer.cli.open.proxy import Channel
+from confidential_summarizer.cli.question import Asked
 from confidential_summarizer.errors import AccessDenied, SpecError, TransientError
 from tests.support.data_owner import csum
 from tests.unit.cli.test_open_channel import Group, approved, behind_one_address, prover
@@ -103,7 +104,7 @@ def test_summaries_are_printed_and_failures_end_with_1(
         wanted.append(body)
         return {"job": {"state": "Finished", "failed": failed}, "summaries": [SUMMARY]}
 
-    monkeypatch.setattr(asking, "question_of", lambda *_, **__: SimpleNamespace(url="https://10.0.0.7:8501"))
+    monkeypatch.setattr(Asked, "question", lambda _: SimpleNamespace(url="https://10.0.0.7:8501"))
     monkeypatch.setattr(asking, "ask", answered)
     options = ("--document", 1, "--file-system", "legal", "--model", "bart")
     made = csum("summarize", "https://10.0.0.7:8501", *options, "-o", "json")

@@ -18,7 +18,7 @@ from confidential_summarizer.cli.console import cell, note, warn
 from confidential_summarizer.cli.open.door import Door
 from confidential_summarizer.cli.open.peers import Peers, Refused
 from confidential_summarizer.cli.open.proxy import MOST_MESSAGE, Channel, local_end
-from confidential_summarizer.cli.verify import Question, ask, question_of, question_options
+from confidential_summarizer.cli.question import Asked, Question, ask, question_options
 from confidential_summarizer.errors import AccessDenied, SpecError, SummarizerError, TransientError
 from confidential_summarizer.evidence import Verdict
 from confidential_summarizer.replies import PLAIN, Unreadable, read_limited
@@ -29,7 +29,6 @@ REFUSED = 1
 
 
 @click.command("open")
-@click.argument("target")
 @question_options
 @click.option(
     "--token-file",
@@ -42,12 +41,7 @@ REFUSED = 1
 @click.pass_context
 def open_page(
     context: click.Context,
-    target: str,
-    resource: str | None,
-    host_data: tuple[str, ...],
-    policy_file: Path | None,
-    attestation: str | None,
-    allow_debuggable: bool,
+    asked: Asked,
     token_file: Path | None,
     port: int,
     no_browser: bool,
@@ -61,9 +55,9 @@ def open_page(
     """
     if path is not None and not path.startswith("/"):
         raise click.UsageError("--get takes a path such as /api/summaries.")
-    question = question_of(target, resource, host_data, policy_file, attestation, debuggable=allow_debuggable)
+    question = asked.question()
     token = readers_token(token_file)
-    if allow_debuggable:
+    if asked.debuggable:
         warn("A guest and a policy that let the host look in are acceptable: the host can read the text.")
     peers = peers_of(question)
     try:

@@ -14,7 +14,7 @@ from confidential_summarizer.cli.console import cell, emit, note, output_option,
 from confidential_summarizer.cli.open import REFUSED, peers_of, readers_token
 from confidential_summarizer.cli.open.peers import Refused
 from confidential_summarizer.cli.open.proxy import MOST_MESSAGE, Channel
-from confidential_summarizer.cli.verify import question_of, question_options
+from confidential_summarizer.cli.question import Asked, question_options
 from confidential_summarizer.errors import AccessDenied, SpecError, TransientError
 from confidential_summarizer.replies import PLAIN, Unreadable, read_limited
 
@@ -24,7 +24,6 @@ UNFINISHED = ("Waiting", "Running")
 
 
 @click.command()
-@click.argument("target")
 @question_options
 @click.option("--token-file", type=click.Path(path_type=Path), help="The readers' token.")
 @click.option("--document", "documents", type=int, multiple=True, help="Number of a document.  [default: all]")
@@ -35,12 +34,7 @@ UNFINISHED = ("Waiting", "Running")
 @click.pass_context
 def summarize(
     context: click.Context,
-    target: str,
-    resource: str | None,
-    host_data: tuple[str, ...],
-    policy_file: Path | None,
-    attestation: str | None,
-    allow_debuggable: bool,
+    asked: Asked,
     token_file: Path | None,
     documents: tuple[int, ...],
     file_system: str | None,
@@ -53,7 +47,7 @@ def summarize(
     Over the same channel as `csum open`: nothing is sent before the group has proved that it is what you approved.
     Ctrl-C cancels what was asked for. Exit code 1 says that a summary could not be made.
     """
-    question = question_of(target, resource, host_data, policy_file, attestation, debuggable=allow_debuggable)
+    question = asked.question()
     wanted = {"documents": list(documents) or "all", "models": list(models) or None, "length": length}
     if file_system is not None:
         wanted["fileSystem"] = file_system
