@@ -22,6 +22,9 @@ from confidential_summarizer.errors import SpecError, TransientError
 SUITE = "bookworm"
 """Debian 12: its Python is 3.11, which the wheels and the sidecars are for."""
 
+ARCHIVE = "CSUM_DEBIAN_ARCHIVE"
+"""In the environment, the URL of Debian's archive; from that of one day the same tar is made for ever."""
+
 RECIPE = "1"
 """Raise it when the contents change for the same packages."""
 
@@ -61,15 +64,16 @@ def base(name: str, packages: Iterable[str], state: SandboxState, report: Report
         TransientError: The download failed.
     """
     wanted = sorted(packages)
-    digest = hashlib.sha256("\0".join((RECIPE, SUITE, *wanted)).encode()).hexdigest()
+    source = [archive] if (archive := os.environ.get(ARCHIVE)) else []
+    digest = hashlib.sha256("\0".join((RECIPE, SUITE, *wanted, *source)).encode()).hexdigest()
     tar = cache_directory() / f"{name}-{SUITE}-{digest[:12]}.tar"
     with locked(Path(f"{tar}.lock")):
         if not tar.exists():
-            _make(tar, wanted, state.outside_environment(), report)
+            _make(tar, wanted, source, state.outside_environment(), report)
     return tar
 
 
-def _make(tar: Path, packages: list[str], environment: Mapping[str, str], report: Report) -> None:
+def _make(tar: Path, packages: list[str], source: list[str], environment: Mapping[str, str], report: Report) -> None:
     program = find_program("debootstrap", "debootstrap")
     if os.geteuid() != 0:
         raise SpecError("the base image is made with debootstrap, which needs root: run `csum sandbox up` as root once")
@@ -79,7 +83,7 @@ def _make(tar: Path, packages: list[str], environment: Mapping[str, str], report
         command = [program, "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(root)]
         # dpkg otherwise waits for the disk after each file; a half-made system is thrown away anyway
         settings = {**environment, "DPKG_FORCE": "unsafe-io", "LC_ALL": "C"}
-        _debootstrap(["nice", "-n", "5", *command, *_mirror(environment)], root, settings)
+        _debootstrap(["nice", "-n", "5", *command, *(source or _mirror(environment))], root, settings)
         made = _release_date(root)
         _slim(root)
         report("base image: packing")

@@ -20,7 +20,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from azure_sandbox import image_build
+from azure_sandbox import base_image, image_build
 from azure_sandbox.attester import Attester
 from azure_sandbox.azure.arm.pulling import pull_credentials
 from azure_sandbox.azure.principals import OPERATOR, OWNER, SUMMARIZER, Principals
@@ -274,3 +274,12 @@ def test_a_build_that_fails_says_what_buildah_said(state, image):
 
     with pytest.raises(TransientError, match="no-such-file"):
         ImageBuilder(state, print).publish(image)
+
+
+def test_a_base_image_is_made_from_the_archive_that_the_environment_names_and_from_no_other(tmp_path, monkeypatch):
+    state = SandboxState(tmp_path)
+    state.prepare()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(base_image.ARCHIVE, f"file://{tmp_path}/debian/20261129T000000Z")
+    with pytest.raises(TransientError, match="debian/20261129T000000Z"):
+        base_image.base("nowhere", ["python3"], state, print)
