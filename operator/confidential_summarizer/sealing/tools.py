@@ -83,8 +83,7 @@ def _converse(process: "subprocess.Popen[bytes]", stdin: bytes, on_line: Callabl
     for raw in process.stdout:
         line = raw.decode(errors="replace").rstrip("\n")
         lines.append(line)
-        if on_line is not None:
-            on_line(line)
+        on_line(line)
     process.wait()
     return "\n".join(lines)
 
