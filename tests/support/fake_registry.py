@@ -30,6 +30,7 @@ class FakeRegistry:
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     rules: list[Handler] = field(default_factory=list)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    forms: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
 
     def add_blob(self, data: bytes) -> str:
@@ -87,6 +88,8 @@ class FakeRegistry:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.path, dict(request.headers)))
+        if request.method == "POST":
+            self.forms.append(dict(await request.post()))
         for rule in self.rules:
             answer = rule(request)
             if answer is not None:

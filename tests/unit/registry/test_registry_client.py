@@ -76,6 +76,7 @@ async def test_an_image_for_another_architecture_is_refused(registry: FakeRegist
 async def test_an_unknown_image_is_named(registry: FakeRegistry) -> None:
     with pytest.raises(ImageError, match="has no manifests/latest"):
         await resolve(registry)
+    assert registry.asked()["/v2/app/manifests/latest"] == 1
 
 
 async def test_a_manifest_that_is_not_its_digest_is_refused(registry: FakeRegistry) -> None:
@@ -156,6 +157,40 @@ async def test_retry_after_is_obeyed_and_the_call_goes_through(registry: FakeReg
     assert registry.asked()["/v2/app/manifests/latest"] == 3
 
 
+@pytest.mark.parametrize("status", [408, 425, 500, 599])
+async def test_what_may_pass_is_asked_again(registry: FakeRegistry, status: int) -> None:
+    registry.add_image(LAYER)
+    answers = [web.Response(status=status)]
+    registry.rules.append(lambda request: answers.pop() if answers else None)
+    assert (await resolve(registry)).layers
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [(403, AccessDenied, "right to pull"), (418, ImageError, "418 for manifests"), (307, ImageError, "answered 307")],
+)
+async def test_what_stays_as_it_is_is_asked_once(
+    registry: FakeRegistry, status: int, error: type[Exception], message: str
+) -> None:
+    registry.rules.append(lambda request: web.Response(status=status))
+    with pytest.raises(error, match=message):
+        await resolve(registry)
+    assert registry.asked()["/v2/app/manifests/latest"] == 1
+
+
+async def test_nobody_is_asked_for_ever(registry: FakeRegistry) -> None:
+    registry.rules.append(lambda request: web.Response(status=503))
+    with pytest.raises(TransientError, match="answered 503"):
+        await resolve(registry)
+    assert registry.asked()["/v2/app/manifests/latest"] == 5
+
+
+async def test_a_registry_s_bytes_are_asked_for_as_they_are_stored(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    await resolve(registry)
+    assert {headers["Accept-Encoding"] for _, headers in registry.requests} == {"identity"}
+
+
 async def test_a_long_retry_after_is_handed_to_the_caller(registry: FakeRegistry) -> None:
     registry.rules.append(lambda request: web.Response(status=429, headers={"Retry-After": "900"}))
     with pytest.raises(Throttled) as caught:
@@ -189,9 +224,10 @@ async def test_basic_credentials_are_sent_when_asked_for(registry: FakeRegistry)
 class TokenService:
     """Answers 401 until a request carries the token that its own endpoint gave out."""
 
-    def __init__(self, registry: FakeRegistry, *, realm: str = "") -> None:
+    def __init__(self, registry: FakeRegistry, *, realm: str = "", **answer: Any) -> None:
         self.registry = registry
         self.realm = realm
+        self.answer = answer or {"access_token": "good", "expires_in": 300}
         self.forms: list[dict[str, str]] = []
 
     def __call__(self, request: web.Request) -> web.StreamResponse | None:
@@ -199,7 +235,7 @@ class TokenService:
             self.forms.append({"method": request.method, **request.query})
             if request.headers.get("Authorization") == "Basic " + base64.b64encode(b"u:wrong").decode():
                 return web.Response(status=401)
-            return web.json_response({"access_token": "good", "expires_in": 300})
+            return web.json_response(self.answer)
         if request.headers.get("Authorization") == "Bearer good":
             return None
         realm = self.realm or f"http://{self.registry.address}/token"
@@ -221,6 +257,89 @@ async def test_a_refresh_token_is_traded_by_post(registry: FakeRegistry) -> None
     registry.rules.append(service)
     await resolve(registry, credential=Credential(identity_token="refresh"))
     assert [form["method"] for form in service.forms] == ["POST"]
+    assert registry.forms == [
+        {
+            "grant_type": "refresh_token",
+            "refresh_token": "refresh",
+            "client_id": "confidential-summarizer",
+            "service": "registry.example",
+            "scope": "repository:app:pull",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "times"),
+    [
+        ({"token": "good"}, 1),
+        ({"token": "good", "expires_in": 0}, 1),
+        ({"token": "good", "expires_in": "soon"}, 1),
+        ({"access_token": "good", "expires_in": 1e-6}, 2),
+    ],
+)
+async def test_a_token_is_used_while_it_lives_and_for_a_minute_where_nobody_says_how_long_that_is(
+    registry: FakeRegistry, answer: dict[str, Any], times: int
+) -> None:
+    registry.add_image(LAYER)
+    service = TokenService(registry, **answer)
+    registry.rules.append(service)
+    assert (await resolve(registry)).layers
+    assert len(service.forms) == times
+
+
+@pytest.mark.parametrize("answer", [{"token": 7}, {"other": "x"}])
+async def test_a_token_service_that_gives_none_is_named(registry: FakeRegistry, answer: dict[str, Any]) -> None:
+    registry.rules.append(TokenService(registry, **answer))
+    with pytest.raises(AccessDenied, match="without a token"):
+        await resolve(registry)
+
+
+def challenging(header: str, status: int) -> Any:
+    """Answer everything with a challenge, and a token service with a status."""
+
+    def rule(request: web.Request) -> web.StreamResponse:
+        if request.path == "/token":
+            return web.Response(status=status)
+        address = f"http://{request.host}/token"
+        return web.Response(status=401, headers={"WWW-Authenticate": header.format(address)})
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "error", "message"),
+    [
+        ('Bearer realm="{}"', 400, AccessDenied, "lets nobody pull unknown"),
+        ('Bearer realm="{}"', 401, AccessDenied, "lets nobody pull unknown"),
+        ('Bearer realm="{}"', 403, AccessDenied, "lets nobody pull unknown"),
+        ('Bearer realm="{}"', 503, TransientError, "answered 503 for token"),
+        ("Negotiate", 200, AccessDenied, "unknown way to log in: negotiate"),
+        ("Bearer", 200, AccessDenied, "unknown way to log in: bearer"),
+        ("`rm`", 200, AccessDenied, "unknown way to log in: none named"),
+    ],
+)
+async def test_who_cannot_log_in_is_told_why(
+    registry: FakeRegistry, header: str, status: int, error: type[Exception], message: str
+) -> None:
+    registry.rules.append(challenging(header, status))
+    with pytest.raises(error, match=message):
+        await resolve(registry)
+
+
+async def test_a_challenge_that_names_neither_service_nor_scope_means_this_registry_and_pulling(
+    registry: FakeRegistry,
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def rule(request: web.Request) -> web.StreamResponse | None:
+        if request.path == "/token":
+            asked.append(dict(request.query))
+        return None
+
+    registry.rules += [rule, challenging("BEARER Realm={}", 403)]
+    with pytest.raises(AccessDenied):
+        await resolve(registry)
+    assert asked == [{"service": registry.address, "scope": "repository:app:pull"}]
 
 
 async def test_a_refused_credential_is_somebody_elses_turn(registry: FakeRegistry) -> None:
@@ -253,6 +372,25 @@ async def test_a_redirect_to_storage_is_followed_without_the_credential(registry
         assert await download(registry, image) == registry.blobs[image.layers[0].digest]
     assert storage.requests
     assert all("Authorization" not in headers for _, headers in storage.requests)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed_as_long_as_they_lead_somewhere(registry: FakeRegistry, status: int) -> None:
+    registry.add_image(LAYER)
+
+    def moved(name: str) -> Any:
+        location = f"/v2/app/manifests/{name}"
+        return lambda request: (
+            web.Response(status=status, headers={"Location": location})
+            if request.path.endswith(("/manifests/moved", "/manifests/turning"))
+            else None
+        )
+
+    registry.rules = [moved("latest")]
+    assert (await resolve(registry, "app:moved")).layers
+    registry.rules = [moved("turning")]
+    with pytest.raises(TransientError, match="redirects without end"):
+        await resolve(registry, "app:turning")
 
 
 async def test_different_numbers_of_layers_and_diff_ids_are_refused(registry: FakeRegistry) -> None:
