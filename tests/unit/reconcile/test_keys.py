@@ -88,7 +88,7 @@ async def test_an_external_key_outlives_its_resource_whatever_the_deletion_polic
 NEVER_RELEASED: dict[str, tuple[dict[str, Any], str]] = {
     "deleted": ({"deleted": True}, "is deleted"),
     "disabled": ({"enabled": False}, "is disabled: its owner has to enable it"),
-    "without a release policy": ({"release_policy": None}, "has no release policy"),
+    "without a release policy": ({"release_policy": None}, "import it again with `csum key import`"),
 }
 
 
