@@ -32,8 +32,7 @@ async def test_a_status_of_a_newer_operator_neither_stalls_a_resource_nor_leaks_
     await world.until_ready()
     assert world.resource["status"]["newerField"] == {"a": 1}
     world.delete()
-    while not await world.removed():
-        pass
+    await world.until_removed()
     assert "remove" in world.groups.calls
 
 

@@ -80,8 +80,7 @@ async def test_an_external_key_outlives_its_resource_whatever_the_deletion_polic
     world = await settled(fileSystems=external(deletionPolicy=policy))
     world.vault.add("contracts-key", owned.release_policy, tags=owned.tags)
     world.delete()
-    while not await world.removed():
-        pass
+    await world.until_removed()
     assert world.vault.calls == []
 
 
@@ -132,8 +131,7 @@ async def test_a_key_that_is_gone_already_does_not_hold_its_resource_up(
     else:
         change(world, "imported", changes)
     world.delete()
-    while not await world.removed():
-        pass
+    await world.until_removed()
     disabled_before = changes == {"enabled": False}
     assert world.vault.calls == (["delete imported"] if disabled_before and policy == "Delete" else [])
 
