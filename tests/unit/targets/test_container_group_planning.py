@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from confidential_summarizer.api.target import Attempt
 from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.errors import NameTaken
 from confidential_summarizer.targets.container_group.planning import DENIED_SECONDS, plan
-from confidential_summarizer.targets.container_group.rendering import BODY_TAG
+from confidential_summarizer.targets.container_group.rendering import BODY_TAG, CREATED_TAG
 from confidential_summarizer.targets.container_group.steps import Create, Delete, Live, Place, Start, Tag
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.ownership import OWNER_UID_TAG, group_name
@@ -86,6 +87,7 @@ TABLE: list[tuple[str, Desired, Live, list[str]]] = [
     ("all is as wanted", WANTED, live(ready(0)), []),
     ("it starts", WANTED, live(group(0, state="Creating", inside="")), []),
     ("one too many", WANTED, live(ready(0), ready(1)), ["Delete 1"]),
+    ("too many: first one that does not serve, then the highest number", WANTED, live(ready(0), group(1), ready(2)), ["Delete 1", "Delete 2"]),
     ("none is wanted", desired(replicas=0), live(ready(0)), ["Delete 0"]),
     ("one is going", WANTED, live(group(0, state="Deleting")), []),
     ("another policy: one new beside the old ones", NEW, live(ready(0, OLD), ready(1, OLD), ready(2, OLD)), ["Create 3"]),
@@ -109,8 +111,38 @@ def test_what_is_there_decides_what_is_done(wanted: Desired, found: Live, steps:
     assert does(plan(wanted, found, NOW)) == steps
 
 
-def test_a_guest_that_denies_is_asked_rarely() -> None:
-    assert plan(WANTED, live(group(0, inside="Waiting", event=DENIAL)), NOW).wait_seconds == DENIED_SECONDS
+DENIED = group(0, inside="Waiting", event=DENIAL)
+
+
+@pytest.mark.parametrize(
+    ("found", "seconds"),
+    [
+        ([DENIED], DENIED_SECONDS),
+        ([DENIED, ready(1)], DENIED_SECONDS),
+        ([DENIED, group(1, state="Creating", inside="")], None),
+        ([ready(0), ready(1)], None),
+    ],
+    ids=["denied", "denied beside one that is ready", "denied beside one that comes up", "none denied"],
+)
+def test_a_guest_that_denies_is_asked_rarely_while_nothing_else_goes_on(found: Sequence[Any], seconds: float) -> None:
+    assert plan(desired(replicas=2 if len(found) == 2 else 1), live(*found), NOW).wait_seconds == seconds
+
+
+def test_groups_on_their_way_out_are_named() -> None:
+    assert plan(WANTED, live(ready(0), *(group(i, state="Deleting") for i in (1, 2))), NOW).waits == (
+        f"{NAME[1]}, {NAME[2]}: going away"
+    )
+
+
+def test_only_where_every_replica_serves_an_old_group_may_make_room_for_a_new_one() -> None:
+    def makes_room(*groups: Any) -> set[Delete | None]:
+        return {step.makes_room for step in plan(NEW, live(*groups), NOW).steps if isinstance(step, Create)}
+
+    old = [ready(index, OLD) for index in range(3)]
+    assert makes_room(*reversed(old)) == {Delete(HERE, NAME[0])}
+    assert makes_room(group(0, OLD), *old[1:]) == {Delete(HERE, NAME[0])}  # it runs: its page may be slow
+    assert makes_room(*old[:2]) == {None}
+    assert makes_room(ready(0, NEW), ready(1, NEW)) == {None}
 
 
 PUBLIC = desired(
@@ -236,6 +268,8 @@ def test_tags_that_somebody_replaced_are_put_back_without_a_restart() -> None:
     assert isinstance(step, Tag)
     assert step.tags == {"cost-centre": "7", **WANTED.derivation.manifest["tags"]}
     assert found.drift == (f"{NAME[0]}: tags",)
+    reported = plan(desired(driftPolicy="Report"), live((body, True)), NOW)
+    assert (does(reported), reported.drift) == ([], found.drift)
 
 
 def test_a_group_of_an_earlier_operator_is_kept_and_tagged() -> None:
@@ -251,8 +285,10 @@ def test_a_stopped_group_is_only_reported_where_that_is_the_policy() -> None:
 
 
 def test_a_name_that_somebody_else_s_group_has_is_not_taken_over() -> None:
-    with pytest.raises(NameTaken, match="is not of legal/contracts"):
-        plan(WANTED, Live(taken=frozenset({NAME[0]})), NOW)
+    taken = frozenset(NAME[:3])
+    with pytest.raises(NameTaken, match=f"container group rg/{min(taken)} exists and is not of legal/contracts"):
+        plan(WANTED, Live(taken=taken), NOW)
+    assert does(plan(WANTED, Live(live(ready(0)).groups, taken, live(ready(0)).ready), NOW)) == []
 
 
 SECRET = {"auths": {"party1.azurecr.io": {"username": "puller", "password": "planted-password"}}}
@@ -319,6 +355,18 @@ class TestPauses:
         status = self.remembered(self.after(0, live(), self.remembered(self.after(0, live(), {}))))
         assert does(plan(desired(status=status), live(), NOW)) == []
         assert does(plan(desired(status=status, **LARGER), live(), NOW)) == ["Create 0"]
+
+    def test_what_is_remembered_is_which_group_was_made_how_often_and_when(self) -> None:
+        first = self.after(0, live(), {})
+        second = self.after(3, live(), self.remembered(first))
+        digest = WANTED.derivation.manifest["tags"][BODY_TAG]
+        for made, count, time in ((first, 1, "2026-11-28T12:00:00Z"), (second, 2, "2026-11-28T12:03:00Z")):
+            assert made.attempts == (Attempt(group=NAME[0], body=digest, count=count, time=time),)
+            assert made.steps[0].body["tags"][CREATED_TAG] == time
+
+    def test_nobody_is_asked_again_within_a_second(self) -> None:
+        status = self.remembered(self.after(0, live(), {}))
+        assert self.after(1.999, live(group(0, **FAILED)), status).wait_seconds == 1
 
     def test_a_group_that_came_up_has_no_past(self) -> None:
         status = self.remembered(self.after(0, live(), {}))

@@ -13,7 +13,15 @@ from confidential_summarizer.errors import NameTaken
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.observation import GroupPhase
 from confidential_summarizer.targets.target import Desired, Plan, Removal
-from confidential_summarizer.targets.virtual_node.planning import Live, manifests, plan
+from confidential_summarizer.targets.virtual_node.planning import (
+    RESTARTED,
+    Live,
+    changes,
+    manifests,
+    plan,
+    release,
+    replacement,
+)
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.fakes import FakeKube, measured
 from tests.support.resources import resource
@@ -164,6 +172,97 @@ def test_labels_and_owners_that_others_have_added_stay() -> None:
     assert step.manifest["metadata"]["labels"]["team"] == "legal"
     assert [owner["uid"] for owner in step.manifest["metadata"]["ownerReferences"]] == ["uid-1", "other"]
     assert step.manifest["metadata"]["uid"] == meta["uid"]
+
+
+def test_steps_are_told_by_what_they_do_and_to_which_object() -> None:
+    assert [str(step) for step in plan(WANTED, Live()).steps] == [
+        "applies Service contracts",
+        "applies PodDisruptionBudget contracts",
+        "applies Deployment contracts",
+    ]
+    larger = desired(resources={"cpu": "4"})
+    assert [str(step) for step in plan(larger, Live(sent())).steps] == ["updates Deployment contracts"]
+
+
+def test_what_takes_an_object_s_place_keeps_what_decides_nothing_and_is_ours_otherwise() -> None:
+    found, manifest = sent()["Deployment"], WANTED.derivation.manifest
+    before = copy.deepcopy(manifest)
+    found["metadata"] |= {
+        "finalizers": ["example.org/keep"],
+        "annotations": {"note": "theirs", APPLIED_ANNOTATION: "x"},
+    }
+    found["metadata"]["labels"] = {"team": "legal", "app.kubernetes.io/managed-by": "somebody"}
+    found["spec"]["template"]["metadata"]["annotations"] = {RESTARTED: "2026-11-28T12:00:00Z", "theirs": "x"}
+
+    put = replacement(manifest, found)
+
+    assert put["metadata"] == {
+        **before["metadata"],
+        "labels": {"team": "legal", **before["metadata"]["labels"]},
+        "annotations": {"note": "theirs", **before["metadata"]["annotations"]},
+        "uid": found["metadata"]["uid"],
+        "finalizers": ["example.org/keep"],
+    }
+    template = put["spec"]["template"]["metadata"]["annotations"]
+    assert template == {**before["spec"]["template"]["metadata"]["annotations"], RESTARTED: "2026-11-28T12:00:00Z"}
+    assert manifest == before
+
+
+def test_an_object_without_labels_annotations_and_owners_is_taken_the_place_of_as_well() -> None:
+    found, manifest = sent()["Deployment"], WANTED.derivation.manifest
+    for key in ("labels", "annotations", "ownerReferences"):
+        found["metadata"][key] = None
+    del found["spec"]["template"]["metadata"]["annotations"]
+    assert replacement(manifest, found)["metadata"] == {**manifest["metadata"], "uid": found["metadata"]["uid"]}
+
+
+def test_only_a_disruption_budget_is_replaced_in_the_version_that_was_read() -> None:
+    children = sent()
+    for manifest in manifests(WANTED.derivation.manifest, WANTED.resource.metadata):
+        put = replacement(manifest, children[manifest["kind"]])
+        assert put["metadata"].get("resourceVersion") == ("7" if manifest["kind"] == "PodDisruptionBudget" else None)
+
+
+def test_an_object_that_is_let_go_keeps_its_other_owners() -> None:
+    found = sent()["Deployment"]
+    other = {"kind": "Application", "name": "x", "uid": "other"}
+    found["metadata"]["ownerReferences"].append(other)
+    patch = {"metadata": {"uid": found["metadata"]["uid"], "ownerReferences": [other]}}
+    assert release(found, WANTED.resource.metadata) == patch
+    found["metadata"]["ownerReferences"] = None
+    assert release(found, WANTED.resource.metadata)["metadata"]["ownerReferences"] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "found"),
+    [
+        (["metadata", "labels", "app.kubernetes.io/managed-by"], "x", ["metadata.labels.app.kubernetes.io/managed-by"]),
+        (["metadata", "annotations", "note"], "x", ["metadata.annotations.note"]),
+        (["metadata", "ownerReferences"], [], ["metadata.ownerReferences[contracts]"]),
+        (["spec", "replicas"], 9, ["spec.replicas"]),
+        (["metadata", "finalizers"], ["x"], []),
+        (["metadata", "generation"], 9, []),
+        (["status"], {"replicas": 9}, []),
+    ],
+)
+def test_a_change_is_what_somebody_changed_and_not_what_controllers_write(
+    place: list[str], value: object, found: list[str]
+) -> None:
+    wanted, changed = sent()["Deployment"], sent()["Deployment"]
+    holder = changed
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    assert changes(wanted, changed) == found
+
+
+def test_drift_is_told_with_the_kind_of_its_object_in_one_order() -> None:
+    children = sent()
+    children["Deployment"]["spec"]["replicas"] = 9
+    children["Service"]["spec"]["type"] = "LoadBalancer"
+    found = plan(WANTED, Live(children, {kind: sent()[kind] for kind in children}))
+    assert found.drift == ("Deployment: spec.replicas", "Service: spec.type")
+    assert does(found) == ["Replace Service", "Replace Deployment"]
 
 
 def test_a_deployment_of_somebody_else_is_not_taken_over() -> None:
