@@ -67,6 +67,12 @@ class Cluster:
         command = [str(Path(sys.executable).parent / "csum"), *map(str, words)]
         return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
 
+    def fault(self, *words: object) -> None:
+        """Let services of the sandbox fail on purpose, as `csum sandbox fault` does."""
+        command = [str(Path(sys.executable).parent / "csum"), "sandbox", "fault", *map(str, words)]
+        environment = {**os.environ, "CSUM_SANDBOX_HOME": str(self.home)}
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+
     def everything(self) -> dict[str, bytes]:
         """Return all that the cluster, the services' logs, the groups' folders and storage hold, by where it is."""
         state = self.demo.state
@@ -108,9 +114,10 @@ class Cluster:
     def events(self, name: str = "contracts") -> list[dict[str, Any]]:
         return [e for e in self.get("events")["items"] if e["involvedObject"]["name"] == name]
 
-    def groups(self) -> list[dict[str, Any]]:
-        """Return the container groups that exist in Azure."""
-        return [json.loads(file.read_text()) for file in self.demo.state.groups.glob("*/resource.json")]
+    def groups(self, name: str = "") -> list[dict[str, Any]]:
+        """Return the container groups that exist in Azure, all or those of one resource."""
+        files = self.demo.state.groups.glob(f"legal-{name}-*/resource.json" if name else "*/resource.json")
+        return [json.loads(file.read_text()) for file in files]
 
     def resource(self, name: str, **changes: Any) -> dict[str, Any]:
         """Return the demo's resource under another name, with parts of its spec replaced."""

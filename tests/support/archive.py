@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azure_sandbox.names import ATTESTATION, BLOB_HOST, VAULT
-from confidential_summarizer.api.names import API_VERSION, GRANT_KIND
 from confidential_summarizer.cli.results import read_identities
 from confidential_summarizer.sealing import read_manifest
 from summarizer.output import result_name
@@ -29,7 +28,6 @@ class Archive:
         content: SHA-256 of the documents' manifest.
         documents: How many there are.
         key: File of the key that seals them.
-        killed: How many groups were killed.
     """
 
     cluster: "Cluster"
@@ -38,7 +36,6 @@ class Archive:
     content: str
     documents: int
     key: Path
-    killed: int = 0
 
     @classmethod
     def sealed(cls, cluster: "Cluster", folder: Path, name: str, documents: int, words: int, shards: int) -> "Archive":
@@ -57,14 +54,13 @@ class Archive:
         return cls(cluster, name, shards, read_manifest(files).sha256, documents, key)
 
     def apply(self, target: dict[str, Any] | None = None, **batch: Any) -> None:
-        """Be the cluster admin, who grants the keys and applies the resource, and the owner, who lets them out to it."""
+        """Be the cluster admin, who applies the resource, and the owner, who lets the keys out to it."""
         names = {"Documents": f"{self.name}-key", "Models": f"{self.name}-models"}
-        grant = {"namespaces": {"names": ["legal"]}, "vaults": [{"host": VAULT, "keys": list(names.values())}]}
-        self.cluster.apply(
-            {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": self.name}, "spec": grant}
-        )
-        resource = self.cluster.resource(self.name, **({"target": target} if target else {}))
+        resource = self.cluster.resource(self.name)
         spec = resource["spec"]
+        if target is not None:
+            # No cluster's identity pulls for it: the group's own does.
+            spec |= {"target": target, "registryCredentials": {"identity": spec["identity"]["resourceID"]}}
         (identity,) = read_identities(self.cluster.home / "demo" / "results.key")
         for file_system in spec["fileSystems"]:
             role = file_system["role"]
@@ -104,21 +100,22 @@ class Archive:
         lines: list[str] = json.loads(listed.stdout)["blobs"]
         return {name: rest for name, _, rest in (line.partition("  ") for line in lines)}
 
-    def of_shard(self, index: int) -> set[str]:
-        """Return the names that the results of a shard have."""
-        numbers = range(index + 1, self.documents + 1, self.shards)
-        return {result_name(self.content, number) for number in numbers}
-
     def kill(self, index: int) -> dict[str, str]:
-        """Kill a shard's group when it has written something; return the results that the shard had by then."""
-        mine = self.of_shard(index)
-        before = len(mine & self.blobs().keys())
-        self.cluster.wait_for(f"shard {index} to be at work", lambda: len(mine & self.blobs().keys()) > before)
+        """Kill a shard's group in the middle of its work; return the results that the shard had by then.
+
+        Storage does not take one of the others before the group is gone, however fast it works.
+        """
+        mine = [result_name(self.content, number) for number in range(index + 1, self.documents + 1, self.shards)]
+        before = self.blobs()
+        left = [name for name in mine if name not in before]
+        held = left[len(left) // 2]
+        self.cluster.fault("add", "blobs", "unavailable", "--for", 600, "--method", "PUT", "--path", f"*/{held}")
+        self.cluster.wait_for(f"shard {index} to be at work", lambda: not self.blobs().keys().isdisjoint(left))
         selector = f"batch.kubernetes.io/job-completion-index={index},app.kubernetes.io/instance={self.name}"
         self.cluster.kubectl("delete", "pods", "--selector", selector, "--grace-period=0", "--force", "--wait=false")
-        self.killed += 1
         written = {name: seen for name, seen in self.blobs().items() if name in mine}
-        assert 0 < len(written) < len(mine), f"the shard was at {len(written)} of {len(mine)} when it was killed"
+        assert held not in written
+        self.cluster.fault("clear")
         return written
 
     def until_complete(self, seconds: int) -> None:

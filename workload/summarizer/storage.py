@@ -8,6 +8,7 @@ import html
 import http.client
 import json
 import re
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import cached_property
 from typing import Any, Final
 
 from summarizer.errors import OutputError
@@ -108,7 +110,7 @@ class BlobPrefix:
         }
         request = urllib.request.Request(url, data, sent, method="GET" if data is None else "PUT")  # noqa: S310  https only
         try:
-            with urllib.request.build_opener().open(request, timeout=_TIMEOUT_SECONDS) as response:
+            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
                 answer: bytes = response.read(_MAX_LISTING)
                 return answer
         except urllib.error.HTTPError as error:
@@ -122,6 +124,11 @@ class BlobPrefix:
             raise OutputError(f"storage answered {error.code}{word}: {advice}") from None
         except (OSError, http.client.HTTPException) as error:
             raise OutputError(f"storage does not answer ({type(error).__name__}): look at network and URL") from None
+
+    @cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        # Once for all requests: to read the authorities takes longer than a request and most documents.
+        return urllib.request.build_opener(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
 
     def _bearer(self) -> str:
         if self.clock() < self._renew_at:

@@ -67,6 +67,9 @@ def make(path, architecture, search):
             initializer_factor=2.0, task_specific_params={"summarization": search | {"prefix": "summarize: "}},
         )  # fmt: skip
         model = transformers.T5ForConditionalGeneration(config)
+        with torch.no_grad():
+            # No trained model says its start token again; bans count it as a part of the summary only in transformers.
+            model.get_input_embeddings().weight[config.decoder_start_token_id] *= 0.05
     if architecture == "bart":
         model.generation_config.forced_bos_token_id = 0
     model.save_pretrained(path)
