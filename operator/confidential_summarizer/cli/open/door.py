@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from confidential_summarizer.cli.open.users import is_ours
+
 COOKIE = "csum_open"
 KEY = "key"
 """Query parameter of the link that opens the door once."""
@@ -45,6 +47,8 @@ class Door:
         """Return an answer that keeps a request out or lets a browser in; None for one that is in already."""
         if request.host != self.host:
             return _text(HTTPStatus.MISDIRECTED_REQUEST, "This is not the name of this page.")
+        if not is_ours(request.transport):
+            return _text(HTTPStatus.FORBIDDEN, "This page is another user's. Open yours with `csum open`.")
         if not self._is_same_site(request):
             return _text(HTTPStatus.FORBIDDEN, "Another site may not use this page.")
         key = request.query.get(KEY, "")
