@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from starlette.responses import JSONResponse
 
 from summarizer.documents import read_documents
 from summarizer.extraction.process import Limits, extract_apart
@@ -141,6 +142,14 @@ def test_one_hostile_document_takes_no_other_with_it(tmp_path: Path) -> None:
     found = read_documents(tmp_path)
     assert [document.number for document in found.readable] in ([2], [2, 3])
     assert found.documents[0].reason is Reason.BROKEN
+
+
+def test_a_name_that_is_no_text_keeps_no_other_document_from_being_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The rent is due.")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/Vertr\xe4ge.txt")).write_text("The rent is due.")
+    found = read_documents(tmp_path)
+    listed = [JSONResponse(document.name).body.decode() for document in found.readable]
+    assert listed == ['"Vertr\ufffdge.txt"', '"a.txt"']
 
 
 # Of a document that has taken its parser over: it runs whatever code it likes, as the user that the group runs as.

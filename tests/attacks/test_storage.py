@@ -358,8 +358,8 @@ def test_two_results_that_change_places_are_refused(vouched: Attested) -> None:
 
 @pytest.mark.parametrize(
     ("content", "number"),
-    [("../../../../", 1), ("/etc/cron.d/", 1), ("\ud800" * 64, 1), ("c" * 64, -1), ("c" * 64, True)],
-    ids=["up", "absolute", "no Unicode", "negative", "no number"],
+    [("../../../../", 1), ("/etc/cron.d/", 1), ("c" * 64, -1), ("c" * 64, True), ("c" * 64, 10**300)],
+    ids=["up", "absolute", "negative", "no number", "longer than a name can be"],
 )
 def test_a_result_cannot_say_where_it_is_written(content: object, number: object) -> None:
     """Not even one that nobody checks further (`--unverified`): its digest becomes part of a file's name."""
@@ -369,6 +369,14 @@ def test_a_result_cannot_say_where_it_is_written(content: object, number: object
     name = hashlib.sha256(f"{FORMAT}\0{content}\0{number}".encode(errors="replace")).hexdigest() + ".age"
     with pytest.raises(IntegrityError, match="does not say of which document"):
         result.check(name, None)
+
+
+def test_a_result_that_cannot_be_written_down_is_none() -> None:
+    """It would end `csum results fetch --unverified`, and keep the owner from all that come after it."""
+    text = json.dumps({"contentSHA256": "c" * 64, "number": 1, "document": "\ud800"})
+    document = {"format": FORMAT, "result": text, "key": "", "signature": "", "evidence": None}
+    with pytest.raises(IntegrityError, match="no result of a summarizer"):
+        Result.open(pyrage.encrypt(json.dumps(document).encode(), [RECIPIENT.to_public()]), [RECIPIENT])
 
 
 def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> None:

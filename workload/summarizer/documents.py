@@ -1,5 +1,6 @@
 """The documents to summarize: the files below the mount point of the sealed file system that are text of some kind."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Document:
 
     Attributes:
         number: Its place in its file system, among all documents, readable or not, from 1.
-        name: Path below the documents directory, with `/`.
+        name: Path below the documents directory, with `/`; where it is no UTF-8, as far as it is.
         text: The whole text, paragraphs parted by blank lines; empty if it cannot be read.
         unread: How many of its parts hold no text that is read: scanned pages, attachments.
         reason: Why it cannot be read, or None.
@@ -142,9 +143,11 @@ def _is_document(path: str) -> bool:
     return not hidden and Path(path).suffix.lower() in FORMATS
 
 
-def _read(number: int, name: str, data: bytes) -> Document:
+def _read(number: int, path: str, data: bytes) -> Document:
+    # Half a character, in which Python keeps a byte that is no UTF-8, can be written nowhere.
+    name = os.fsencode(path).decode(errors="replace")
     try:
-        extract = extract_apart(Path(name).suffix.lower(), data)
+        extract = extract_apart(Path(path).suffix.lower(), data)
     except Unreadable as unreadable:
         return Document(number, name, reason=unreadable.reason)
     return Document(number, name, extract.text, extract.unread)

@@ -33,6 +33,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 LARGEST_RESULT = 1024 * 1024
 """Bytes of a blob; the group writes no larger one."""
 
+LARGEST_NUMBER = 10**6
+"""Of a document; a group reads no more files than a fifth of it."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -81,6 +84,8 @@ class Result:
             fields = json.loads(text)
             if document["format"] != FORMAT or not isinstance(fields, dict):
                 raise ValueError
+            # JSON can name half a character, which could be written into no file.
+            json.dumps(fields, ensure_ascii=False).encode()
             return cls(
                 text,
                 fields,
@@ -104,7 +109,8 @@ class Result:
         """
         content, number = self.fields.get("contentSHA256"), self.fields.get("number")
         # Both become part of a file's name, and with `--unverified` they are anybody's.
-        if type(number) is not int or number < 1 or not (isinstance(content, str) and _SHA256.fullmatch(content)):
+        numbered = type(number) is int and 1 <= number <= LARGEST_NUMBER
+        if not numbered or not (isinstance(content, str) and _SHA256.fullmatch(content)):
             raise IntegrityError("it does not say of which document it is")
         return hashlib.sha256(f"{FORMAT}\0{content}\0{number}".encode()).hexdigest() + ".age"
 
