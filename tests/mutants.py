@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
@@ -24,12 +25,29 @@ only_mutate=src/{module}
 pytest_add_cli_args=
     -n0
     -pno:cacheprovider
+    -ptests.mutants
 pytest_add_cli_args_test_selection=
     {tests}
 also_copy=
     tests
     pyproject.toml
 """
+NOTICED_BY = ROOT / "noticed-by"
+"""In the copy, where this is a plugin of pytest: the tests that noticed a change, the latest last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that noticed the last changes: the next change is mostly one of the same function."""
+    NOTICED_BY.touch()
+    latest = {name: place for place, name in enumerate(NOTICED_BY.read_text().splitlines())}
+    items.sort(key=lambda item: -latest.get(item.nodeid, -1))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember a test that noticed a change."""
+    if report.failed:
+        with NOTICED_BY.open("a") as file:
+            file.write(f"{report.nodeid}\n")
 
 
 def tests_of(module: Path) -> str:
