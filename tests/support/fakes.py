@@ -243,6 +243,8 @@ class FakeTarget:
         calls: Every write, in order.
         error: What every call raises, where the target cannot be asked.
         removal: What `remove` answers; None: the groups are gone at the second look.
+        removed_from: Where `remove` was told to look.
+        hangs: Whether `remove` never answers.
         refusal: What every step raises.
         starts: Counts how often the groups were made anew under the same names.
     """
@@ -254,6 +256,8 @@ class FakeTarget:
     calls: list[str] = field(default_factory=list)
     error: Exception | None = None
     removal: Removal | None = None
+    removed_from: list[Placement] = field(default_factory=list)
+    hangs: bool = False
     refusal: Exception | None = None
     starts: int = 0
 
@@ -292,6 +296,9 @@ class FakeTarget:
         if self.error is not None:
             raise self.error
         self.calls.append("orphan" if orphan else "remove")
+        self.removed_from += placements
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.removal is not None:
             return self.removal
         if orphan or self.deployed is None:

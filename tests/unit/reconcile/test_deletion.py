@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from confidential_summarizer.errors import AccessDenied, NotFound, TransientError
+from confidential_summarizer.reconcile import removal
 from confidential_summarizer.targets.target import Removal
+from tests.support.resources import grant
 from tests.unit.reconcile.test_reconcile import IMPORTED, NOW, World, material, settled
 
 
@@ -148,3 +150,117 @@ async def test_the_finalizer_is_there_before_anything_is_deployed_and_other_ones
     assert await world.removed()
     assert world.resource["metadata"]["finalizers"] == ["example.org/other"]
     assert await world.removed()
+
+
+async def test_a_deletion_that_is_paused_removes_nothing_and_goes_on_without_the_annotation() -> None:
+    world = await going()
+    world.annotate(pause="true")
+    assert not await world.removed()
+    assert world.reason() == "Paused"
+    assert world.groups.calls == []
+    world.annotate()
+    await world.until_removed()
+
+
+async def test_a_target_that_never_answers_is_named_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "REMOVAL_SECONDS", 0.01)
+    world = await going()
+    world.groups.hangs = True
+    assert not await world.removed()
+    assert world.reason() == "Deleting"
+    assert "does not answer" in world.condition("Ready")["message"]
+    world.groups.hangs = False
+    await world.until_removed()
+
+
+async def test_what_is_left_is_named_where_nothing_says_why() -> None:
+    world = await going()
+    world.groups.removal = Removal(["legal-contracts-0", "legal-contracts-1"])
+    assert not await world.removed()
+    assert world.condition("Ready")["message"].endswith("legal-contracts-0, legal-contracts-1 left")
+
+
+HERE = {"kind": "VirtualNode", "groups": 1}
+ELSEWHERE = {"kind": "ContainerGroup", "subscriptionID": "s", "resourceGroup": "rg", "groups": 3}
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+SUBNET = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/cg"
+CONTAINER_GROUP = {
+    "containerGroup": {
+        "subscriptionID": SUBSCRIPTION, "resourceGroup": "rg", "location": "westeurope", "subnetIDs": [SUBNET],
+    }
+}  # fmt: skip
+WANTED = ("ContainerGroup", SUBSCRIPTION, "rg", 2)
+
+
+def looked_in(world: World) -> list[tuple[str, str | None, str | None, int]]:
+    places = world.groups.removed_from
+    return sorted((place.kind.value, place.subscription_id, place.resource_group, place.groups) for place in places)
+
+
+@pytest.mark.parametrize(
+    ("target", "known", "looked"),
+    [
+        ({"virtualNode": {}}, [], [("VirtualNode", None, None, 2)]),
+        ({"virtualNode": {}}, [HERE | {"groups": 9}], [("VirtualNode", None, None, 9)]),
+        ({"virtualNode": {}}, [ELSEWHERE], [("ContainerGroup", "s", "rg", 3), ("VirtualNode", None, None, 2)]),
+        (CONTAINER_GROUP, [], [WANTED]),
+        (CONTAINER_GROUP, [ELSEWHERE], [WANTED, ("ContainerGroup", "s", "rg", 3)]),
+        ({"broken": True}, [ELSEWHERE], [("ContainerGroup", "s", "rg", 3)]),
+        ("broken", [], [("VirtualNode", None, None, 1)]),
+    ],
+    ids=[
+        "here",
+        "more than now",
+        "moved here",
+        "there",
+        "moved there",
+        "no target is read: what is known",
+        "nothing known",
+    ],
+)
+async def test_groups_are_looked_for_wherever_they_may_be(target: Any, known: list[Any], looked: list[Any]) -> None:
+    world = await settled()
+    world.kube.put(grant("*", subnets=[SUBNET]))
+    world.resource["status"] |= {"placements": known, "replicas": 2}
+    world.resource["spec"]["target"] = target
+    world.delete()
+    world.groups.removal = Removal(["one"])
+    assert not await world.removed()
+    assert looked_in(world) == looked
+
+
+async def test_without_a_grant_nobody_looks_where_the_resource_never_was() -> None:
+    world = await settled()
+    world.resource["status"] |= {"placements": [ELSEWHERE]}
+    world.resource["spec"]["target"] = CONTAINER_GROUP
+    del world.kube.objects["SummarizerGrant", "", "all"]
+    world.delete()
+    await world.removed()
+    assert looked_in(world) == [("ContainerGroup", "s", "rg", 3)]
+
+
+async def with_keys(*file_systems: Any) -> World:
+    """Return a going resource of which two keys were imported, and of whose file systems this is left."""
+    key = {**IMPORTED[0]["key"], "deletionPolicy": "Delete"}
+    world = World().given(fileSystems=[{**IMPORTED[0], "key": key}])
+    material(world)
+    await world.until_ready()
+    world.vault.calls.clear()
+    world.resource["spec"]["fileSystems"] = [*file_systems, {**IMPORTED[0], "key": key}]
+    world.delete()
+    return world
+
+
+@pytest.mark.parametrize("broken", ["text", None, {}, {"key": "text"}, {"key": {"name": 7}}])
+async def test_a_file_system_that_cannot_be_read_keeps_no_key_of_another_from_its_end(broken: Any) -> None:
+    world = await with_keys(broken)
+    await world.until_removed()
+    assert world.vault.calls == ["delete imported"]
+
+
+async def test_a_key_that_the_vault_does_not_know_keeps_no_other_from_its_end() -> None:
+    world = await with_keys(
+        {**IMPORTED[0], "key": {**IMPORTED[0]["key"], "name": "unknown", "deletionPolicy": "Delete"}}
+    )
+    await world.until_removed()
+    assert world.vault.calls == ["delete imported"]
