@@ -112,10 +112,11 @@ class Cluster:
         return set(policy.host_data)
 
 
-async def victim() -> Cluster:
-    """Return a cluster in which namespace `legal` has a key that the operator imported for it."""
+async def victim(*, readable: bool = True) -> Cluster:
+    """Return a cluster in which namespace `legal`, which may be read, has a key that the operator imported for it."""
     cluster = Cluster()
-    cluster.namespace("legal", "namespace-uid")
+    if readable:
+        cluster.namespace("legal", "namespace-uid")
     cluster.secret("legal", {USE: "key"})
     cluster.put("legal", fileSystems=file_systems())
     assert await cluster.reconcile("legal") == "Ready"
@@ -183,9 +184,10 @@ async def test_a_resource_of_the_same_name_in_another_namespace_of_that_name_doe
     assert await made_again(cluster) == "KeyNotOwned"
 
 
-async def test_without_the_right_to_read_namespaces_nobody_inherits_a_key() -> None:
-    cluster = await victim()
-    del cluster.kube.objects["Namespace", "legal", "legal"]
+@pytest.mark.parametrize("readable", [True, False], ids=["taken away", "never given"])
+async def test_without_the_right_to_read_namespaces_nobody_inherits_a_key(readable: bool) -> None:
+    cluster = await victim(readable=readable)
+    cluster.kube.objects.pop(("Namespace", "legal", "legal"), None)
     assert await made_again(cluster) == "KeyNotOwned"
 
 

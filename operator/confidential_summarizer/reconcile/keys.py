@@ -77,8 +77,8 @@ async def retire_policies(
 async def _retired(
     clients: Clients, resource: ConfidentialSummarizer, file_system: FileSystem, host_data: str, key: VaultKey
 ) -> VaultKey:
-    admitted = key.release_policy.host_data if key.release_policy else ()
-    if file_system.key.management is not KeyManagement.IMPORT or tuple(admitted) == (host_data,):
+    settled = key.release_policy is not None and key.release_policy.host_data == (host_data,)
+    if file_system.key.management is not KeyManagement.IMPORT or settled:
         return key
     owner = await owner_of(clients.kube, resource.metadata)
     if not _older(key, owner, host_data):
@@ -86,9 +86,11 @@ async def _retired(
     vault = clients.vaults(file_system.key.vault)
     # The rollout took its time, and who shares the key may have written to it meanwhile.
     now = await vault.get(key.name)
-    older = _older(now, owner, host_data) if now is not None else []
-    if now is None or not older:
-        return now or key
+    if now is None:
+        return key
+    older = _older(now, owner, host_data)
+    if not older:
+        return now
     kept = [hash_ for hash_ in added(now, owner) if hash_ not in older]
     await _retire(vault, now, older, with_added(now, owner, kept))
     return await vault.get(key.name) or now

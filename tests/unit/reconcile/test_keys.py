@@ -1,5 +1,6 @@
 """Which keys the operator waits for, changes, and leaves alone: those of a data owner, whatever happens."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -184,6 +185,69 @@ async def changed_while_pages_answer(world: World, evidence: Any) -> str:
     for _ in range(3):
         await world.visit()
     return old
+
+
+async def test_a_policy_is_admitted_for_the_service_that_the_spec_names_whatever_the_key_trusted_before() -> None:
+    world = await with_imported_key()
+    change(world, "imported", {"release_policy": build([OLDER], ["sharedweu.weu.attest.azure.net"])})
+    await world.until_ready()
+    policy = world.vault.keys["imported"].release_policy
+    assert policy is not None
+    assert policy.rules[-1] == build([world.host_data()], [ATTESTATION]).rules[0]
+
+
+async def retiring(meanwhile: Callable[[World, str], None]) -> World:
+    """Return a world in which the policy changed, and in which something happened while the new groups came up."""
+    world = await with_imported_key()
+    old = world.host_data()
+    attested = world.pages.evidence_for
+
+    def answer(nonce: str) -> Any:
+        meanwhile(world, old)
+        return attested(nonce)
+
+    world.vault.calls.clear()
+    await changed_while_pages_answer(world, answer)
+    assert world.reason() == "Ready"
+    return world
+
+
+def shown(world: World) -> list[str]:
+    """Return what the status says that the key admits."""
+    (key,) = world.resource["status"]["trust"]["keys"]
+    return list(key["admits"])
+
+
+async def test_a_policy_that_was_retired_is_neither_admitted_nor_remembered() -> None:
+    world = await retiring(lambda _world, _old: None)
+    assert admitted(world) == tuple(shown(world)) == (world.host_data(),)
+    assert world.vault.keys["imported"].tags["csum-added-uid-1"] == world.host_data()[:16]
+    assert world.vault.calls == ["update imported", "update imported"]
+
+
+async def test_a_key_that_somebody_else_settled_during_the_rollout_is_not_written_again() -> None:
+    def settle(world: World, _old: str) -> None:
+        change(world, "imported", {"release_policy": build([world.host_data()], [ATTESTATION])})
+
+    world = await retiring(settle)
+    assert shown(world) == [world.host_data()]
+    assert world.vault.calls == ["update imported"]
+
+
+async def test_a_key_that_went_away_during_the_rollout_is_imported_again_for_the_new_policy() -> None:
+    world = await retiring(lambda world, _old: world.vault.keys.clear())
+    assert world.vault.calls == ["update imported", "import imported"]
+    assert admitted(world) == (world.host_data(),)
+    assert "InternalError" not in str(world.events)
+
+
+async def test_a_key_that_was_taken_away_from_the_resource_is_not_written_after_the_rollout_either() -> None:
+    def take_away(world: World, _old: str) -> None:
+        tags = world.vault.keys["imported"].tags
+        change(world, "imported", {"tags": {tag: tags[tag] for tag in tags if not tag.startswith("csum-owner-")}})
+
+    world = await retiring(take_away)
+    assert world.vault.calls == ["update imported"]
 
 
 async def test_refused_evidence_keeps_the_policy_that_works_admitted() -> None:

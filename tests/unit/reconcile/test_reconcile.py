@@ -249,6 +249,7 @@ async def test_key_material_of_the_wrong_length_is_refused_without_quoting_it() 
     assert await world.reconcile() == STALLED_SECONDS
     assert world.reason() == "InvalidSpec"
     assert world.condition("Stalled")["status"] == "True"
+    assert "holds 14 bytes, but an oct-HSM key has 32" in world.condition("Ready")["message"]
     assert "planted" not in str(world.resource)
     assert "planted" not in str(world.events)
 
