@@ -53,7 +53,7 @@ def create_key_file(path: Path, key: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
-            path.unlink(missing_ok=True)
+            path.unlink()
             raise
     except FileExistsError:
         raise SealingError(f"Key file {path} exists. A key is never overwritten: choose another name.") from None
