@@ -162,6 +162,16 @@ async def test_nor_in_a_namespace_of_the_victims_name_in_another_cluster() -> No
     assert cluster.vault.keys["shared-key"] == before
 
 
+@pytest.mark.parametrize(("home", "reason"), [("namespace-uid", "Ready"), ("another-uid", "KeyNotOwned")])
+async def test_an_annotation_alone_adopts_a_key_of_the_very_same_namespace_only(home: str, reason: str) -> None:
+    cluster = Cluster()
+    cluster.namespace("legal", "namespace-uid")
+    tags = {"csum-owner-other": f"legal/other {home}"}
+    cluster.vault.add("shared-key", build([OWNERS_HASH], [ATTESTATION]), tags=tags)
+    cluster.put("legal", annotations={ADOPT: f"{VAULT}/shared-key"}, fileSystems=file_systems())
+    assert await cluster.reconcile("legal") == reason
+
+
 async def made_again(cluster: Cluster) -> str:
     """Put another resource of the same name in the place of the victim's, and return what becomes of it."""
     cluster.put("legal", image=EVIL_IMAGE, fileSystems=file_systems())

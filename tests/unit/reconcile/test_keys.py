@@ -9,6 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
+from confidential_summarizer.api.resource import Metadata
+from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.reconcile.key_tags import Owner, added, first_tags
 from confidential_summarizer.reconcile.run import Result
 from confidential_summarizer.release import build
 from confidential_summarizer.targets.observation import GroupPhase
@@ -194,6 +197,15 @@ async def test_a_policy_is_admitted_for_the_service_that_the_spec_names_whatever
     policy = world.vault.keys["imported"].release_policy
     assert policy is not None
     assert policy.rules[-1] == build([world.host_data()], [ATTESTATION]).rules[0]
+
+
+def test_what_is_remembered_in_tags_is_the_latest_policies_as_far_as_a_vault_keeps_them() -> None:
+    owner = Owner(Metadata(name="contracts", namespace="legal", uid="uid-1"), "")
+    hashes = [f"{number:064x}"[::-1] for number in range(40)]
+    tags = first_tags(owner, hashes)
+    assert all(len(text) <= 256 for pair in tags.items() for text in pair)
+    key = VaultKey("id", "k", "oct-HSM", exportable=True, release_policy=build(hashes, [ATTESTATION]), tags=tags)
+    assert added(key, owner) == hashes[-15:]
 
 
 async def retiring(meanwhile: Callable[[World, str], None]) -> World:
