@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from azure_sandbox.progress import Report
+from confidential_summarizer.cli.models import model_name
 from confidential_summarizer.errors import SpecError, TransientError
+from summarizer.manifest import MANIFEST_NAME
 
 NEEDED = ("torch", "transformers")
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
@@ -17,10 +19,10 @@ TEXTS = Path(__file__).parents[1] / "examples" / "documents"
 
 
 def prepare_model(model: str, folder: Path, report: Report) -> tuple[Path, str]:
-    """Convert a model for the default engine, with a manifest over its files.
+    """Take a model that `csum models prepare` made, or convert one as it does.
 
     Args:
-        model: A directory with a checkpoint, or a hub name such as google-t5/t5-small.
+        model: A directory with such a model or a checkpoint, or a hub name such as google-t5/t5-small.
         folder: Where the converted one is put.
         report: Told about each step.
 
@@ -31,18 +33,23 @@ def prepare_model(model: str, folder: Path, report: Report) -> tuple[Path, str]:
         SpecError: The reference engine, which converts, is not installed, or the directory is no checkpoint.
         TransientError: The download or the conversion failed.
     """
+    name = model_name(Path(model).resolve().name)
+    target = folder / "own-models" / name
+    made = (Path(model) / MANIFEST_NAME).exists()
+    if (target / MANIFEST_NAME).exists() and not made:
+        return target.parent, name
+    shutil.rmtree(target.parent, ignore_errors=True)
+    if made:
+        shutil.copytree(model, target)
+        return target.parent, name
     if any(importlib.util.find_spec(module) is None for module in NEEDED):
         raise SpecError(
-            "a model of your own has to be converted first, which needs torch and transformers (5.5 GB): run "
+            "a checkpoint has to be converted first, which needs torch and transformers (5.5 GB): run "
             "`.venv/bin/pip install -e './workload[reference]'`, then repeat"
         )
-    name = "".join(c if c.isalnum() else "-" for c in Path(model).name.lower()).strip("-")
-    target = folder / "own-models" / name
-    if not (target / "SHA256SUMS").exists():
-        shutil.rmtree(target, ignore_errors=True)
-        source = _source(model, report)
-        report(f"converting {model}, and measuring what a smaller precision costs")
-        _run("summarizer.convert", source, target, "--texts", TEXTS)
+    source = _source(model, report)
+    report(f"converting {model}, and measuring what a smaller precision costs")
+    _run("summarizer.convert", source, target, "--texts", TEXTS)
     return target.parent, name
 
 

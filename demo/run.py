@@ -74,13 +74,14 @@ class Demo:
             models, name = prepare_model(model, work, self.progress)
         else:
             copy_models(models)
-        (work / "models.pin").write_text(read_manifest(models).sha256)
         for image_name, folder in (("contracts", EXAMPLES / "documents"), ("models", models)):
-            image, key = work / f"{image_name}.img", work / f"{image_name}.key"
-            if not image.exists() or _newest(folder) > image.stat().st_mtime:
+            image, key, pin = (work / f"{image_name}.{kind}" for kind in ("img", "key", "pin"))
+            content = read_manifest(folder).sha256
+            if not image.exists() or not pin.exists() or pin.read_text() != content:
                 image.unlink(missing_ok=True)
                 self.say(f"The data owner seals {_relative(folder)}")
                 self.owner("csum", "seal", folder, "--out", image, "--key", key)
+                pin.write_text(content)
             self.owner("csum", "push", image, f"{CONTAINER}/{image_name}.img", "--create-container", "--overwrite")
         if not (work / "results.key").exists():
             self.say("The data owner makes the key that results are encrypted to")
@@ -248,7 +249,7 @@ class Demo:
 
 
 def copy_models(target: Path) -> None:
-    """Copy the demo models alone, with the times of their files: beside them lie the programs that made them."""
+    """Copy the demo models alone: beside them lie the programs that made them."""
     for card in (EXAMPLES / "models").glob("*/MODEL.md"):
         shutil.copytree(card.parent, target / card.parent.name, dirs_exist_ok=True)
 
@@ -267,15 +268,11 @@ def _relative(path: Path) -> str:
     return path.name if not path.is_relative_to(ROOT) else str(path.relative_to(ROOT))
 
 
-def _newest(folder: Path) -> float:
-    return max(file.stat().st_mtime for file in folder.rglob("*") if file.is_file())
-
-
 def main() -> int:
     """Run the demo; 0 only if every document has its summary."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--once", action="store_true", help="remove the resource and stop everything afterwards")
-    parser.add_argument("--model", help="directory or hub name of a model to use instead of the demo models")
+    parser.add_argument("--model", help="model to use instead of the demo ones: directory or hub name")
     arguments = parser.parse_args()
     demo = Demo(SandboxState.from_environment(), time.monotonic())
     try:

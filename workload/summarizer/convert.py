@@ -62,7 +62,7 @@ def convert(model: Path, out: Path, quantization: str = "int8_float32") -> None:
         quantization: Precision of the stored weights.
 
     Raises:
-        ModelError: The family is not known, or CTranslate2 does not run it.
+        ModelError: The family is not known, or CTranslate2 does not run it, or the weights cannot be read.
     """
     from ctranslate2.converters import TransformersConverter
 
@@ -76,9 +76,12 @@ def convert(model: Path, out: Path, quantization: str = "int8_float32") -> None:
             if path.is_file() and path.name != "config.json":
                 (staged / path.name).symlink_to(path.resolve())
         (staged / "config.json").write_text(json.dumps({**family.config, **json.loads(config)}), encoding="utf-8")
-        TransformersConverter(str(staged), trust_remote_code=False).convert(
-            str(out), quantization=quantization, force=True
-        )
+        try:
+            TransformersConverter(str(staged), trust_remote_code=False).convert(
+                str(out), quantization=quantization, force=True
+            )
+        except Exception as error:  # noqa: BLE001  of transformers, safetensors or CTranslate2
+            raise ModelError(f"{model} cannot be converted, is it whole? {_said(error)}") from None
 
 
 def prepare(checkpoint: Path, out: Path, texts: Sequence[str], quantization: str | None = None) -> list[Loss]:
@@ -98,10 +101,24 @@ def prepare(checkpoint: Path, out: Path, texts: Sequence[str], quantization: str
     """
     if out.exists():
         raise ModelError(f"{out} is there already: name a new directory, or remove it")
-    if not (checkpoint / "config.json").is_file() or not any(checkpoint.glob("*.safetensors")):
-        raise ModelError(f"{checkpoint} has no config.json with safetensors: name a checkpoint of transformers")
+    if not (checkpoint / "config.json").is_file():
+        raise ModelError(f"{checkpoint} has no config.json: name the folder of a checkpoint of transformers")
+    if not any(checkpoint.glob("*.safetensors")):
+        raise ModelError(
+            f"{checkpoint} has no safetensors: other weights can run code when they are read. Load it with "
+            "transformers where that does no harm, save it with `save_pretrained`, and name that folder"
+        )
     family = read_family({"config.json": (checkpoint / "config.json").read_bytes()})
     out.mkdir(parents=True)
+    try:
+        return _fill(checkpoint, out, family, texts, quantization)
+    except BaseException:
+        # Half a model would be in the way of the next try, and be sealed with the others.
+        shutil.rmtree(out)
+        raise
+
+
+def _fill(checkpoint: Path, out: Path, family: Family, texts: Sequence[str], quantization: str | None) -> list[Loss]:
     for name in _COPIED:
         if (checkpoint / name).is_file():
             shutil.copyfile(checkpoint / name, out / name)
@@ -127,8 +144,17 @@ def _tokenizer(checkpoint: Path, out: Path) -> None:
         return
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
-    tokenizer.backend_tokenizer.save(str(out / "tokenizer.json"))
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
+        tokenizer.backend_tokenizer.save(str(out / "tokenizer.json"))
+    except Exception as error:  # noqa: BLE001  as above
+        raise ModelError(
+            f"{checkpoint} has no tokenizer.json, and what it has cannot be made into one: {_said(error)}"
+        ) from None
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _smallest(checkpoint: Path, out: Path, texts: Sequence[str]) -> list[Loss]:

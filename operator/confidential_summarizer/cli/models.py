@@ -14,6 +14,9 @@ from confidential_summarizer.errors import SpecError
 NEEDED = ("summarizer", "ctranslate2", "transformers", "torch")
 """What the converter is made of; none of it comes with csum, which runs where no model does."""
 
+PRECISIONS = ("int8_float32", "float16", "float32")
+"""What the converter knows, the smallest and fastest first."""
+
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """A model's name, as `spec.summarizer.models` takes it."""
 
@@ -28,7 +31,7 @@ def models() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default="models", show_default=True, help="Folder for models.")
 @click.option("--name", help="The model's name, by which readers choose it.  [default: from the checkpoint's folder]")
 @click.option("--texts", type=click.Path(path_type=Path), help="Folder of .txt files to compare precisions on.")
-@click.option("--quantization", help="Take this precision (int8_float32, float16, float32) without comparing.")
+@click.option("--quantization", type=click.Choice(PRECISIONS), help="Take this precision without comparing.")
 @output_option
 def prepare(
     checkpoint: Path, out: Path, name: str | None, texts: Path | None, quantization: str | None, output: str

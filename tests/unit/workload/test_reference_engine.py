@@ -1,6 +1,7 @@
 """Both engines on the same weights: tiny random models of each family, made here as `transformers` writes real ones."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -153,5 +154,31 @@ def test_a_precision_is_taken_without_comparing_and_the_card_says_so(tmp_path) -
         prepare(checkpoint, tmp_path / "mine", TEXTS)
     with pytest.raises(ModelError, match="no texts to compare"):
         prepare(checkpoint, tmp_path / "other", [])
-    with pytest.raises(ModelError, match="safetensors"):
-        prepare(tmp_path, tmp_path / "third", TEXTS)
+    with pytest.raises(ModelError, match="has no config"):
+        prepare(tmp_path, tmp_path / "other", TEXTS)
+
+
+def cut_short(weights: Path) -> None:
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def in_another_format(weights: Path) -> None:
+    weights.rename(weights.with_name("pytorch_model.bin"))
+
+
+def without_a_tokenizer(weights: Path) -> None:
+    weights.with_name("tokenizer.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(cut_short, "is it whole"), (in_another_format, "has no safetensors"), (without_a_tokenizer, "no tokenizer.json")],
+)
+def test_a_checkpoint_that_is_not_whole_is_refused_and_leaves_nothing_that_would_be_sealed(
+    spoil, said, tmp_path
+) -> None:
+    checkpoint = make(tmp_path / "checkpoint", "t5", GREEDY)
+    spoil(checkpoint / "model.safetensors")
+    with pytest.raises(ModelError, match=said):
+        prepare(checkpoint, tmp_path / "models" / "mine", [], "float32")
+    assert not (tmp_path / "models" / "mine").exists()

@@ -1,7 +1,9 @@
 """The operator and the summarizer are two distributions that meet in names: here they are held against each other."""
 
 from confidential_summarizer.blueprint import summarizer_environment
+from confidential_summarizer.cli.models import PRECISIONS
 from confidential_summarizer.reconcile.rollout import PAGE_STATES
+from summarizer.convert import QUANTIZATIONS
 from summarizer.pins import SignedPin
 from summarizer.progress import State
 from summarizer.settings import DocumentSet, Settings
@@ -80,3 +82,7 @@ def test_the_limits_are_the_same_where_neither_names_any() -> None:
 
 def test_the_operator_knows_every_state_of_the_summarizer() -> None:
     assert set(PAGE_STATES) == {state.value for state in State} - {State.READY.value}
+
+
+def test_the_converter_makes_every_precision_that_csum_offers() -> None:
+    assert PRECISIONS == QUANTIZATIONS
