@@ -341,10 +341,11 @@ def place(subscription: str = OTHERS[15:51], group: str = "rg", **changes: Any) 
 
 
 OURS = "00000000-0000-0000-0000-000000000001"
+PUBLIC = {"access": {"exposure": "Public", "tokenSHA256": "a" * 64}}
 REACHES: dict[str, tuple[dict[str, Any], str]] = {
     "another team's identity": ({"identity": {"resourceID": OTHERS_IDENTITY}}, f"identity {OTHERS_IDENTITY}"),
-    "another team's identity, to pull images with": ({"registryCredentials": {"identity": OTHERS_IDENTITY}, "target": place(OURS), "identity": {"resourceID": IDENTITY, "clientID": "0" * 36}}, f"identity {OTHERS_IDENTITY}"),
-    "another team's subscription": ({"target": place()}, f"resource group {OTHERS[:51]}/resourceGroups/rg"),
+    "another team's identity, to pull images with": ({"registryCredentials": {"identity": OTHERS_IDENTITY}, "target": place(OURS), **PUBLIC, "identity": {"resourceID": IDENTITY, "clientID": "0" * 36}}, f"identity {OTHERS_IDENTITY}"),
+    "another team's subscription": ({"target": place(), **PUBLIC}, f"resource group {OTHERS[:51]}/resourceGroups/rg"),
     "another team's subnet": ({"target": place(OURS, subnetIDs=[OTHERS_SUBNET])}, f"subnet {OTHERS_SUBNET}"),
     "another team's subnet, from a virtual node": ({"target": {"virtualNode": {"subnetID": OTHERS_SUBNET}}}, f"subnet {OTHERS_SUBNET}"),
     "another team's vault": ({"fileSystems": with_key(vault="payroll.managedhsm.azure.net")}, "vault payroll.managedhsm.azure.net"),

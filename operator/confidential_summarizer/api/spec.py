@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from confidential_summarizer.api.access import Access, Identity, RegistryCredentials
+from confidential_summarizer.api.access import Access, Exposure, Identity, RegistryCredentials
 from confidential_summarizer.api.batch import Batch
 from confidential_summarizer.api.file_systems import FileSystem, Role
 from confidential_summarizer.api.rules import Rule, Ruled
@@ -184,6 +184,18 @@ class Spec(Ruled):
                 "the names of file systems must differ",
                 "self.fileSystems.all(f, self.fileSystems.filter(g, g.name == f.name).size() == 1)",
                 lambda self: _differ([f.name for f in self.file_systems]),
+            ),
+            Rule(
+                "a container group without a subnet has a public address: set target.containerGroup.subnetIDs, or "
+                "access.exposure Public with access.tokenSHA256",
+                "!has(self.target.containerGroup) || (has(self.target.containerGroup.subnetIDs) && "
+                "size(self.target.containerGroup.subnetIDs) > 0) || "
+                "(has(self.access) && self.access.exposure == 'Public')",
+                lambda self: (
+                    self.target.container_group is None
+                    or bool(self.target.container_group.subnet_ids)
+                    or self.access.exposure is Exposure.PUBLIC
+                ),
             ),
         )
 

@@ -99,7 +99,8 @@ class ContainerGroup(Ruled):
     subnet_ids: list[SubnetID] = Field(
         default_factory=list,
         max_length=1,
-        description="ARM id of one delegated subnet; without it the group has a public address.",
+        description="ARM id of one delegated subnet; without it the group has a public address, which needs "
+        "access.exposure Public.",
     )
     dns_name_label: Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=5, max_length=63)] | None = Field(
         default=None, description="Label of the public DNS name; only without a subnet."

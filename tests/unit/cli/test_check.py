@@ -296,6 +296,15 @@ async def test_a_blob_of_other_content_than_the_resource_pins_is_said(place: Pla
     assert (verdict, PINNED in detail) == (Verdict.MISSING, True)
 
 
+def public_group(name: str) -> dict[str, Any]:
+    """What a resource says whose groups run in this resource group."""
+    group = {"subscriptionID": "0" * 36, "resourceGroup": name, "location": "westeurope"}
+    return {
+        "target": {"containerGroup": group},
+        "access": {"exposure": "Public", "tokenSHA256": "ab" * 32},
+    }
+
+
 @pytest.mark.parametrize(
     ("group", "replicas", "running", "message"),
     [
@@ -308,9 +317,8 @@ async def test_a_blob_of_other_content_than_the_resource_pins_is_said(place: Pla
 async def test_room_is_looked_for_where_groups_are_made(
     place: Place, group: str, replicas: int, running: int, message: str
 ) -> None:
-    target = {"containerGroup": {"subscriptionID": "0" * 36, "resourceGroup": group, "location": "westeurope"}}
     status = {"observedGeneration": 1, "replicas": running}
-    rows = await place.rows(resource(target=target, replicas=replicas, status=status))
+    rows = await place.rows(resource(**public_group(group), replicas=replicas, status=status))
     assert message in rows["room in westeurope"][1]
 
 
@@ -331,9 +339,8 @@ async def test_a_role_that_the_identity_lacks_comes_with_the_command_that_gives_
 @pytest.mark.parametrize(("given", "verdict"), [({ACR_PULL}, Verdict.OK), ({BLOB_READER}, Verdict.MISSING)])
 async def test_an_identity_that_pulls_needs_the_role_for_it(place: Place, given: set[str], verdict: Verdict) -> None:
     place.given = frozenset(given)
-    target = {"containerGroup": {"subscriptionID": "0" * 36, "resourceGroup": "rg", "location": "westeurope"}}
     identity = resource().spec.identity.resource_id
-    rows = await place.rows(resource(target=target, registryCredentials={"identity": identity}))
+    rows = await place.rows(resource(**public_group("rg"), registryCredentials={"identity": identity}))
     assert rows["AcrPull on party1.azurecr.io"][0] is verdict
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import ENCFS, SUMMARIZER, blueprint, image_references
-from confidential_summarizer.errors import SpecError
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.ownership import group_name
@@ -138,12 +137,6 @@ def test_a_group_through_resource_manager_carries_the_same_containers() -> None:
     assert [c["name"] for c in group["properties"]["containers"]] == [SUMMARIZER, ENCFS]
     assert group["properties"]["confidentialComputeProperties"]["ccePolicy"]
     assert group["properties"]["ipAddress"]["type"] == "Private"
-
-
-def test_a_group_without_a_subnet_needs_public_exposure() -> None:
-    target = {"containerGroup": {k: v for k, v in ARM["containerGroup"].items() if k != "subnetIDs"}}
-    with pytest.raises(SpecError, match="subnetIDs"):
-        derive(resource(target=target), images())
 
 
 @pytest.mark.parametrize("length", [1, 40, 63])
