@@ -36,8 +36,13 @@ def capabilities(*, privileged: bool, add: Iterable[str] = (), drop: Iterable[st
     """
     given = set(PRIVILEGED if privileged else UNPRIVILEGED)
     inheritable = given if privileged else set[str]()
-    added, dropped = _names(add), _names(drop)
-    # Dropping happens last and wins, as in the reference tool.
+    everything_added, added = _names(add)
+    everything_dropped, dropped = _names(drop)
+    # As containerd: first ALL, and of two the one that drops; then each name, of which dropping wins.
+    if everything_added:
+        given = set(PRIVILEGED)
+    if everything_dropped:
+        given, inheritable = set(), set()
     filled = (given | added) - dropped
     inherited = (inheritable | added if privileged else inheritable) - dropped
     kept = tuple(sorted(filled))
@@ -57,8 +62,8 @@ def normalise(name: str) -> str:
     return full
 
 
-def _names(given: Iterable[str]) -> set[str]:
-    names: set[str] = set()
-    for name in given:
-        names |= set(PRIVILEGED) if name.upper() in {"ALL", "CAP_ALL"} else {normalise(name)}
-    return names
+def _names(given: Iterable[str]) -> tuple[bool, set[str]]:
+    """Whether `ALL` is among them, and the others."""
+    names = list(given)
+    others = [name for name in names if name.upper() not in {"ALL", "CAP_ALL"}]
+    return len(others) < len(names), {normalise(name) for name in others}

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy.capabilities import PRIVILEGED
 from confidential_summarizer.policy.document import ContainerRules, EnvRule, PolicyDocument
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings
@@ -234,6 +235,16 @@ def test_dropping_all_capabilities_leaves_none() -> None:
     container = first(securityContext={"capabilities": {"drop": ["ALL"]}})
     assert container.capabilities is not None
     assert container.capabilities.bounding == ()
+
+
+def test_what_is_added_to_nothing_is_all_that_a_container_has() -> None:
+    """As containerd reads it: ALL goes first, whichever list it is in."""
+    container = first(securityContext={"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETUID"]}})
+    assert container.capabilities is not None
+    assert container.capabilities.effective == ("CAP_NET_BIND_SERVICE", "CAP_SETUID")
+    container = first(securityContext={"capabilities": {"drop": ["SYS_ADMIN"], "add": ["ALL"]}})
+    assert container.capabilities is not None
+    assert set(PRIVILEGED) - set(container.capabilities.effective) == {"CAP_SYS_ADMIN"}
 
 
 def test_an_unknown_capability_is_refused() -> None:
