@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from confidential_summarizer.policy.description import set_words
 from confidential_summarizer.policy.document import Capabilities, ContainerRules, PolicyDocument
 
 
@@ -74,8 +75,14 @@ def _capabilities(name: str, before: Capabilities | None, after: Capabilities | 
     if before is None or after is None:
         yield from _changed(name, "capabilities", before, after)
         return
+    # What changes alike in several sets is told once.
+    changed: dict[tuple[str, str], list[str]] = {}
     for field in fields(Capabilities):
-        yield from _sets(name, f"{field.name} capability", getattr(before, field.name), getattr(after, field.name))
+        old, new = set(getattr(before, field.name)), set(getattr(after, field.name))
+        if old != new:
+            changed.setdefault((set_words(old), set_words(new)), []).append(field.name)
+    for (was, now), sets in changed.items():
+        yield Difference(name, f"{', '.join(sets)} capabilities", was, now)
 
 
 def _fragments(document: PolicyDocument) -> list[str]:

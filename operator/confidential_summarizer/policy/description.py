@@ -1,6 +1,6 @@
 """What a policy allows, for people: in words, and as plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -90,12 +90,17 @@ def _origin(rule: EnvRule) -> str:
 
 
 def capability_words(capabilities: Capabilities | None) -> str:
-    """Which capabilities a container has, told by the usual sets where one fits."""
-    if capabilities is None:
-        return "the guest's default"
-    bounding = set(capabilities.bounding)
-    base, name = (set(PRIVILEGED), "all") if bounding >= set(PRIVILEGED) else (set(UNPRIVILEGED), "usual")
-    added, dropped = sorted(bounding - base), sorted(base - bounding)
+    """Which capabilities a container may ever have."""
+    return "the guest's default" if capabilities is None else set_words(capabilities.bounding)
+
+
+def set_words(names: Iterable[str]) -> str:
+    """Which capabilities a set has, told by the usual ones where that is shorter."""
+    given = set(names)
+    base, name = (set(PRIVILEGED), "all") if given >= set(PRIVILEGED) else (set(UNPRIVILEGED), "usual")
+    added, dropped = sorted(given - base), sorted(base - given)
+    if len(given) < len(added) + len(dropped):
+        return f"only {', '.join(sorted(given))}" if given else "none"
     return name + "".join(f" +{item}" for item in added) + "".join(f" -{item}" for item in dropped)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from confidential_summarizer.measurement.layer import MeasuredLayer
 from confidential_summarizer.policy.comparison import Difference, compare
@@ -29,6 +30,19 @@ def test_what_differs_is_named_by_container_and_field() -> None:
     assert {item.before for item in found if item.field == "mount"} == {
         "/mnt/files from sandbox:///tmp/atlas/emptydir/.+ (rbind, rshared, rw; bind)"
     }
+
+
+def test_capabilities_that_change_alike_in_several_sets_are_told_once() -> None:
+    pod = json.loads(json.dumps(POD))
+    pod["spec"]["containers"][0]["securityContext"]["capabilities"] = {"drop": ["ALL"], "add": ["SETUID"]}
+    narrowed = parse_policy(virtual_node_policy(pod, IMAGES, PolicySettings()).text)
+    (found,) = compare(parse_policy(policy().text), narrowed)
+    assert found == Difference("app", "bounding, effective, permitted capabilities", "usual", "only CAP_SETUID")
+    app, *others = narrowed.containers
+    assert app.capabilities is not None
+    ambient = replace(app, capabilities=replace(app.capabilities, ambient=("CAP_SYS_ADMIN",)))
+    (found,) = compare(narrowed, replace(narrowed, containers=(ambient, *others)))
+    assert found == Difference("app", "ambient capabilities", "none", "only CAP_SYS_ADMIN")
 
 
 def test_containers_that_come_and_go_are_named() -> None:

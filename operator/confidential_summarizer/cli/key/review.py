@@ -230,7 +230,7 @@ def _pinned(container: ContainerRules) -> Iterator[str]:
     for rule in container.env_rules:
         if rule.strategy == "string" and not is_wildcard(rule):
             yield f"{_name(container)} has {_shown(rule.pattern)}"
-    yield f"{_name(container)} has {capability_words(container.capabilities)} capabilities"
+    yield f"{_name(container)} has capabilities: {capability_words(container.capabilities)}"
     for mount in container.mounts:
         yield f"{_name(container)} mounts {mount.destination} ({', '.join(mount.options)})"
 
