@@ -20,6 +20,9 @@ from confidential_summarizer.api.spec import Profile
 SUMMARIZER = "summarizer"
 ENCFS = "encrypted-file-systems"
 
+SUMMARIZER_CAPABILITIES = ("CAP_SETGID", "CAP_SETUID")
+"""What the summarizer starts with of root's rights: those by which it gives root up, and no more."""
+
 REMOTE_VOLUME = "remote"
 REMOTE_PATH = "/mnt/remote"
 """The parent of every mount point: the sidecar makes each one a symbolic link, so the parent has to be the volume."""
@@ -48,6 +51,7 @@ class Container:
         image: Reference pinned by digest.
         cpu: Cores, as a Kubernetes quantity.
         memory: Bytes, as a Kubernetes quantity.
+        capabilities: All that the container has, unless it is privileged.
         readiness_path: HTTPS path on the first port that answers 200 once the container is ready.
     """
 
@@ -59,6 +63,7 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
     privileged: bool = False
+    capabilities: tuple[str, ...] = ()
     readiness_path: str | None = None
 
 
@@ -109,6 +114,7 @@ def blueprint(
                 memory=spec.resources.memory,
                 environment=summarizer_environment(resource, token_sha256) | index,
                 ports=(PAGE_PORT,),
+                capabilities=SUMMARIZER_CAPABILITIES,
                 readiness_path="/readyz",
             ),
             Container(

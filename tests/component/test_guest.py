@@ -244,6 +244,19 @@ async def test_the_container_sees_its_variables_and_nothing_of_the_host(image: s
     )
 
 
+async def test_a_container_s_root_has_the_rights_of_its_policy_whatever_the_host_asks_for(
+    image: str, tmp_path: Path
+) -> None:
+    rights = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["CAP_SETGID", "CAP_SETUID"]}}
+    group = await with_policy(group_of(shell(image, "cat /proc/self/status", securityContext=rights)))
+    properties(group)["securityContext"]["capabilities"] = {"add": ["CAP_SYS_PTRACE"]}
+    status = dict(line.split(":\t", 1) for line in (await output(group, tmp_path)).splitlines())
+    setgid_and_setuid = f"{1 << 6 | 1 << 7:016x}"
+    assert (status["Uid"], status["CapPrm"], status["CapEff"], status["NoNewPrivs"]) == (
+        "0\t0\t0\t0", setgid_and_setuid, setgid_and_setuid, "1",
+    )  # fmt: skip
+
+
 async def test_the_image_s_user_runs_the_container(host: str, tmp_path: Path) -> None:
     config = {"Cmd": ["/bin/id"], "User": "app", "Env": ["PATH=/bin"]}
     user = push(host, "user", [base_layer()], config)
@@ -324,6 +337,16 @@ REFUSALS: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]]
         {},
         "privileged escalation not allowed",
     ),
+    "new privileges": (
+        lambda c: c["securityContext"].pop("allowPrivilegeEscalation"),
+        {},
+        "invalid noNewPrivileges",
+    ),
+    "too few capabilities": (
+        lambda c: c["securityContext"].update(capabilities={"drop": ["CAP_SETUID"]}),
+        {},
+        "capabilities don't match",
+    ),
     "a further variable": (
         lambda c: c["environmentVariables"].append({"name": "EXTRA", "value": "x"}),
         {"drop_unknown_environment": False},
@@ -364,7 +387,9 @@ async def test_a_change_after_the_policy_was_made_is_refused_before_anything_sta
     name: str, image: str, tmp_path: Path
 ) -> None:
     change, settings, error = REFUSALS[name]
-    group = await with_policy(group_of(container(image)), **settings)
+    group = await with_policy(
+        group_of(container(image, securityContext={"allowPrivilegeEscalation": False})), **settings
+    )
     change(properties(group))
     rule, errors = await refusal(group, tmp_path)
     assert rule in {"create_container", ""}  # a long refusal is cut, and the rule goes first

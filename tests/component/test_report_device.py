@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from azure_sandbox.attester import Attester
 from azure_sandbox.guest.secure_processor import SecureProcessor
 from azure_sandbox.snp_report import parse
+from confidential_summarizer.blueprint import SUMMARIZER_CAPABILITIES
 from summarizer.evidence import runtime_data
 from tests.support.confined import confined
 
@@ -52,13 +54,18 @@ def attester(tmp_path_factory: pytest.TempPathFactory) -> Attester:
 
 
 async def in_a_container(
-    attester: Attester, folder: Path, program: str, *, debuggable: bool = False
+    attester: Attester,
+    folder: Path,
+    program: str,
+    *,
+    debuggable: bool = False,
+    capabilities: Sequence[str] = SUMMARIZER_CAPABILITIES,
 ) -> tuple[int, str, str]:
     """Run Python as in a container of the sandbox."""
     command = (sys.executable, "-c", program)
     processor = SecureProcessor(attester, HOST_DATA, debuggable=debuggable)
     environment = {**os.environ, "PYTHONPATH": str(SIDECARS)}
-    async with confined(processor, folder, command, environment) as process:
+    async with confined(processor, folder, command, environment, capabilities) as process:
         out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -142,6 +149,34 @@ keeper.report({runtime_data(NONCE, "dd" * 32)!r})
 
     assert (code, out.strip()) == (1, "None"), err
     assert "makes evidence only" in err
+
+
+@pytest.mark.parametrize("missing", SUMMARIZER_CAPABILITIES)
+async def test_the_container_gets_no_capability_that_it_could_start_without(
+    attester: Attester, tmp_path: Path, missing: str
+) -> None:
+    fewer = [name for name in SUMMARIZER_CAPABILITIES if name != missing]
+    code, out, err = await in_a_container(attester, tmp_path, IN_CUSTODY, capabilities=fewer)
+
+    assert (code, out) == (1, "")
+    assert "it needs the capabilities SETUID and SETGID" in err
+
+
+async def test_once_it_reads_text_neither_half_of_the_summarizer_has_a_capability(
+    attester: Attester, tmp_path: Path
+) -> None:
+    program = f"""{IN_CUSTODY}
+from pathlib import Path
+for number in Path("/proc").glob("[0-9]*"):
+    status = dict(line.split(":", 1) for line in (number / "status").read_text().splitlines())
+    if status["Uid"].split()[0] in ("1000", "1001"):
+        print([status[name].strip() for name in ("CapPrm", "CapEff", "CapAmb", "NoNewPrivs")])
+"""
+    code, out, err = await in_a_container(attester, tmp_path, program)
+
+    assert code == 0, err
+    none = ["0" * 16, "0" * 16, "0" * 16, "1"]
+    assert out.splitlines()[1:] == [str(none), str(none)]
 
 
 async def test_a_container_that_does_not_start_as_root_is_refused(attester: Attester, tmp_path: Path) -> None:

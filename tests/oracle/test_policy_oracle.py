@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from confidential_summarizer.blueprint import SUMMARIZER, SUMMARIZER_CAPABILITIES, image_references
+from confidential_summarizer.policy.capabilities import PRIVILEGED
 from confidential_summarizer.policy.denial import find_denial
-from confidential_summarizer.policy.document import Policy
+from confidential_summarizer.policy.document import Capabilities, Policy
+from confidential_summarizer.targets.derive import derive
+from tests.support.fakes import measured
 from tests.support.policy_scenarios import (
     WITH_EXTRA_ENV,
     Scenario,
@@ -23,11 +27,20 @@ from tests.support.policy_scenarios import (
     rules,
     scenarios,
 )
+from tests.support.resources import resource
 
 pytestmark = pytest.mark.oracle
 
 DECISIONS = yaml.safe_load((Path(__file__).parents[1] / "data" / "policy" / "decisions.yaml").read_text())
 ALLOWED = "everything is allowed"
+CONTAINER_GROUP = {
+    "containerGroup": {
+        "subscriptionID": "00000000-0000-0000-0000-000000000001",
+        "resourceGroup": "rg",
+        "location": "westeurope",
+        "subnetIDs": ["/subscriptions/x/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/cg"],
+    }
+}
 
 
 def answers(guestpolicy: Path, scenario: Scenario) -> list[dict[str, Any]]:
@@ -90,6 +103,38 @@ def test_of_the_platforms_variables_only_whole_ones_reach_the_container_and_none
     kept = answers(guestpolicy, Scenario("closed", text, (*prepared(container, "app"), command)))[-1]["env"]
 
     assert {variable: variable in kept for variable in sent} == sent
+
+
+@pytest.mark.parametrize("target", [{}, {"target": CONTAINER_GROUP}], ids=["virtual node", "container group"])
+def test_whatever_rights_a_host_asks_for_the_summarizer_starts_with_those_of_its_policy_or_not_at_all(
+    guestpolicy: Path, target: dict[str, Any]
+) -> None:
+    """Before, it started with Docker's fourteen capabilities, and could gain more by a program."""
+    summarizer = resource(**target)
+    references = image_references(summarizer)
+    images = {name: measured(reference, layer="12"[name == SUMMARIZER]) for name, reference in references.items()}
+    text = derive(summarizer, images).policy
+    container = rules(text, SUMMARIZER)
+    asked = replace(intended(container, SUMMARIZER), no_new_privileges=True)
+
+    def answer(**changes: Any) -> dict[str, Any]:
+        commands = (*prepared(container, SUMMARIZER), create(replace(asked, **changes)))
+        return answers(guestpolicy, Scenario("rights", text, commands))[-1]
+
+    few = sorted(SUMMARIZER_CAPABILITIES)
+    expected = {"bounding": few, "effective": few, "permitted": few, "inheritable": [], "ambient": []}
+    everything = Capabilities(PRIVILEGED, PRIVILEGED, PRIVILEGED, PRIVILEGED, PRIVILEGED)
+    exactly = Capabilities((), tuple(few), tuple(few), (), tuple(few))
+    for given in (asked.capabilities, everything, exactly):
+        found = answer(capabilities=given)
+        assert found["allowed"], found
+        assert {name: sorted(names) for name, names in found["capabilities"].items()} == expected
+    for departure, reason in (
+        ({"no_new_privileges": False}, "invalid noNewPrivileges"),
+        ({"privileged": True}, "privileged escalation not allowed"),
+        ({"capabilities": replace(exactly, effective=(few[0],))}, "capabilities don't match"),
+    ):
+        assert reason in reasons(answer(**departure))
 
 
 @pytest.mark.parametrize("shown", [True, False])

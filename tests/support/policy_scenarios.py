@@ -134,7 +134,7 @@ def rules(text: Policy, name: str) -> ContainerRules:
 def mounts_for(container: ContainerRules) -> tuple[MountRule, ...]:
     """Mounts that fit a container's rules, and the usual ones."""
     own = tuple(
-        replace(rule, source=f"{SANDBOX}/tmp/atlas/emptydir/volume{number}")
+        replace(rule, source=rule.source.replace("sandbox://", SANDBOX).replace(".+", f"volume{number}"))
         for number, rule in enumerate(container.mounts)
     )
     return own + DEFAULT_MOUNTS

@@ -1,6 +1,6 @@
 """Linux capabilities of a container, as the policy spells them out."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.policy.document import Capabilities
@@ -60,6 +60,11 @@ def normalise(name: str) -> str:
     if full not in PRIVILEGED:
         raise PolicyError(f"securityContext: {name!r} is no Linux capability: see capabilities(7) for the names")
     return full
+
+
+def all_but(kept: Collection[str]) -> tuple[str, ...]:
+    """What an ordinary container has to drop, by name, to be left with these."""
+    return tuple(sorted(set(UNPRIVILEGED) - set(kept)))
 
 
 def _names(given: Iterable[str]) -> tuple[bool, set[str]]:

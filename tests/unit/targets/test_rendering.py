@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.blueprint import ENCFS, SUMMARIZER, blueprint, image_references
+from confidential_summarizer.blueprint import (
+    ENCFS,
+    SUMMARIZER,
+    SUMMARIZER_CAPABILITIES,
+    blueprint,
+    image_references,
+)
+from confidential_summarizer.policy.document import Capabilities
+from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.ownership import group_name
@@ -55,6 +63,26 @@ def test_the_page_is_probed_over_the_tls_that_it_speaks() -> None:
 def test_only_the_sidecar_that_mounts_is_privileged() -> None:
     privileged = {c["name"]: c.get("securityContext", {}).get("privileged", False) for c in pod_spec()["containers"]}
     assert privileged == {SUMMARIZER: False, ENCFS: True}
+
+
+@pytest.mark.parametrize("changes", [{}, {"target": ARM}], ids=["virtual node", "container group"])
+def test_the_policy_allows_the_summarizer_the_rights_that_it_runs_with_and_no_more(changes: dict) -> None:
+    document = parse_policy(derive(resource(**changes), images()).policy.text)
+    (rules,) = [container for container in document.containers if container.name == SUMMARIZER]
+    few = SUMMARIZER_CAPABILITIES
+    assert rules.capabilities == Capabilities(ambient=(), bounding=few, effective=few, inheritable=(), permitted=few)
+    assert (rules.no_new_privileges, rules.allow_elevated) == (True, False)
+
+
+def test_capabilities_are_dropped_by_the_names_that_each_target_knows() -> None:
+    pod = next(c for c in pod_spec()["containers"] if c["name"] == SUMMARIZER)
+    group = derive(resource(target=ARM), images()).manifest["properties"]["containers"][0]["properties"]
+    for container, prefix in ((pod, ""), (group, "CAP_")):
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        dropped = container["securityContext"]["capabilities"]["drop"]
+        assert len(dropped) == 12
+        assert {f"{prefix}CHOWN", f"{prefix}DAC_OVERRIDE", f"{prefix}NET_RAW"} <= set(dropped)
+        assert not {f"{prefix}SETUID", f"{prefix}SETGID"} & set(dropped)
 
 
 def test_no_cluster_token_and_no_service_links_enter_the_group() -> None:

@@ -85,7 +85,8 @@ def take_custody() -> Keeper | None:
         _become(_SUMMARIZER)
     except OSError as error:
         raise ConfigurationError(
-            f"the container cannot give up root ({error.strerror}): it needs the capabilities FOWNER, SETUID and SETGID"
+            f"the container cannot give up root ({error.strerror}): it needs the capabilities SETUID and SETGID, and a "
+            "device that is root's"
         ) from None
     _check_closed()
     near.settimeout(_PATIENCE)

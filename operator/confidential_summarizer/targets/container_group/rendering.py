@@ -16,6 +16,7 @@ from confidential_summarizer.api.target import ContainerGroup
 from confidential_summarizer.azure.versions import CONTAINER_GROUPS as API_VERSION
 from confidential_summarizer.blueprint import READINESS_PERIOD_SECONDS, REMOTE_PATH, REMOTE_VOLUME, Blueprint, Container
 from confidential_summarizer.errors import SpecError
+from confidential_summarizer.policy.capabilities import all_but
 from confidential_summarizer.policy.document import Policy
 from confidential_summarizer.registry import ImageReference
 from confidential_summarizer.registry.reference import DEFAULT_REGISTRY
@@ -117,17 +118,23 @@ def _container(container: Container) -> dict[str, Any]:
         "image": container.image,
         "environmentVariables": [{"name": n, "value": v} for n, v in sorted(container.environment.items())],
         "resources": {"requests": size},
+        "securityContext": _security_context(container),
         "volumeMounts": [{"name": REMOTE_VOLUME, "mountPath": REMOTE_PATH, "readOnly": False}],
     }
     if container.command:
         properties["command"] = list(container.command)
     if container.ports:
         properties["ports"] = [{"port": port, "protocol": "TCP"} for port in container.ports]
-    if container.privileged:
-        properties["securityContext"] = {"privileged": True}
     if container.readiness_path:
         properties["readinessProbe"] = {
             "httpGet": {"path": container.readiness_path, "port": container.ports[0], "scheme": "https"},
             "periodSeconds": READINESS_PERIOD_SECONDS,
         }
     return {"name": container.name, "properties": properties}
+
+
+def _security_context(container: Container) -> dict[str, Any]:
+    if container.privileged:
+        return {"privileged": True}
+    # As for a virtual node, by the names that the service's own tooling uses.
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": list(all_but(container.capabilities))}}
