@@ -11,6 +11,7 @@ import pytest
 
 from confidential_summarizer.blueprint import ENCFS, image_references
 from confidential_summarizer.cli import question, resources
+from confidential_summarizer.cli.approvals import Approvals
 from confidential_summarizer.cli.key import released
 from confidential_summarizer.cli.key.released import ReleasedImage
 from confidential_summarizer.errors import IntegrityError
@@ -71,6 +72,25 @@ def test_a_key_that_was_approved_in_one_vault_is_not_approved_in_another(vault: 
     assert f"--vault {MALLORYS_VAULT}" in refused.err
     assert approve(moved, "--vault", VAULT, answer="y\n").code == 6
     assert vault.calls == [f"update {KEY}"]
+
+
+@pytest.mark.parametrize("before", ["an approval", "nothing"])
+def test_another_key_in_the_admins_vault_is_not_approved(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """The key there believes the admin's service, which could then vouch to the owner for any page and any result."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
+    if before == "an approval":
+        assert approve(resource_file(tmp_path), "--vault", VAULT, answer="y\n").code == 0
+    vault.host = MALLORYS_VAULT
+    vault.add("contracts-key-2", build([OLD], [MALLORYS_SERVICE]))
+    theirs = asking(name="contracts-key-2", vault=MALLORYS_VAULT, attestation=MALLORYS_SERVICE)
+
+    refused = approve(resource_file(tmp_path, **theirs), answer="y\n")
+
+    assert refused.code == 6
+    assert f"--vault {MALLORYS_VAULT}" in refused.err
+    assert MALLORYS_SERVICE not in {one.attestation for one in Approvals().of("legal/contracts")}
 
 
 @pytest.mark.parametrize("change", [asking(vault=MALLORYS_VAULT), asking(attestation=MALLORYS_SERVICE)])

@@ -11,12 +11,13 @@ import yaml
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.cli import resources
+from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.cli.key import vault as key_vault
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.target import Derivation
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import FakeVault, measured
-from tests.support.resources import document
+from tests.support.resources import ATTESTATION, VAULT, document
 
 KEY = "contracts-key"
 """The key that the resource of `tests.support.resources` asks for."""
@@ -28,12 +29,13 @@ async def no_identity():
 
 
 def vault_in_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeVault:
-    """Put a vault into this process, and the record of approvals below `tmp_path`."""
+    """Put the owner's vault into this process, and the record of approvals below `tmp_path`: they used it before."""
     vault = FakeVault()
     monkeypatch.setattr(key_vault, "credential", no_identity)
     monkeypatch.setattr(key_vault, "KeyVault", lambda host, _identity, retries: vault.opened(host))
     monkeypatch.setattr(resources, "derive_from_registry", derived_with("1"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Approvals().record(Approval("legal/mails", VAULT, "mails-key", ATTESTATION, "1e" * 32, "", {}, now()))
     return vault
 
 

@@ -140,7 +140,7 @@ def import_(
 @key.command()
 @click.argument("target", required=False)
 @click.option("--file-system", help="Which of the resource's file systems.  [default: the documents]")
-@click.option("--vault", help="Host name of the vault.  [default: the approved one, or at first the resource's]")
+@click.option("--vault", help="Host name of your vault.  [default: the one of what you approved on this machine]")
 @click.option("--name", help="Name of the key.  [default: as the resource says]")
 @click.option(
     "--add-authority", multiple=True, help="Host name of an attestation service to believe besides those of the key."

@@ -70,9 +70,13 @@ async def wanted_approval(target: str, file_system: str | None, token: str | Non
 def check_place(wanted: WantedApproval, *, vault: str | None, key: str | None) -> None:
     """Hold the resource's vault and key against what the owner names, or else approved before.
 
+    A key in a vault of somebody else believes whom they like, and who is believed with a key vouches for its groups to
+    `csum verify`, too.
+
     Args:
         wanted: What the resource asks for.
-        vault: The vault that the owner named; the recorded one counts where they named none.
+        vault: The vault that the owner named; where they named none, that of the key counts, and for a key that was
+            never approved here those of all that were.
         key: The key that the owner named, if they did.
 
     Raises:
@@ -86,11 +90,12 @@ def check_place(wanted: WantedApproval, *, vault: str | None, key: str | None) -
             f"{subject} asks vault {wanted.vault} for key {wanted.key}, and you named {vault}: nothing was done. "
             "Let the resource be corrected."
         )
-    known = Approvals().of(subject, wanted.key)
-    if vault is None and known and known[-1].vault != wanted.vault:
+    approvals = Approvals()
+    known = {one.vault for one in approvals.of(subject, wanted.key)[-1:] or approvals.all()}
+    if vault is None and wanted.vault not in known:
         raise IntegrityError(
-            f"{subject} asks vault {wanted.vault} for key {wanted.key}, which you approved in {known[-1].vault} "
-            f"before: nothing was done. If you moved the key there: --vault {wanted.vault}"
+            f"{subject} asks vault {wanted.vault} for key {wanted.key}, and what you approved on this machine is in "
+            f"{', '.join(sorted(known)) or 'none'}: nothing was done. If that vault is yours: --vault {wanted.vault}"
         )
 
 
