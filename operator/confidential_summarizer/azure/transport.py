@@ -1,10 +1,11 @@
 """How every Azure client of ours reaches the network.
 
-Proxy: aiohttp with `trust_env` reads HTTPS_PROXY and NO_PROXY. Certificates: aiohttp's default context reads
-SSL_CERT_FILE. Both are the libraries' defaults; they are stated here because the product depends on them.
+Proxy: HTTPS_PROXY and NO_PROXY, see `connections`; sessions for a few calls leave it to aiohttp's `trust_env`.
+Certificates: aiohttp's default context reads SSL_CERT_FILE; stated here because the product depends on it.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import aiohttp
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 
+from confidential_summarizer.connections import CONNECTIONS, proxy_to
 from confidential_summarizer.replies import PLAIN
 
 Observer = Callable[[str, int | None], None]
@@ -43,11 +45,24 @@ def service_of(host: str) -> str:
 class ObservedTransport(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it by name, untyped
     """The SDK's transport, which tells the observers of each answer."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._proxy_to = cache(proxy_to)  # an SDK client asks one host, and one or two to sign in
+
+    async def open(self) -> None:
+        """Open the session, as the SDK would but for its hundred connections."""
+        if not self._has_been_opened:
+            connector, no_cookies = aiohttp.TCPConnector(limit=CONNECTIONS), aiohttp.DummyCookieJar()
+            self.session = aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies, auto_decompress=False)
+        await super().open()
+
     async def send(self, request: Any, **config: Any) -> Any:
         """Send a request and return the answer."""
-        service = service_of(urlsplit(request.url).hostname or "")
+        parts = urlsplit(request.url)
+        service = service_of(parts.hostname or "")
         try:
-            response = await super().send(request, **config)
+            proxy = self._proxy_to(parts.scheme, parts.hostname or "")
+            response = await super().send(request, proxy=proxy, **config)
         except AzureError:
             self._tell(service, None)
             raise
@@ -62,7 +77,7 @@ class ObservedTransport(AioHttpTransport):  # type: ignore[misc]  # azure.core l
 
 def new_transport() -> AioHttpTransport:
     """Return the transport of one SDK client, which closes it."""
-    return ObservedTransport(use_env_settings=True)
+    return ObservedTransport()
 
 
 def retry_options(retries: int) -> dict[str, Any]:

@@ -5,15 +5,17 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import ResourceNotFoundError
 
 from confidential_summarizer.api.names import FIELD_MANAGER
+from confidential_summarizer.connections import CONNECTIONS, proxy_to
 from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError, quoted
 from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
 
@@ -34,8 +36,13 @@ async def connect() -> AsyncIterator["KubernetesClient"]:
         config.load_incluster_config()
     except config.ConfigException:
         await config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
+    settings = Configuration.get_default_copy()
+    server = urlsplit(settings.host)
+    settings.proxy = settings.proxy or proxy_to(server.scheme, server.hostname or "")
+    settings.connection_pool_maxsize = CONNECTIONS
+    settings.client_session_kwargs = {"trust_env": False}
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(ApiClient())
+        api = await stack.enter_async_context(ApiClient(settings))
         try:
             dynamic = await stack.enter_async_context(DynamicClient(api))
         except ApiException as error:

@@ -1,6 +1,7 @@
-"""Every answer of a service of Azure is told to whoever counts them."""
+"""Every answer of a service of Azure is told to whoever counts them; the way to it is the environment's."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -44,3 +45,42 @@ async def test_a_service_that_cannot_be_reached_is_told_too(told: list[tuple[str
         with pytest.raises(ServiceRequestError):
             await sender.send(HttpRequest("GET", "http://127.0.0.1:9/"))
     assert told == [("loopback", None)]
+
+
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[tuple[str, str | None]]]:
+    """Hosts that were asked for through the proxy of the environment, and how their client signed in."""
+    asked: list[tuple[str, str | None]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.host, request.headers.get("Authorization")))
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.get("/", answer)])
+    async with TestServer(app) as running:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, str(running.make_url("/")))
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1")
+        yield asked
+
+
+async def test_a_service_is_asked_through_the_proxy_of_the_environment(
+    proxy: list[tuple[str, str | None]], server: TestServer
+) -> None:
+    async with transport.new_transport() as sender:
+        await sender.send(HttpRequest("GET", "http://vault.invalid/"))
+        answer = await sender.send(HttpRequest("GET", str(server.make_url("/"))))
+    assert answer.status_code == 429  # of the server, for whose host no proxy is asked
+    assert proxy == [("vault.invalid", None)]
+
+
+async def test_no_password_of_a_netrc_file_goes_to_a_service(
+    proxy: list[tuple[str, str | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine vault.invalid login us password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with transport.new_transport() as sender:
+        await sender.send(HttpRequest("GET", "http://vault.invalid/"))
+    assert proxy == [("vault.invalid", None)]
