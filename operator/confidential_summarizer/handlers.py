@@ -22,6 +22,23 @@ from confidential_summarizer.api.names import (
 RESOURCE = (GROUP, VERSION, PLURAL)
 
 
+class NoHistory(kopf.DiffBaseStorage):
+    """Keeps nothing of what an object was.
+
+    No handler asks what changed; to know it, Kopf would copy each object that it is told of, several times.
+    """
+
+    def build(self, **_: Any) -> Any:
+        """Take nothing of the object as it is."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Know nothing of the object as it was."""
+
+    def store(self, **_: Any) -> None:
+        """Write nothing into the object."""
+
+
 @kopf.on.startup()
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Tell Kopf how to watch; reference: "Configuration" in Kopf's documentation."""
@@ -35,6 +52,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.watching.label_selectors[kind] = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
     # A worker is one event handed over. It has nothing to stay for.
     settings.queueing.idle_timeout = 0.1
+    settings.persistence.diffbase_storage = NoHistory()
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 10
     settings.peering.standalone = True
