@@ -7,6 +7,7 @@ here, and everything that takes time happens in these tasks, of which so many at
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import random
 import time
@@ -87,7 +88,9 @@ class Loops:
             loop.alarm.set()
             loop.changed.set()
         if loop.task is None:
-            loop.task = asyncio.create_task(self._run(key, loop), name=f"loop of {'/'.join(key)}")
+            # Not in the context of who tells: Kopf keeps the whole object there, and the task would for ever.
+            run, name = self._run(key, loop), f"loop of {'/'.join(key)}"
+            loop.task = asyncio.create_task(run, name=name, context=contextvars.Context())
 
     def knows(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether a resource has been told of as it is."""

@@ -1,9 +1,12 @@
 """One task for each resource: what rings it, what does not, and that nobody waits for anybody else."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -97,6 +100,23 @@ async def test_what_happens_to_a_deployed_object_rings_its_own_resource_only(loo
     loops.ring("ns", "unknown")
     await looks(visited, "a", 2)
     assert visited.looks == {"a": 2, "b": 1}
+
+
+async def test_a_loop_keeps_nothing_of_whoever_told_it(loops: Loops, visited: Visited) -> None:
+    class Told:
+        """What Kopf holds in the context of its handlers: the object with its status and all who ever wrote it."""
+
+    context: ContextVar[Told] = ContextVar("context")
+
+    async def handler() -> weakref.ref[Told]:
+        context.set(Told())
+        loops.see(meta())
+        return weakref.ref(context.get())
+
+    told = await asyncio.create_task(handler())
+    await looks(visited, "a", 1)
+    gc.collect()
+    assert told() is None
 
 
 async def test_deletions_that_hang_stop_nobody_else(loops: Loops, visited: Visited) -> None:
