@@ -7,7 +7,7 @@ writes them.
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Strategy = Literal["string", "re2"]
@@ -113,17 +113,17 @@ class ContainerRules:
     seccomp_profile_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The object as it stands in a policy."""
-        fields: dict[str, Any] = _plain(self)
+        """The object as it stands in a policy, for `json.dumps(…, default=vars)`: what it is made of stays as it is."""
+        user = {
+            "group_idnames": [dict(vars(group)) for group in self.user.groups],
+            "umask": self.user.umask,
+            "user_idname": dict(vars(self.user.user)),
+        }
+        fields = {**vars(self), "user": user}
         if self.id is None:
             del fields["id"]
         if not self.name:
             del fields["name"]
-        fields["user"] = {
-            "group_idnames": _plain(self.user.groups),
-            "umask": self.user.umask,
-            "user_idname": _plain(self.user.user),
-        }
         return fields
 
 
@@ -138,15 +138,7 @@ class Fragment:
 
     def to_json(self) -> dict[str, Any]:
         """The object as it stands in a policy."""
-        fields: dict[str, Any] = _plain(self)
-        return fields
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it; `asdict` copies every text deeply, which was a third of a settled reconcile."""
-    if is_dataclass(value):
-        return {name: _plain(one) for name, one in vars(value).items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+        return {**vars(self), "includes": list(self.includes)}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ What differs between the releases of that tooling is in `contracts`.
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 from confidential_summarizer.policy.document import ContainerRules, Fragment, Policy, PolicyDocument
 
@@ -39,7 +38,7 @@ def _fragments(fragments: tuple[Fragment, ...]) -> str:
 
 
 def _containers(containers: tuple[ContainerRules, ...], *, pretty: bool) -> str:
-    objects: list[dict[str, Any]] = [container.to_json() for container in containers]
+    objects = [container.to_json() for container in containers]
     if pretty:
-        return json.dumps(objects, indent=2, sort_keys=True)
-    return json.dumps(objects, separators=(",", ":"), sort_keys=True)
+        return json.dumps(objects, indent=2, sort_keys=True, default=vars)
+    return json.dumps(objects, separators=(",", ":"), sort_keys=True, default=vars)
