@@ -39,6 +39,8 @@ PLACES = 10
 """Namespaces, each with a resource group of its own."""
 RESYNC_SECONDS = 60.0
 """Instead of five minutes, so that a resync can be waited for; it makes five times the work."""
+LOOK_SECONDS = 0.5
+"""Between two questions to the operator for its metrics: to count a thousand resources takes it some milliseconds, too."""
 PORT = 18180
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 SUBNET = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
@@ -115,7 +117,7 @@ def eventually(look: Callable[[], bool], what: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, what
-        time.sleep(0.1)
+        time.sleep(LOOK_SECONDS)
 
 
 def metric(name: str, **labels: str) -> float:
@@ -242,20 +244,27 @@ def test_a_thousand_resources(world: World) -> None:
         tell("from the start of a process to all seen", operator.clock, restarting, f"{operator.memory():.0f} MiB")
         written, asked = asyncio.run(with_kube(world.state, versions)), world.asked()
         start, before, since = time.monotonic(), operator.cpu, looks()
-        fast = metric("csum_reconcile_duration_seconds_bucket", le="0.02")
         eventually(lambda: looks() - since >= GROUPS, "all are looked at again", 600)
         again, clock, cpu = looks() - since, time.monotonic() - start, operator.cpu - before
-        fast = (metric("csum_reconcile_duration_seconds_bucket", le="0.02") - fast) / again
         calls = Counter(world.asked())
         calls.subtract(asked)
-        tell("a resync of all", clock, cpu, f"{1000 * cpu / again:.1f} ms of its CPU a look, {fast:.0%} within 20 ms")
+        tell("a resync of all", clock, cpu, f"{1000 * cpu / again:.1f} ms of its CPU a look")
         sys.stdout.write(f"  {again:.0f} looks asked Azure {dict(calls)}; {operator.memory('VmHWM'):.0f} MiB at most\n")
         assert asyncio.run(with_kube(world.state, versions)) == written
         assert not {what: count for what, count in calls.items() if count and what.split()[-1] in ("PUT", "PATCH")}
         assert calls["managedhsm GET"] <= again
         assert calls["management LIST"] <= PLACES * (clock / RESYNC_SECONDS + 2)
-        assert operator.memory("VmHWM") <= 250
-    assert first <= 250
+        second = operator.memory("VmHWM")
+    looked = subprocess.run(
+        [sys.executable, "-m", "tests.bench.settled_looks"],
+        cwd=ROOT, env=world.environment, stdout=subprocess.PIPE, check=True, timeout=600,
+    )  # fmt: skip
+    p95 = json.loads(looked.stdout)
+    sys.stdout.write(
+        f"  a settled look, 95th percentile: {p95['cpu']:.1f} ms of CPU, {p95['clock']:.1f} by the clock\n"
+    )
+    assert asyncio.run(with_kube(world.state, versions)) == written
+    assert max(first, second) <= 250
     assert settling <= 60
     assert restarting <= 10
-    assert cpu / again <= 0.02
+    assert p95["cpu"] <= 20
