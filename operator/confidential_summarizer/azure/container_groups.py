@@ -15,7 +15,7 @@ from azure.core import AzureClouds
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import DeserializationError, HttpResponseError, ResourceNotFoundError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import AsyncHTTPPolicy
+from azure.core.pipeline.policies import AsyncHTTPPolicy, ContentDecodePolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.containerinstance.aio import ContainerInstanceManagementClient
 from azure.mgmt.core.exceptions import ARMErrorFormat
@@ -72,21 +72,21 @@ class ContainerGroups(Client[ContainerInstanceManagementClient]):
         )
         super().__init__(client)
         self._groups = client.container_groups
-        self._groups._deserialize = _Unread(self._groups._deserialize)  # noqa: SLF001 - no public way round the models
+        self._groups._deserialize = _Raw(self._groups._deserialize)  # noqa: SLF001 - no public way round the models
 
     async def put(self, resource_group: str, name: str, body: GroupBody) -> GroupBody:
         """Create or replace a group; returns as soon as ARM has accepted it."""
         # Typed for streams only, it takes bytes as well and sends them as they are.
         content = cast("Any", json.dumps(body).encode())
         async with _called(_subject(resource_group, name)):
-            poller = await self._groups.begin_create_or_update(resource_group, name, content, polling=False, cls=_json)
+            poller = await self._groups.begin_create_or_update(resource_group, name, content, polling=False)
             return cast("GroupBody", await poller.result())
 
     async def get(self, resource_group: str, name: str) -> GroupBody | None:
         """Return a group with its instance view, or None where there is none."""
         async with _called(_subject(resource_group, name)):
             try:
-                return cast("GroupBody", await self._groups.get(resource_group, name, cls=_json))
+                return cast("GroupBody", await self._groups.get(resource_group, name))
             except ResourceNotFoundError as error:
                 if error.error is not None and error.error.code == "ResourceNotFound":
                     return None
@@ -106,7 +106,7 @@ class ContainerGroups(Client[ContainerInstanceManagementClient]):
         """Replace a group's tags; nothing restarts."""
         content = cast("Any", json.dumps({"tags": dict(tags)}).encode())
         async with _called(_subject(resource_group, name)):
-            await self._groups.update(resource_group, name, content, cls=_json)
+            await self._groups.update(resource_group, name, content)
 
     async def usages(self, location: str) -> dict[str, tuple[float, float]]:
         """Return what of each quota of the region is used, and its limit, by the quota's name."""
@@ -116,14 +116,9 @@ class ContainerGroups(Client[ContainerInstanceManagementClient]):
 
     async def list(self, resource_group: str) -> list[GroupBody]:
         """Return the groups of a resource group, without their instance views (ARM leaves them out)."""
-        pages: list[Mapping[str, Any]] = []
         async with _called(f"Container groups in resource group {resource_group}"):
-            models = self._groups.list_by_resource_group(
-                resource_group, raw_response_hook=lambda response: pages.append(_json(response))
-            )
-            async for _ in models:
-                pass
-        return [group for page in pages for group in page.get("value", ())]
+            found: AsyncIterable[Any] = self._groups.list_by_resource_group(resource_group)
+            return [group async for group in found]
 
     async def logs(self, resource_group: str, name: str, container: str, *, tail: int | None = None) -> str:
         """Return a container's output; confidential groups give it only if their policy lets them."""
@@ -159,23 +154,23 @@ class _NoRegistration(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         return response
 
 
-class _Unread:
-    """Leaves the groups of a list unread: as models, which nobody asks for, a hundred of them take a second.
+class _Raw:
+    """Hands answers on as the JSON that they are; the SDK's models of a hundred groups take a second.
 
     Args:
-        typed: The SDK's own deserializer, for everything else.
+        typed: The SDK's own deserializer, which reads errors.
     """
 
     def __init__(self, typed: Any) -> None:
         self._typed = typed
 
-    def __call__(self, kind: str, response: Any, *rest: Any) -> Any:
+    def __call__(self, kind: str, response: Any) -> Any:
+        found = response.context[ContentDecodePolicy.CONTEXT_NAME] or {}
+        if not isinstance(found, dict):
+            raise ValueError("no JSON object")
         if kind != "ContainerGroupListResult":
-            return self._typed(kind, response, *rest)
-        page = _json(response)
-        if not isinstance(page, dict):
-            raise ValueError("a list is an object")
-        return SimpleNamespace(value=(), next_link=page.get("nextLink"))
+            return found
+        return SimpleNamespace(value=found.get("value") or (), next_link=found.get("nextLink"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._typed, name)
@@ -189,12 +184,6 @@ async def _called(subject: str) -> AsyncIterator[None]:
             yield
     except (DeserializationError, ValueError):
         raise TransientError(f"{subject}: Resource Manager's answer is no container group.") from None
-
-
-def _json(response: Any, *_: object) -> Any:
-    """Take the JSON of an answer as it is; in the place of the SDK's models."""
-    answer = response.http_response
-    return json.loads(answer.text()) if answer.text() else {}
 
 
 def _cloud(name: str) -> AzureClouds:
