@@ -1,14 +1,18 @@
 """What the client makes of answers of the API server that the library hands on as they are."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.exceptions import ApiException
 
 from confidential_summarizer.errors import TransientError
 from confidential_summarizer.kube import POD, SUMMARIZER
-from confidential_summarizer.kube.client import KubernetesClient
+from confidential_summarizer.kube.client import KubernetesClient, connect
 
 
 @dataclass
@@ -59,3 +63,36 @@ async def test_metadata_alone_is_asked_for_and_may_be_of_nothing() -> None:
     dynamic = Dynamic({"items": None})
     assert await KubernetesClient(dynamic).list(SUMMARIZER, "", metadata_only=True) == []
     assert "as=PartialObjectMetadataList" in dynamic.asked[0]["header_params"]["Accept"]
+
+
+async def test_the_api_server_is_asked_through_the_proxy_of_the_environment_and_without_a_netrc_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[tuple[str, str | None]] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.add((request.host, request.headers.get("Authorization")))
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.add_routes([web.get("/{path:.*}", answer)])
+    cluster = {"name": "c", "cluster": {"server": "http://cluster.invalid"}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "c"}}
+    config = {
+        "current-context": "c",
+        "clusters": [cluster],
+        "contexts": [context],
+        "users": [{"name": "c", "user": {}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    (tmp_path / "netrc").write_text("machine cluster.invalid login us password secret\n")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    async with TestServer(app) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, str(proxy.make_url("/")))
+        with pytest.raises(TransientError, match="503"):
+            async with connect():
+                pass
+    assert asked == {("cluster.invalid", None)}
