@@ -20,9 +20,10 @@ async def going(**changes: Any) -> World:
     return world
 
 
-async def test_a_spec_that_no_longer_parses_does_not_leave_its_groups_behind() -> None:
+@pytest.mark.parametrize("broken", ["text", None, 7, {}])
+async def test_a_spec_that_no_longer_parses_does_not_leave_its_groups_behind(broken: Any) -> None:
     world = await going()
-    world.resource["spec"]["fileSystems"] = "broken"
+    world.resource["spec"]["fileSystems"] = broken
     assert not await world.removed()
     assert await world.removed()
     assert world.groups.calls == ["remove", "remove"]
@@ -76,8 +77,14 @@ async def test_without_rights_a_resource_that_never_deployed_anything_goes() -> 
     assert await world.removed()
 
 
-async def test_without_rights_a_resource_that_deployed_something_stays_and_says_so() -> None:
+@pytest.mark.parametrize(
+    "known",
+    [{"placements": [{"kind": "VirtualNode", "groups": 1}], "replicas": 0}, {"placements": [], "replicas": 1}],
+    ids=["a place", "a number, as earlier operators remembered it"],
+)
+async def test_without_rights_a_resource_that_deployed_something_stays_and_says_so(known: dict[str, Any]) -> None:
     world = await going()
+    world.resource["status"] |= known
     world.groups.error = AccessDenied("the identity may not list container groups")
     assert not await world.removed()
     assert "may not list container groups" in world.condition("Ready")["message"]
@@ -127,6 +134,7 @@ async def test_a_vault_that_is_gone_for_good_does_not_keep_a_resource_for_ever(p
     world = await with_key(policy)
     world.vault.error = TransientError("the vault cannot be reached")
     assert not await world.removed()
+    assert world.reason() == "Deleting"
     assert "key imported in" in world.condition("Ready")["message"]
     world.now = NOW + timedelta(minutes=11)
     assert await world.removed()
