@@ -141,6 +141,13 @@ async def test_a_vault_that_is_gone_for_good_does_not_keep_a_resource_for_ever(p
     assert [(normal, reason) for normal, reason, _ in world.events][-1] == (False, "KeyLeft")
 
 
+async def test_a_key_goes_with_a_resource_whose_status_was_lost() -> None:
+    world = await with_key("Delete")
+    world.resource["status"] = {"observedGeneration": -1}
+    assert await world.removed()
+    assert world.vault.calls[-1] == "delete imported"
+
+
 async def test_a_vault_that_does_not_exist_keeps_nobody_waiting() -> None:
     world = await with_key("Delete")
     world.vault.error = NotFound("there is no such vault")
