@@ -158,7 +158,7 @@ class Planner:
         if missing > 0:
             self._refuse_taken()
         used = {m.name for m in self.members if m.place == self.place}
-        names = (group_name(self.metadata, index) for index in range(len(used) + self.wanted + 1))
+        names = (group_name(self.metadata, index) for index in range(len(used) + self.wanted))
         free = [name for name in names if name not in used]
         for name in free[: max(0, min(missing, room))]:
             self._make(name, self._makes_room())
@@ -180,10 +180,10 @@ class Planner:
     def _retire(self) -> None:
         """Take away what is too many or old; an old group that serves only for one that is ready."""
         current = sorted(self._current, key=lambda m: (m.serves, -index_of(m.name)))
-        for member in current[: max(0, len(current) - self.wanted)]:
+        excess = max(0, len(current) - self.wanted)
+        for member in current[:excess]:
             self._delete(member)
-        kept = [m for m in current if m not in current[: max(0, len(current) - self.wanted)]]
-        dispensable = sum(m.serves for m in [*kept, *self._old]) - self.wanted
+        dispensable = sum(m.serves for m in [*current[excess:], *self._old]) - self.wanted
         for member in sorted(self._old, key=lambda m: index_of(m.name)):
             if not member.serves:
                 self._delete(member)
