@@ -1,8 +1,10 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summarizer.guard import Guard, apply_guard, longest_run, shorten
+from summarizer import guard
+from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of, longest_run, shorten
+from summarizer.text import DENSE
 
 DOCUMENT = "The quick brown fox jumps over the lazy dog. Pack my box with five dozen liquor jugs. How vexingly it ends."
 WORDS = st.lists(st.text("abc", min_size=1, max_size=2), max_size=12)
@@ -93,3 +95,33 @@ def test_the_longest_run_is_that_of_a_search_through_all_runs(source: list[str],
 def test_nothing_that_is_withheld_leaves_a_run_over_the_limit(summary: str, document: str) -> None:
     guarded = apply_guard(Guard("withhold", 2, 10), summary, document)
     assert guarded.longest_run <= 2
+
+
+def repeats(document: str, text: str) -> set[int]:
+    """The positions of a document that a text repeats, looked for letter by letter."""
+    letters, found = letters_of(document), set()
+    for size, dense in ((GRAM, False), (DENSE_GRAM, True)):
+        for start in range(len(letters) - size + 1):
+            gram = letters[start : start + size]
+            if gram in letters_of(text) and (not dense or all(map(DENSE.match, gram))):
+                found.update(range(start, start + size))
+    return found
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), st.text("ab的一", min_size=20, max_size=60), st.sampled_from([0, 200]))
+def test_an_answer_repeats_what_a_search_letter_by_letter_finds_and_that_counts_once(
+    data: st.DataObject, document: str, few: int
+) -> None:
+    """However the positions are looked for: one by one, or many in one pass."""
+    starts = data.draw(st.lists(st.integers(0, len(document)), max_size=3))
+    answers = [document[start : start + data.draw(st.integers(0, 30))] for start in starts]
+    ledger, before = Ledger(letters_of(document)), set[int]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guard, "_FEW", few)
+        for answer in answers:
+            assert ledger.positions(answer) == repeats(document, answer) - before
+            ledger.add(answer)
+            before |= repeats(document, answer)
+            assert ledger.count == len(before)
+            assert ledger.positions(answer) == set()
