@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from summarizer import access
 from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, TokenAccess
 from summarizer.peers import EVIDENCE, SIGN_IN, Peers
 from summarizer.throttle import PeerLimits
@@ -63,7 +64,9 @@ def test_without_a_token_only_probes_state_and_evidence_answer(client) -> None:
 
 def test_a_program_sends_the_token_as_a_bearer(client) -> None:
     assert client.get("/api/summaries", headers={"Authorization": f"Bearer {TOKEN}"}).text == "summaries"
-    assert client.get("/api/summaries", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    refused = client.get("/api/summaries", headers={"Authorization": "Bearer wrong"})
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert "Authorization: Bearer TOKEN" in refused.json()["error"]
 
 
 def test_no_url_takes_the_token(client) -> None:
@@ -75,7 +78,7 @@ def test_no_url_takes_the_token(client) -> None:
 def test_the_session_is_a_cookie_that_only_this_page_gets_and_no_script_reads(client) -> None:
     cookie = client.post("/login", data={"token": TOKEN}).headers["set-cookie"].lower()
     assert TOKEN not in cookie
-    assert {"secure", "httponly", "samesite=strict"} <= {part.strip() for part in cookie.split(";")}
+    assert {"secure", "httponly", "samesite=strict", "max-age=43200"} <= {part.strip() for part in cookie.split(";")}
 
 
 def test_the_sign_in_form_takes_the_token(client) -> None:
@@ -83,12 +86,36 @@ def test_the_sign_in_form_takes_the_token(client) -> None:
     refused = client.post("/login", data={"token": "wrong"})
     assert refused.status_code == 403
     assert "not the token" in refused.text
-    assert client.post("/login", data={"token": TOKEN}).status_code == 303
+    assert 'aria-invalid="true" aria-describedby="wrong"' in refused.text
+    assert "aria-invalid" not in client.get("/login").text
+    assert client.post("/login", data={"token": f" {TOKEN}\n"}).status_code == 303
     assert client.get("/").text == "summaries"
 
 
-def test_an_oversized_sign_in_is_refused(client) -> None:
-    assert client.post("/login", data={"token": "x" * 10_000}).status_code == 413
+@pytest.mark.parametrize(("size", "status"), [(4096, 403), (4097, 413), (10_000, 413)])
+def test_an_oversized_sign_in_is_refused(client, size: int, status: int) -> None:
+    assert client.post("/login", content=b"token=".ljust(size, b"x")).status_code == status
+
+
+def test_a_sign_in_that_is_no_text_is_a_wrong_one(client) -> None:
+    assert client.post("/login", content=b"token=\xff").status_code == 403
+
+
+async def test_a_sign_in_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "_FORM_SECONDS", 0.01)
+    answers, pieces = [], [{"type": "http.request", "body": b"token=", "more_body": True}]
+
+    async def receive():
+        return pieces.pop() if pieces else await asyncio.Event().wait()
+
+    async def send(message) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "query_string": b"", "headers": []}
+    guarded = TokenAccess(PlainTextResponse("summaries"), hashlib.sha256(TOKEN.encode()).hexdigest(), Peers())
+    await guarded({**scope, "client": ("10.0.0.1", 1)}, receive, send)
+    assert answers[0]["status"] == 408
+    assert b"<form" in answers[1]["body"]
 
 
 def test_a_made_up_cookie_is_refused(client) -> None:
@@ -171,7 +198,18 @@ def test_answers_are_not_framed_sniffed_or_stored(client) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.7:8501", "[::1]:8501", "localhost:4000", "a1b2.localhost:4000", "contracts.legal.svc:8501"]
+    "host",
+    [
+        "10.0.0.7:8501",
+        "[::1]:8501",
+        "localhost:4000",
+        "localhost.:4000",
+        "a1b2.localhost:4000",
+        "contracts.legal.svc:8501",
+        "contracts.legal.svc.cluster.local",
+        "contracts.internal",
+        "contracts.westeurope.azurecontainer.io",
+    ],
 )
 def test_the_page_is_served_by_address_and_under_names_of_the_cluster(client, host: str) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
@@ -182,7 +220,9 @@ def test_the_page_is_served_by_address_and_under_names_of_the_cluster(client, ho
 )
 def test_a_name_that_a_visited_site_can_decide_is_refused(client, host: str) -> None:
     """DNS rebinding: the site's own name leads to this address, and the browser takes the page for the site's."""
-    assert client.get("/healthz", headers={"Host": host}).status_code == 421
+    refused = client.get("/healthz", headers={"Host": host})
+    assert refused.status_code == 421
+    assert "csum open" in refused.text
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers={"Host": host}):
         pass
 
@@ -261,5 +301,8 @@ def test_what_a_link_asks_for_is_kept_over_the_sign_in(client) -> None:
 def test_signing_out_takes_the_session_from_the_browser(client) -> None:
     client.post("/login", data={"token": TOKEN})
     assert client.get("/").status_code == 200
-    assert "signed out" in client.get("/logout").text
+    answer = client.get("/logout")
+    assert "signed out" in answer.text
+    cookie = {part.strip() for part in answer.headers["set-cookie"].lower().split(";")}
+    assert {"max-age=0", "secure", "httponly", "samesite=strict"} <= cookie
     assert client.get("/").status_code == 303
