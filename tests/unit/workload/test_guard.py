@@ -125,3 +125,11 @@ def test_an_answer_repeats_what_a_search_letter_by_letter_finds_and_that_counts_
             before |= repeats(document, answer)
             assert ledger.count == len(before)
             assert ledger.positions(answer) == set()
+
+
+@pytest.mark.parametrize(
+    ("document", "text", "repeated"),
+    [("abcdefghijkl mno abcdefghijkl pqr abcdefghijkl", "abcdefghijkl", 36), ("a" * 14, "a" * 12, 14)],
+)
+def test_what_a_document_says_several_times_is_repeated_at_every_place(document: str, text: str, repeated: int) -> None:
+    assert len(Ledger(letters_of(document)).positions(text)) == repeated
