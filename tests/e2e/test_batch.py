@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_killed_shard_goes_on_and_every_document_has_one_result(cluster: Cluster, tmp_path: Path) -> None:
-    archive = Archive.sealed(cluster, tmp_path, "archive", documents=40, words=200, shards=2)
+    archive = Archive.sealed(cluster, tmp_path, "archive", documents=40, words=500, shards=2)
     archive.apply()
     before = archive.kill(0)
     archive.until_complete(400)
@@ -50,7 +50,6 @@ def test_groups_through_resource_manager_end_too_and_leave_nothing(cluster: Clus
     }
     archive.apply({"containerGroup": place})
     archive.until_complete(400)
-    assert archive.status["documents"] == "6/6"
     assert every_document_once(archive, archive.results(tmp_path / "results"))
     cluster.wait_for("the groups that are done to be gone", lambda: not cluster.groups(archive.name))
     cluster.kubectl("delete", "csum", archive.name, "--timeout=60s")
