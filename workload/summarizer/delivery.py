@@ -14,8 +14,8 @@ from summarizer.progress import Progress, State
 # Half a minute of tries rides out what storage calls transient; then people should know, and it goes on trying.
 _TRIES: Final = 4
 _LONGEST_PAUSE: Final = 60.0
-# Half a batch at a time: a call takes some ten milliseconds of waiting, in which the next can be made.
-_WRITERS: Final = 8
+# A call takes some ten milliseconds of waiting, in which no core summarizes: of what four cores made, all at a time.
+_WRITERS: Final = 32
 
 Sleep = Callable[[float], None]
 T = TypeVar("T")

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from threading import Condition
 from typing import Final
 
+from summarizer.cores import available_cores
 from summarizer.errors import Busy, NotYours, UnknownJob
 from summarizer.guard import Guarded
 from summarizer.text import count_words
@@ -23,9 +25,9 @@ _UNFINISHED_FOR_EACH: Final = 10
 _UNFINISHED: Final = 100
 # Finished ones are kept for those who ask later; the results stay anyway.
 _KEPT: Final = 500
-# Documents in one batch, and their words: enough to keep cores busy, little enough to take turns within seconds.
-_BATCH: Final = 16
-_BATCH_WORDS: Final = 8000
+# Documents of a batch for each core, and their words: enough to keep it busy, little enough to take turns in seconds.
+_BATCH: Final = 8
+_BATCH_WORDS: Final = 4000
 
 
 class Length(StrEnum):
@@ -123,8 +125,9 @@ class _Job:
 class Jobs:
     """The queue and the results; any thread may ask, one thread works."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC), cores: int = available_cores()) -> None:
         self._now = now
+        self._cores = cores
         self._changed = Condition()
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._turns: list[_Job] = []
@@ -212,12 +215,13 @@ class Jobs:
             job = self._turns.pop(0)
             self._turns.append(job)
             first = next(iter(job.left))
-            batch = [first]
+            batch, words = [first], self._words[first.document]
             # The first of a job alone: somebody waits for it.
-            for request in list(job.left)[1:_BATCH] if job.begun else ():
+            for request in islice(job.left, 1, _BATCH * self._cores) if job.begun else ():
                 same = (request.model, request.length) == (first.model, first.length)
-                if same and sum(self._words[one.document] for one in [*batch, request]) <= _BATCH_WORDS:
+                if same and words + self._words[request.document] <= _BATCH_WORDS * self._cores:
                     batch.append(request)
+                    words += self._words[request.document]
             job.begun = True
             return tuple(batch)
 

@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def jobs() -> Jobs:
-    jobs = Jobs(now=lambda: NOW)
+    jobs = Jobs(now=lambda: NOW, cores=2)
     jobs.open({number: 1000 - number for number in range(1, 101)})
     return jobs
 
@@ -52,6 +52,15 @@ def test_a_batch_is_of_one_model_and_length_and_bounded_in_words(jobs) -> None:
     batch = jobs.take()
     assert len({(request.model, request.length) for request in batch}) == 1
     assert 1 < len(batch) <= 8
+
+
+def test_a_batch_grows_with_the_cores_that_share_it() -> None:
+    for cores, documents in ((1, 8), (2, 16), (8, 64)):
+        jobs = Jobs(cores=cores)
+        jobs.open(dict.fromkeys(range(1, 101), 100))
+        jobs.submit("", wants(*range(1, 101)))
+        finish(jobs, jobs.take())
+        assert len(jobs.take()) == documents
 
 
 def test_what_is_there_already_is_not_made_again(jobs) -> None:
