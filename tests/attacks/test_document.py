@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from starlette.responses import JSONResponse
 from summarizer.documents import read_documents
 from summarizer.extraction.process import Limits, extract_apart
 from summarizer.extraction.reasons import Reason, Unreadable
+from summarizer.guard import Guard, apply_guard
+from summarizer.text import sentences
 from tests.support.confined import PYTHON_PREFIX, python_path
 from tests.support.documents import docx, odt, paragraph, pdf, pdf_of
 
@@ -142,6 +145,27 @@ def test_one_hostile_document_takes_no_other_with_it(tmp_path: Path) -> None:
     found = read_documents(tmp_path)
     assert [document.number for document in found.readable] in ([2], [2, 3])
     assert found.documents[0].reason is Reason.BROKEN
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    ["Dr. " * 200_000, "." * 800_000 + "It is due.", "a" + "\u0301\u0316" * 400_000],
+    ids=["abbreviations", "dots", "marks on one letter"],
+)
+def test_a_text_that_is_one_long_repetition_stops_neither_the_work_nor_the_page(text: str) -> None:
+    """It took hours, for all of which every other thread of the server waited."""
+    assert "".join(sentences(text)).replace(" ", "") == text.replace(" ", "")
+    assert apply_guard(Guard("withhold", 30, 120, 15), text[:400], text).verdict == "Withheld"
+
+
+def test_what_is_counted_of_a_repetition_takes_little_memory() -> None:
+    document = "a" * 100_000
+    tracemalloc.start()
+    assert apply_guard(Guard("withhold", 30, 120, 15), f"{'a' * 30} " * 4, document).verdict == "Withheld"
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20 * len(document)
 
 
 def test_a_name_that_is_no_text_keeps_no_other_document_from_being_listed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ bounded. In mode `report` a breach is only told; in mode `withhold` sentences ar
 
 import re
 import unicodedata
+from array import array
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -23,6 +24,7 @@ DENSE_GRAM: Final = 5
 """The same where one character is about a word: Chinese, Japanese, Thai, Lao, Khmer, Burmese."""
 # No prose has longer words; a text whose blanks were replaced is one, and would hide its copying.
 _LONGEST_WORD: Final = 40
+_PIECE: Final = 256
 # Up to so many, single searches in C are faster than one pass in Python.
 _FEW: Final = 200
 
@@ -48,32 +50,34 @@ class Guard:
 
 @dataclass
 class Ledger:
-    """What all answers about one document have repeated so far: positions in its letters."""
+    """What all answers about one document have repeated so far: a one for each of its letters that is shown."""
 
     letters: str
     shown: bytearray = field(init=False)
     count: int = 0
-    _places: dict[str, list[int]] = field(default_factory=dict)
+    _places: "dict[str, array[int]]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shown = bytearray(len(self.letters))
 
-    def positions(self, text: str) -> set[int]:
-        """Return the positions of the document that `text` repeats and no answer did before."""
+    def shown_with(self, text: str) -> bytearray:
+        """Return what is shown once `text` is, too."""
         letters = letters_of(text)
-        new: set[int] = set()
+        shown = bytearray(self.shown)
         for size, dense in ((GRAM, False), (DENSE_GRAM, True)):
             grams = {letters[i : i + size] for i in range(len(letters) - size + 1)}
             if dense:
                 grams = {gram for gram in grams if len(DENSE.findall(gram)) == size}
             self._look_up(grams, size)
+            ones = b"\1" * size
             for start in (start for gram in grams for start in self._places[gram]):
-                new.update(i for i in range(start, start + size) if not self.shown[i])
-        return new
+                shown[start : start + size] = ones
+        return shown
 
     def _look_up(self, grams: set[str], size: int) -> None:
         """Remember where `grams` stand; a few are searched for one by one, many in one pass over the document."""
-        missing = {gram: list[int]() for gram in grams if gram not in self._places}
+        # In four bytes each: a document may be one letter, millions of times.
+        missing = {gram: array("I") for gram in grams if gram not in self._places}
         self._places |= missing
         if len(missing) > _FEW:
             for start in range(len(self.letters) - size + 1):
@@ -88,10 +92,8 @@ class Ledger:
 
     def add(self, text: str) -> None:
         """Count what `text` repeats."""
-        new = self.positions(text)
-        for position in new:
-            self.shown[position] = 1
-        self.count += len(new)
+        self.shown = self.shown_with(text)
+        self.count = self.shown.count(1)
         self._places.clear()
 
     def allows(self, guard: Guard, text: str) -> bool:
@@ -100,7 +102,7 @@ class Ledger:
             return False
         if len(self.letters) < guard.shortest:
             return False
-        return 100 * (self.count + len(self.positions(text))) <= guard.max_share * len(self.letters)
+        return 100 * self.shown_with(text).count(1) <= guard.max_share * len(self.letters)
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,15 @@ def apply_guard(guard: Guard, summary: str, document: str, ledger: Ledger | None
 
 def letters_of(text: str) -> str:
     """Return the letters and digits of `text` in one form: NFKD, case-folded, without accents and other marks."""
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    folded = _decomposed(_decomposed(text).casefold())
     return "".join(character for character in folded if character.isalnum())
+
+
+def _decomposed(text: str) -> str:
+    # In pieces: of marks on one letter each is put in its place among all before it, which takes hours for a million.
+    # Where a piece ends only the order of such marks is another.
+    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+    return "".join(unicodedata.normalize("NFKD", piece) for piece in pieces)
 
 
 def shorten(text: str, max_words: int) -> str:

@@ -22,9 +22,11 @@ _CLOSERS: Final = r"""["'\u201d\u2019\u00bb\u203a)\]\u300d\u300f\uff09\u3011\u30
 # need white space after them.
 _FULL_WIDTH: Final = "\u3002\uff01\uff1f\uff61"
 _SPACED: Final = r".!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362\u1367\u1368\u17d4\u104b"
-_SENTENCE_END: Final = re.compile(rf"[{_FULL_WIDTH}]+{_CLOSERS}\s*|[{_SPACED}]+{_CLOSERS}\s+")
+# From its first mark on alone: a run of dots would otherwise be tried from each of them.
+_SENTENCE_END: Final = re.compile(rf"[{_FULL_WIDTH}]+{_CLOSERS}\s*|(?<![{_SPACED}])[{_SPACED}]+{_CLOSERS}\s+")
 _INITIALS: Final = re.compile(r"(?:[A-Z]\.)*[A-Z]")
-_LAST_WORD: Final = re.compile(r"([^\W\d_](?:[^\W\d_]|\.)*)\.[\"'\u201d\u2019\u00bb)\]]*$")
+# Of a text that is read backwards, for which it takes one look at each character.
+_LAST_WORD: Final = re.compile(r"[\"'\u201d\u2019\u00bb)\]]*\.((?:[^\W\d_]|\.)*[^\W\d_])")
 _OPENERS: Final = "\"'\u201c\u2018\u00ab\u2039([\u00bf\u00a1\u201e\u300c\u300e"
 
 DENSE: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
@@ -50,10 +52,13 @@ def sentences(paragraph: str) -> list[str]:
     found: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(line):
-        candidate = line[start : match.end()].rstrip()
-        if match.end() == len(line) or not _opens_sentence(line, match.end()) or _ends_in_abbreviation(candidate):
+        if match.end() == len(line) or not _opens_sentence(line, match.end()):
             continue
-        found.append(candidate)
+        # Not all that goes before: of many abbreviations in a row each would be looked at with those before it.
+        word = max(start, line.rfind(" ", start, match.start()) + 1)
+        if _ends_in_abbreviation(line[word : match.end()].rstrip()):
+            continue
+        found.append(line[start : match.end()].rstrip())
         start = match.end()
     if start < len(line):
         found.append(line[start:])
@@ -106,11 +111,11 @@ def _is_full_width(text: str) -> bool:
     return match is not None
 
 
-def _ends_in_abbreviation(candidate: str) -> bool:
-    match = _LAST_WORD.search(candidate)
+def _ends_in_abbreviation(text: str) -> bool:
+    match = _LAST_WORD.match(text[::-1])
     if match is None:
         return False
-    word = match.group(1)
+    word = match.group(1)[::-1]
     if _INITIALS.fullmatch(word):
         return word != "I"
     return word.lower() in _ABBREVIATIONS
