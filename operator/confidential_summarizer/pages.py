@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -100,7 +100,7 @@ class PageClient:
     async def status(self, address: str) -> Mapping[str, Any] | None:
         """Return the page's status, or None while it does not answer with one. Nobody vouches for it."""
         try:
-            return (await self._get(f"https://{address}/api/status", {})).document
+            return await self._get(f"https://{address}/api/status", {}, ssl=False)
         except TransientError:
             return None
 
@@ -117,12 +117,12 @@ class PageClient:
         Raises:
             TransientError: The page gave none; the message says why.
         """
-        return await self._get(f"{url}/api/evidence", {"nonce": nonce})
-
-    async def _get(self, url: str, query: Mapping[str, str]) -> Answer:
         recorder = PeerRecorder()
+        return Answer(await self._get(f"{url}/api/evidence", {"nonce": nonce}, ssl=recorder), recorder.peer)
+
+    async def _get(self, url: str, query: Mapping[str, str], ssl: PeerRecorder | Literal[False]) -> Mapping[str, Any]:
         try:
-            async with self._session.get(url, params=query, ssl=recorder, allow_redirects=False) as response:
+            async with self._session.get(url, params=query, ssl=ssl, allow_redirects=False) as response:
                 if response.status != 200:
                     raise TransientError(f"{url}: the page answered {response.status}. Is the group still starting?")
                 body = await read_limited(response, MAX_BYTES)
@@ -136,4 +136,4 @@ class PageClient:
             document = None
         if not isinstance(document, dict):
             raise TransientError(f"{url}: the page's answer is no JSON object. Is it a summarizer's page?")
-        return Answer(document, recorder.peer)
+        return document
