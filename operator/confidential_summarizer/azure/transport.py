@@ -1,6 +1,6 @@
 """How every Azure client of ours reaches the network.
 
-Proxy: HTTPS_PROXY and NO_PROXY, see `connections`; sessions for a few calls leave it to aiohttp's `trust_env`.
+Proxy: HTTPS_PROXY and NO_PROXY, see `proxies`; sessions for a few calls leave it to aiohttp's `trust_env`.
 Certificates: aiohttp's default context reads SSL_CERT_FILE; stated here because the product depends on it.
 """
 
@@ -13,7 +13,7 @@ import aiohttp
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 
-from confidential_summarizer.connections import CONNECTIONS, proxy_to
+from confidential_summarizer.proxies import proxy_to
 from confidential_summarizer.replies import PLAIN
 
 Observer = Callable[[str, int | None], None]
@@ -46,15 +46,8 @@ class ObservedTransport(AioHttpTransport):  # type: ignore[misc]  # azure.core l
     """The SDK's transport, which tells the observers of each answer."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(use_env_settings=False)
         self._proxy_to = cache(proxy_to)  # an SDK client asks one host, and one or two to sign in
-
-    async def open(self) -> None:
-        """Open the session, as the SDK would but for its hundred connections."""
-        if not self._has_been_opened:
-            connector, no_cookies = aiohttp.TCPConnector(limit=CONNECTIONS), aiohttp.DummyCookieJar()
-            self.session = aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies, auto_decompress=False)
-        await super().open()
 
     async def send(self, request: Any, **config: Any) -> Any:
         """Send a request and return the answer."""

@@ -15,9 +15,9 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import ResourceNotFoundError
 
 from confidential_summarizer.api.names import FIELD_MANAGER
-from confidential_summarizer.connections import CONNECTIONS, proxy_to
 from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError, quoted
 from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
+from confidential_summarizer.proxies import proxy_to
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Kubernetes API concepts, "Metadata-only fetches"."""
@@ -39,7 +39,6 @@ async def connect() -> AsyncIterator["KubernetesClient"]:
     settings = Configuration.get_default_copy()
     server = urlsplit(settings.host)
     settings.proxy = settings.proxy or proxy_to(server.scheme, server.hostname or "")
-    settings.connection_pool_maxsize = CONNECTIONS
     settings.client_session_kwargs = {"trust_env": False}
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(ApiClient(settings))
