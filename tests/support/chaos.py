@@ -122,7 +122,6 @@ class Chaos:
                 self._want(f"{target}-{index}", replicas=1 + index % 2)
         self.world.kubectl.apply(resource("taken"))
         self.world.kubectl.apply(resource("thief", key={"name": "theirs"}))
-        self.world.start_operator()
         ahead, done = self.dice.sample(BOUNDARIES, len(BOUNDARIES)), 0
         while done < rounds or sum(self.world.met().values()) < faults or (faults and ahead):
             boundary = ahead.pop(0) if ahead else self.dice.choice(BOUNDARIES)
@@ -130,20 +129,28 @@ class Chaos:
                 ahead.append(boundary)
             done += 1
             assert done < MOST_ROUNDS, f"the operator never came to be killed at {ahead}"
+        self.world.start_operator()
         self.world.calm()
         self._settle()
         self._delete_everything()
 
     def _round(self, boundary: str) -> bool:
-        """Go through one round; tell whether the operator was killed at the boundary."""
+        """Go through one round; tell whether the operator was killed at the boundary.
+
+        At first the operator works while things change. If it does not come to the boundary so, faults that still lie
+        ahead of it are forgotten, and it starts after the changes and has to do everything once more.
+        """
         self._purge()
+        self.tries[boundary] += 1
+        if self.tries[boundary] == 1:
+            self.world.start_operator()
+        else:
+            self.world.calm()
         for _ in range(self.dice.randint(1, 2)):
             self._change()
-        self.tries[boundary] += 1
         for _ in range(self.dice.randint(16, 30) // self.tries[boundary]):  # else some are never come to
             self.world.fault(**some_fault(self.dice))
         killed = self._kill_at(boundary, self._provoke)
-        self.world.start_operator()
         self._look()
         return killed
 
@@ -198,18 +205,20 @@ class Chaos:
         elif boundary == "import the key":
             self._want(f"arm-{len(self.wanted)}")
         else:
-            self._want(name, words=self.dice.randint(150, 250))
+            self._want(name, words=self.dice.randint(150, 250), replicas=1)
 
     def _kill_at(self, boundary: str, provoke: Callable[[str], None] = lambda _: None) -> bool:
         deadline = time.monotonic() + BOUNDARY_SECONDS
         if boundary in CALLS:
             service, method, path = CALLS[boundary]
-            self.world.fault(service=service, kind="slow", method=method, path=path, delay=CAUGHT_SECONDS)
-            arrived: Callable[[], bool] = lambda: CAUGHT_SECONDS not in self.world.delays()  # noqa: E731
+            caught = CAUGHT_SECONDS + BOUNDARIES.index(boundary) / 1000  # one boundary is told from another by it
+            self.world.fault(service=service, kind="slow", method=method, path=path, delay=caught)
+            arrived: Callable[[], bool] = lambda: caught not in self.world.delays()  # noqa: E731
         else:
             length = len(self.world.log())
             arrived = lambda: f'"reason": "{boundary}"' in self.world.log()[length:]  # noqa: E731
         provoke(boundary)
+        self.world.start_operator()
         while time.monotonic() < deadline:
             if arrived():
                 break
