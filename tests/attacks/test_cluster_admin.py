@@ -236,6 +236,16 @@ def group_of(file: Path, *options: object, **claims: Any) -> Page:
     return Page(**{"x-ms-sevsnpvm-hostdata": host_data(file, *options), **claims})
 
 
+def test_an_approval_says_who_reads_and_whose_containers_may_run_beside(vault: FakeVault, tmp_path: Path) -> None:
+    token = "ab" * 32
+    opened = approve(resource_file(tmp_path), "--full", answer="n\n").err
+    closed = approve(resource_file(tmp_path, access={"tokenSHA256": token}), answer="n\n").err
+
+    assert "Summaries go to ANYBODY who reaches the page." in opened
+    assert "More containers and fragments may come from mcr.microsoft.com/aci/aci-cc-infra-fragment" in opened
+    assert f"Summaries go to who has the token with SHA-256 {token}." in closed
+
+
 def test_a_cluster_that_agrees_with_itself_is_not_verified(
     vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

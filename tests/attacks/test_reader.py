@@ -257,6 +257,28 @@ def test_the_same_text_under_two_names_has_one_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("copying")
+def test_each_group_counts_for_itself(tmp_path: Path) -> None:
+    """No bound: groups do not know of each other, and one whose models answer differently shows something else."""
+    configuration = Settings(
+        documents=(DocumentSet(directory=tmp_path),),
+        models=("bart-demo",),
+        models_directory=EXAMPLES / "models",
+        guard_share=15,
+        guard_run=1000,
+        max_words=1000,
+    )
+    text = (TEXTS / "lincoln-second-inaugural.txt").read_text()
+    (tmp_path / "a.txt").write_text(text)
+    shown = []
+    for _group in range(2):
+        jobs = Jobs()
+        Worker(configuration, Progress(), jobs).start()
+        shown += [result.guarded.summary for result in jobs.results.values()]
+    assert 0 < repeated(text, shown[:1]) <= 15
+    assert 15 < repeated(text, shown) <= 30
+
+
+@pytest.mark.usefixtures("copying")
 def test_asking_again_in_every_model_and_length_gives_no_more_than_the_share(tmp_path: Path) -> None:
     """A reader who asks for one document in all ways that there are, page and API alike, has one budget."""
     documents = tmp_path / "documents"
