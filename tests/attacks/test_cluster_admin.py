@@ -295,6 +295,21 @@ def test_a_revoked_policy_is_no_longer_what_a_group_has_to_be(
     assert verified(group_of(file), file, monkeypatch).code == 4
 
 
+def test_nor_where_another_key_of_the_resource_was_approved_for_it_as_well(vault: FakeVault, tmp_path: Path) -> None:
+    """The owner of documents and models takes the documents back from a policy; its page asked for the token still."""
+    (documents,) = spec()["fileSystems"]
+    models = documents | {
+        "name": "models", "role": "Models", "contentSHA256": "d" * 64, "key": documents["key"] | {"name": "models-key"}
+    }  # fmt: skip
+    file = resource_file(tmp_path, fileSystems=[documents, models])
+    vault.add("models-key", build([OLD], [ATTESTATION]))
+    for name in ("documents", "models"):
+        assert approve(file, "--file-system", name, answer="y\n").code == 0
+    assert csum("key", "revoke", KEY, "--vault", VAULT, "--host-data", host_data(file)).code == 0
+
+    assert Approvals().of("legal/contracts") == ()
+
+
 def test_a_page_is_not_opened_where_nothing_was_approved(vault: FakeVault, tmp_path: Path) -> None:
     file = resource_file(tmp_path)
 

@@ -141,3 +141,19 @@ def test_a_token_nested_without_end_is_no_token(part: int) -> None:
     parts[part] = base64.urlsafe_b64encode(b"[" * 99_999).decode().rstrip("=")
     with pytest.raises(IntegrityError, match="no JWT"):
         Token.parse(".".join(parts))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"\xff", b"2020-13-45", b"[" * 3000, b"9" * 5000],
+    ids=["no UTF-8", "no date", "nested", "no number"],
+)
+def test_a_resources_file_that_cannot_be_read_is_refused_with_a_sentence(value: bytes, tmp_path: Path) -> None:
+    """The data owner gets it from the cluster admin."""
+    file = tmp_path / "contracts.yaml"
+    file.write_bytes(b"kind: ConfidentialSummarizer\nx: " + value)
+
+    result = csum("key", "approve", file)
+
+    assert result.code == 3
+    assert "cannot be read as YAML" in result.err

@@ -73,9 +73,11 @@ class Approvals:
         self._write([*(one for one in self.all() if _subject(one) != _subject(approval)), approval])
 
     def forget(self, vault: str, key: str, host_data: str) -> None:
-        """Remove what is approved no longer."""
-        left = [one for one in self.all() if (one.vault, one.key, one.host_data) != (vault, key, host_data)]
-        if len(left) < len(self.all()):
+        """Remove what is approved no longer: for the resource, whose groups need each of its keys."""
+        known = self.all()
+        gone = {one.resource for one in known if (one.vault, one.key, one.host_data) == (vault, key, host_data)}
+        left = [one for one in known if one.host_data != host_data or one.resource not in gone]
+        if len(left) < len(known):
             self._write(left)
 
     def _write(self, approvals: list[Approval]) -> None:

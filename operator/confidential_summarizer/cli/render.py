@@ -31,7 +31,7 @@ def read_resource(path: Path) -> ConfidentialSummarizer:
     """
     try:
         documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(d, dict)]
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two of what stands for a value
         raise SpecError(f"{path}: cannot be read as YAML: {error}") from None
     found = [d for d in documents if d.get("kind") == KIND]
     if len(found) != 1:
