@@ -129,6 +129,8 @@ def _fill(checkpoint: Path, out: Path, family: Family, texts: Sequence[str], qua
             shutil.copyfile(weights, out / weights.name)
     elif quantization is not None:
         convert(checkpoint, out / CONVERTED, quantization)
+        # Here rather than in the group: whether it can be loaded.
+        CTranslate2Engine(read_model(out))
     else:
         losses = _smallest(checkpoint, out, texts)
     chosen = losses[-1].quantization if losses else quantization

@@ -1,6 +1,7 @@
 """Both engines on the same weights: tiny random models of each family, made here as `transformers` writes real ones."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -170,14 +171,24 @@ def without_a_tokenizer(weights: Path) -> None:
     weights.with_name("tokenizer.json").unlink()
 
 
+def without_its_first_token(weights: Path) -> None:
+    file = weights.with_name("tokenizer_config.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"bos_token": None}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [(cut_short, "is it whole"), (in_another_format, "has no safetensors"), (without_a_tokenizer, "no tokenizer.json")],
+    [
+        (cut_short, "is it whole"),
+        (in_another_format, "has no safetensors"),
+        (without_a_tokenizer, "no tokenizer.json"),
+        (without_its_first_token, "cannot be loaded"),
+    ],
 )
 def test_a_checkpoint_that_is_not_whole_is_refused_and_leaves_nothing_that_would_be_sealed(
     spoil, said, tmp_path
 ) -> None:
-    checkpoint = make(tmp_path / "checkpoint", "t5", GREEDY)
+    checkpoint = make(tmp_path / "checkpoint", "bart", GREEDY)
     spoil(checkpoint / "model.safetensors")
     with pytest.raises(ModelError, match=said):
         prepare(checkpoint, tmp_path / "models" / "mine", [], "float32")
