@@ -1,16 +1,32 @@
-"""An archive of thousands of documents in shards on the whole sandbox, a group killed twice."""
+"""Archives on the whole sandbox: thousands of documents, a group killed twice; and groups through Resource Manager."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Cluster, cluster
+from azure_sandbox.names import LOCATION, RESOURCE_GROUP, SUBSCRIPTION
+from tests.e2e.conftest import GRANT, Cluster, cluster
 from tests.support.archive import Archive, every_document_once
 
 __all__ = ["cluster"]
 
 pytestmark = pytest.mark.bench
+
+
+def test_groups_through_resource_manager_end_too_and_leave_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    archive = Archive.sealed(cluster, tmp_path, "direct-archive", documents=6, words=60, shards=2)
+    place = {
+        "subscriptionID": SUBSCRIPTION,
+        "resourceGroup": RESOURCE_GROUP,
+        "location": LOCATION,
+        "subnetIDs": GRANT["spec"]["subnets"],
+    }
+    archive.apply({"containerGroup": place})
+    archive.until_complete(400)
+    assert every_document_once(archive, archive.results(tmp_path / "results"))
+    cluster.wait_for("the groups that are done to be gone", lambda: not cluster.groups(archive.name))
+    cluster.kubectl("delete", "csum", archive.name, "--timeout=60s")
 
 
 def test_two_thousand_documents_over_four_shards_one_killed_twice(cluster: Cluster, tmp_path: Path) -> None:
