@@ -11,9 +11,13 @@ import pytest
 import yaml
 
 from confidential_summarizer.api.names import FINALIZER
+from confidential_summarizer.api.resource import Metadata
+from confidential_summarizer.errors import Conflict
+from confidential_summarizer.kube import CONFIG_MAP, Kind, Object
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.run import Reconciler, Result
 from confidential_summarizer.release import build
+from confidential_summarizer.targets.ownership import delete_ours, owner_reference
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.attested import Attested
 from tests.support.fakes import FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeTarget, FakeVault, everywhere
@@ -301,6 +305,22 @@ async def test_an_object_of_the_same_name_that_is_not_ours_is_neither_changed_no
     assert f"{kind} legal/{foreign['metadata']['name']}" in cluster.ready("legal")["message"]
     await cluster.remove("legal")
     assert cluster.kube.objects[kind, "legal", foreign["metadata"]["name"]] == foreign
+
+
+async def test_an_object_that_takes_the_place_of_ours_while_it_is_deleted_stays() -> None:
+    kube, us = FakeKube(), Metadata(name="contracts", namespace="legal", uid="uid-legal")
+    foreign = FOREIGN["ConfigMap"]
+    kube.put({**foreign, "metadata": foreign["metadata"] | {"uid": "ours", "ownerReferences": [owner_reference(us)]}})
+
+    class Replaced(FakeKube):
+        async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+            found = await super().get(kind, namespace, name)
+            self.put(foreign)
+            return found
+
+    with pytest.raises(Conflict):
+        await delete_ours(Replaced(objects=kube.objects), us, CONFIG_MAP, "contracts-policy")
+    assert kube.objects["ConfigMap", "legal", "contracts-policy"] == foreign
 
 
 async def test_a_secret_without_the_label_is_not_imported_as_a_key() -> None:

@@ -16,6 +16,7 @@ from confidential_summarizer.evidence.result import FORMAT, Origin, Result
 from confidential_summarizer.sealing import Signer, content_key, read_manifest, seal
 from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 from encfs.opening import open_image
+from summarizer import content
 from summarizer.channel import ChannelKey, new_channel_key
 from summarizer.content import read_content
 from summarizer.engine.base import read_settings
@@ -215,6 +216,26 @@ def test_a_card_that_is_a_link_into_the_documents_is_no_oracle(group: Settings) 
 def test_a_link_among_unpinned_documents_is_refused(group: Settings) -> None:
     (directory(group) / "link.txt").symlink_to("/etc/passwd")
     refused(approved(group, sha256=None), "of the documents is a link")
+
+
+@pytest.mark.parametrize("swapped", ["inner/a.txt", "inner"])
+def test_a_link_that_takes_the_place_of_what_was_listed_is_not_followed(
+    swapped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner in ("mine", "theirs"):
+        (tmp_path / owner / "inner").mkdir(parents=True)
+        (tmp_path / owner / "inner" / "a.txt").write_text(f"{owner} alone")
+    listed = content._files
+
+    def then_swapped(top: int, what: str) -> list[bytes]:
+        paths = list(listed(top, what))
+        (tmp_path / "mine" / swapped).rename(tmp_path / "away")
+        (tmp_path / "mine" / swapped).symlink_to(tmp_path / "theirs" / swapped)
+        return paths
+
+    monkeypatch.setattr(content, "_files", then_swapped)
+    with pytest.raises(ContentError, match=r"it is a link|cannot be opened"):
+        read_content(tmp_path / "mine", "the documents")
 
 
 def test_a_pipe_does_not_hold_the_group_up(group: Settings) -> None:

@@ -94,6 +94,9 @@ class FakeKube:
         return copy.deepcopy(merged)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
+        known = self.objects.get((kind.kind, namespace, name))
+        if uid is not None and known is not None and known["metadata"].get("uid") != uid:
+            raise Conflict(f"{kind.kind} {name} is another one")
         self.writes.append(f"delete {kind.kind}")
         self.objects.pop((kind.kind, namespace, name), None)
 
