@@ -124,10 +124,10 @@ async def _asked(clients: Clients, observation: Observation) -> SummarizerError 
     reason = PAGE_STATES.get(str((answer or {}).get("state")))
     if answer is None or reason is None:
         return None
-    said = quoted(answer.get("reason", ""))
     # The page sees only that nothing appears; why not is known to the sidecar, if the target shows its end.
-    beside = f"; {waiting[0].message}" if waiting[0].message else ""
-    return WaitingError(f"{waiting[0].name}: {said}{beside}", reason=reason, retry_after=POLL_SECONDS)
+    said = "; ".join(filter(None, (quoted(answer.get("reason") or ""), waiting[0].message)))
+    message = ": ".join(filter(None, (waiting[0].name, said)))
+    return WaitingError(message, reason=reason, retry_after=POLL_SECONDS)
 
 
 def _under_way(observation: Observation, plan: Plan) -> SummarizerError:

@@ -1,6 +1,7 @@
 """A service that the operator needs for nothing but checks goes away: groups serve on, and the status stays true."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,26 @@ async def test_groups_are_looked_at_while_a_service_is_away(what: str) -> None:
     await world.visit()
     assert world.reason() == "GroupFailed"
     assert world.resource["status"]["readyReplicas"] == 0
+
+
+@pytest.mark.parametrize("known", [{"placements": []}, {"replicas": 0}], ids=["no places", "no number"])
+async def test_groups_of_which_the_status_knows_only_half_are_looked_at_as_well(known: dict[str, Any]) -> None:
+    """Earlier operators remembered a number of replicas alone."""
+    world = await settled()
+    world.resource["status"] |= known
+    take_away(world, "vault")
+    world.groups.phase, world.groups.message = GroupPhase.FAILED, "out of memory"
+    await world.visit()
+    assert world.reason() == "GroupFailed"
+
+
+async def test_a_page_is_asked_what_it_waits_for_while_a_service_is_away() -> None:
+    world = await settled()
+    take_away(world, "vault")
+    world.groups.phase = GroupPhase.RUNNING
+    world.pages.answers["10.0.0.1:8501"] = {"state": "Mounted", "reason": "12 of 40 documents"}
+    await world.visit()
+    assert (world.reason(), world.condition("Ready")["message"]) == ("Summarizing", "group-0: 12 of 40 documents")
 
 
 async def test_an_outage_writes_its_status_once() -> None:

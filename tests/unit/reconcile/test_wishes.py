@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -191,6 +192,20 @@ async def test_the_end_of_a_sidecar_is_said_beside_what_the_page_sees_of_it() ->
     await world.visit()
     assert world.reason() == "OpeningFileSystems"
     assert "Waiting for /mnt/remote/models; encrypted-file-systems: exited" in world.condition("Ready")["message"]
+
+
+async def test_the_secret_to_pull_with_reaches_the_groups() -> None:
+    auths = {"auths": {"party1.azurecr.io": {"username": "puller", "password": "planted-password"}}}
+    world = World().given(registryCredentials={"secretRef": {"name": "acr"}})
+    data = {".dockerconfigjson": base64.b64encode(json.dumps(auths).encode()).decode()}
+    meta = {"name": "acr", "namespace": "legal"}
+    world.kube.put({"kind": "Secret", "metadata": meta, "type": "kubernetes.io/dockerconfigjson", "data": data})
+    await world.visit()
+    world.approved()
+    await world.until_ready()
+    assert world.groups.deployed is not None
+    assert world.groups.deployed.pull_secret == auths
+    assert "planted" not in str(world.resource)
 
 
 async def test_what_groups_are_put_in_is_written_down_before_they_are() -> None:
