@@ -165,7 +165,9 @@ def test_what_is_said_of_groups_that_are_as_wanted(found: Observation, reason: s
     assert deployed_message(found) == (reason, message)
 
 
-@pytest.mark.parametrize(("policy", "remedy"), [("Report", "set driftPolicy to Correct"), ("Correct", "it is put back")])
+@pytest.mark.parametrize(
+    ("policy", "remedy"), [("Report", "set driftPolicy to Correct"), ("Correct", "it is put back")]
+)
 async def test_drift_names_the_first_of_many_fields_and_what_becomes_of_it(policy: str, remedy: str) -> None:
     world = await settled(driftPolicy=policy)
     world.groups.changed = [f"spec.field{number}" for number in range(8, -1, -1)]

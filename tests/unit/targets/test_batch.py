@@ -9,7 +9,7 @@ import pytest
 from confidential_summarizer.api.batch import read_indexes, write_indexes
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import ENCFS, SUMMARIZER, image_references
-from confidential_summarizer.errors import SpecError
+from confidential_summarizer.errors import NameTaken, SpecError
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.targets.container_group import shards
 from confidential_summarizer.targets.container_group.state import group_of
@@ -124,7 +124,9 @@ def does(found: Plan) -> list[str]:
 def test_parallelism_changes_in_the_job_that_runs() -> None:
     assert does(planning.plan(desired(), planning.Live())) == ["Apply"]
     assert does(planning.plan(desired(), sent(desired()))) == []
-    assert does(planning.plan(desired(parallelism=3), sent(desired()))) == ["Apply"]
+    (step,) = planning.plan(desired(parallelism=3), sent(desired())).steps
+    assert isinstance(step, planning.Apply)
+    assert step.manifest["spec"]["parallelism"] == 3
 
 
 @pytest.mark.parametrize("changes", [{"shards": 5}, {"resources": {"cpu": "4"}}, {"batch": {"backoffLimit": 9}}])
@@ -134,6 +136,13 @@ def test_what_a_job_cannot_change_needs_another_job(changes: dict[str, Any]) -> 
     assert str(step) == "deletes Job contracts, for one of another template"
     live.children["Job"]["metadata"]["deletionTimestamp"] = "2026-11-28T12:00:00Z"  # type: ignore[index]
     assert planning.plan(wanted, live) == Plan(waits="Job contracts: going away")
+
+
+def test_a_job_of_somebody_else_is_not_taken_over() -> None:
+    live = sent(desired())
+    live.children["Job"]["metadata"]["ownerReferences"] = []  # type: ignore[index]
+    with pytest.raises(NameTaken, match="Job legal/contracts exists and is not of"):
+        planning.plan(desired(), live)
 
 
 async def test_somebody_who_suspends_the_job_is_put_right() -> None:

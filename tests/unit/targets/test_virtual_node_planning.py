@@ -272,6 +272,13 @@ def test_a_deployment_of_somebody_else_is_not_taken_over() -> None:
         plan(WANTED, Live(children))
 
 
+def test_an_admin_s_own_service_of_that_name_keeps_nothing_else_from_being_made() -> None:
+    theirs = sent()["Service"]
+    theirs["metadata"]["ownerReferences"] = []
+    found = plan(WANTED, Live({"Service": theirs}))
+    assert does(found) == ["Apply PodDisruptionBudget", "Apply Deployment"]
+
+
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget"])
 async def test_an_admin_s_own_service_or_budget_of_that_name_stays_as_it_is(kind: str) -> None:
     children = sent()

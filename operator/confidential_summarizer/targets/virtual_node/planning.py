@@ -170,7 +170,7 @@ def changes(wanted: Object, found: Object) -> list[str]:
 
 
 def _template(document: Object) -> Any:
-    return document.get("spec", {}).get("template", {}).get("metadata", {})
+    return document["spec"].get("template", {}).get("metadata", {})
 
 
 def _annotation(document: Object, name: str) -> Any:
