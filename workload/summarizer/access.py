@@ -157,7 +157,7 @@ class TokenAccess:
         elif scope["type"] == "http" and scope["path"] == "/login":
             await (await self._login(Request(scope, receive)))(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/logout":
-            await _signed_out()(scope, receive, send)
+            await _signed_out(Request(scope))(scope, receive, send)
         elif scope["path"] in OPEN_PATHS or self._is_allowed(Headers(scope=scope)):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -234,9 +234,9 @@ def _login_page(request: Request, notice: str, status: int = 200) -> Response:
     return HTMLResponse(_LOGIN_PAGE.format(notice=notice, query=query, invalid=invalid), status_code=status)
 
 
-def _signed_out() -> Response:
+def _signed_out(request: Request) -> Response:
     """Take the session from this browser; the token itself stays what it is."""
-    answer = HTMLResponse(_LOGIN_PAGE.format(notice=_SIGNED_OUT, query="", invalid=""))
+    answer = _login_page(request, _SIGNED_OUT)
     answer.delete_cookie(_COOKIE, httponly=True, samesite="strict", secure=True)
     return answer
 

@@ -82,7 +82,9 @@ def test_the_session_is_a_cookie_that_only_this_page_gets_and_no_script_reads(cl
 
 
 def test_the_sign_in_form_takes_the_token(client) -> None:
-    assert "<form" in client.get("/login").text
+    form = client.get("/login")
+    assert form.status_code == 200
+    assert "<form" in form.text
     refused = client.post("/login", data={"token": "wrong"})
     assert refused.status_code == 403
     assert "not the token" in refused.text
@@ -303,6 +305,8 @@ def test_signing_out_takes_the_session_from_the_browser(client) -> None:
     assert client.get("/").status_code == 200
     answer = client.get("/logout")
     assert "signed out" in answer.text
+    assert '<form method="post" action="/login">' in answer.text
+    assert "aria-invalid" not in answer.text
     cookie = {part.strip() for part in answer.headers["set-cookie"].lower().split(";")}
     assert {"max-age=0", "secure", "httponly", "samesite=strict"} <= cookie
     assert client.get("/").status_code == 303
