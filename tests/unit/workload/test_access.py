@@ -99,8 +99,9 @@ def test_an_oversized_sign_in_is_refused(client, size: int, status: int) -> None
     assert client.post("/login", content=b"token=".ljust(size, b"x")).status_code == status
 
 
-def test_a_sign_in_that_is_no_text_is_a_wrong_one(client) -> None:
-    assert client.post("/login", content=b"token=\xff").status_code == 403
+@pytest.mark.parametrize("content", [b"token=\xff", b"", b"other=x"])
+def test_a_sign_in_that_holds_no_token_is_a_wrong_one(client, content: bytes) -> None:
+    assert client.post("/login", content=content).status_code == 403
 
 
 async def test_a_sign_in_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
