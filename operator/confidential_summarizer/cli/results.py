@@ -30,6 +30,8 @@ from confidential_summarizer.sealing import create_key_file, is_private
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}\.age")
 _LONGEST_NAME = 100
 """Characters kept of a document's name; file systems end at 255 bytes."""
+_AT_ONCE = 16
+"""Results that are read at a time: of an archive there are thousands, and each takes a round trip to storage."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,11 @@ async def _fetch(
 ) -> list[Fetched]:
     async with _folder(await _prefix(target, file_system), account_key_file) as folder:
         names = [blob.name async for blob in folder.blobs()]
-        return [await _fetched(folder, name, identities, origin) for name in names]
+        fetched: list[Fetched] = []
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            fetched += await asyncio.gather(*(_fetched(folder, name, identities, origin) for name in some))
+        return fetched
 
 
 async def _fetched(
