@@ -226,8 +226,23 @@ def test_a_name_that_a_visited_site_can_decide_is_refused(client, host: str) -> 
     refused = client.get("/healthz", headers={"Host": host})
     assert refused.status_code == 421
     assert "csum open" in refused.text
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers={"Host": host}):
+    # Nobody else stands before this socket, who would refuse it for want of a session.
+    bare = TestClient(KnownHosts(Starlette(routes=[WebSocketRoute("/_stcore/stream", socket)])))
+    stream = bare.websocket_connect("/_stcore/stream", headers={"Host": host})
+    with pytest.raises(WebSocketDisconnect) as closed, stream:
         pass
+    assert closed.value.code == 1008
+
+
+async def test_a_request_that_names_no_host_is_refused() -> None:
+    answers = []
+
+    async def send(message) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/healthz", "query_string": b"", "headers": []}
+    await KnownHosts(PlainTextResponse("summaries"))(scope, None, send)
+    assert answers[0]["status"] == 421
 
 
 def test_who_signs_in_too_often_reads_so_on_the_form_while_others_sign_in() -> None:
