@@ -197,6 +197,16 @@ class Spec(Ruled):
                     or self.access.exposure is Exposure.PUBLIC
                 ),
             ),
+            Rule(
+                "access.exposure Public is for a container group without a subnet: in a subnet and on a virtual node "
+                "addresses are private",
+                "!has(self.access) || self.access.exposure != 'Public' || (has(self.target.containerGroup) && "
+                "(!has(self.target.containerGroup.subnetIDs) || size(self.target.containerGroup.subnetIDs) == 0))",
+                lambda self: (
+                    self.access.exposure is not Exposure.PUBLIC
+                    or (self.target.container_group is not None and not self.target.container_group.subnet_ids)
+                ),
+            ),
         )
 
     @property
