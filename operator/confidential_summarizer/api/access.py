@@ -61,8 +61,8 @@ class Access(Ruled):
 
     exposure: Exposure = Field(
         default=Exposure.PRIVATE,
-        description="Private: reachable inside the virtual network or cluster. Public: from the internet, for a container "
-        "group without a subnet; it needs tokenSHA256 or tokenSecretRef.",
+        description="Private: reachable inside the virtual network or cluster. Public: from the internet, for a "
+        "container group without a subnet; it needs tokenSHA256 or tokenSecretRef.",
     )
     token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         default=None,
