@@ -91,6 +91,22 @@ def test_a_look_alike_page_that_passes_on_genuine_evidence_is_refused(group: Gro
     assert "somebody stands between" in refused["detail"]
 
 
+def test_a_page_that_sends_the_question_on_to_a_genuine_group_is_refused(group: Group) -> None:
+    """The group would answer for itself, and the reader would go back to whom they asked."""
+
+    class Page(Handler):
+        def get(self) -> None:
+            self.send_response(307)
+            self.send_header("Location", genuine.url + self.path)
+            self.end_headers()
+
+    with group.running() as genuine, serving(Page) as forged:
+        result = verified(forged.url)
+
+    assert result.code == 5
+    assert "the page answered 307" in result.err
+
+
 def test_the_operator_knows_with_whom_it_spoke(group: Group) -> None:
     async def asked(address: str) -> Answer | None:
         async with PageClient() as pages:

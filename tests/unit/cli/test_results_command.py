@@ -10,7 +10,7 @@ import pytest
 from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.results import read_identities
-from confidential_summarizer.errors import SealingError, SpecError
+from confidential_summarizer.errors import SealingError
 from tests.support.approving import derived_with
 from tests.support.data_owner import csum
 from tests.support.resources import ATTESTATION, VAULT, resource
@@ -34,9 +34,18 @@ def test_results_of_a_policy_that_lets_the_host_look_in_do_not_count(tmp_path: P
     assert closed == both.host_data[0]
 
 
-def test_where_only_such_a_policy_was_approved_there_is_nothing_to_go_by(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="lets the host look into the group"):
-        approved(tmp_path, "Debug").closed()
+def test_where_only_such_a_policy_was_approved_nothing_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    approved(tmp_path, "Debug")
+    key = tmp_path / "key"
+    assert csum("results", "new-key", key).code == 0
+
+    refused = csum("results", "fetch", "legal/contracts", "--identity", key, "--out", tmp_path / "out")
+
+    assert refused.code == 3
+    assert "lets the host look into the group" in refused.err
 
 
 def test_a_new_key_file_is_private_and_read_by_age_and_by_us(tmp_path: Path) -> None:
