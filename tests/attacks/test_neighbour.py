@@ -16,6 +16,7 @@ from confidential_summarizer.errors import Conflict
 from confidential_summarizer.kube import CONFIG_MAP, Kind, Object
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.run import Reconciler, Result
+from confidential_summarizer.reconcile.secrets import PULL_SECRET_TYPE
 from confidential_summarizer.release import build
 from confidential_summarizer.targets.ownership import delete_ours, owner_reference
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
@@ -329,6 +330,21 @@ async def test_a_secret_without_the_label_is_not_imported_as_a_key() -> None:
     cluster.put("legal", fileSystems=file_systems())
     assert await cluster.reconcile("legal") == "SecretNotAllowed"
     assert f"kubectl -n legal label secret material {USE}=key" in cluster.ready("legal")["message"]
+    assert cluster.vault.calls == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fileSystems": file_systems()}, {"access": {"tokenSecretRef": {"name": "material", "key": "key"}}}],
+    ids=["key", "token"],
+)
+async def test_the_credentials_of_a_registry_are_read_for_nothing_else(change: dict[str, Any]) -> None:
+    """They need no label to pull with, whoever may read them."""
+    cluster = Cluster()
+    cluster.secret("legal")
+    cluster.kube.objects["Secret", "legal", "material"]["type"] = PULL_SECRET_TYPE
+    cluster.put("legal", **change)
+    assert await cluster.reconcile("legal") == "SecretNotAllowed"
     assert cluster.vault.calls == []
 
 
