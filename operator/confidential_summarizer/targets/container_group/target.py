@@ -94,6 +94,22 @@ class ContainerGroupTarget:
         if _is_settled(resource):
             newer_than = min(newer_than, self._looks.get(resource.metadata.uid, float("-inf")))
         self._looks[resource.metadata.uid] = now
+        # The lists end with the call: those of a thousand new groups differ, and pages are waited for below.
+        groups, taken = await self._members(resource, here, newer_than)
+        answers = await asyncio.gather(*(self._page_ready(group) for group in groups.values()))
+        ready = frozenset(key for key, answer in zip(groups, answers, strict=True) if answer)
+        closer = await asyncio.gather(*(self._get(*key) for key in groups if key not in ready))
+        for key, look in zip([key for key in groups if key not in ready], closer, strict=True):
+            if look is None:
+                del groups[key]
+            else:
+                groups[key] = look
+        return Live(groups, frozenset(taken), ready)
+
+    async def _members(
+        self, resource: ConfidentialSummarizer, here: Place, newer_than: float
+    ) -> tuple[dict[tuple[Place, str], GroupBody], set[str]]:
+        """Find the resource's groups in all of its places, and its names that are somebody else's."""
         groups: dict[tuple[Place, str], GroupBody] = {}
         taken: set[str] = set()
         for place in dict.fromkeys([here, *map(_place, _ours(resource.status.placements))]):
@@ -108,15 +124,7 @@ class ContainerGroupTarget:
                     groups[place, group["name"]] = group
                 elif place == here and group["name"] in _names(resource.metadata, resource.spec.groups):
                     taken.add(group["name"])
-        answers = await asyncio.gather(*(self._page_ready(group) for group in groups.values()))
-        ready = frozenset(key for key, answer in zip(groups, answers, strict=True) if answer)
-        closer = await asyncio.gather(*(self._get(*key) for key in groups if key not in ready))
-        for key, look in zip([key for key in groups if key not in ready], closer, strict=True):
-            if look is None:
-                del groups[key]
-            else:
-                groups[key] = look
-        return Live(groups, frozenset(taken), ready)
+        return groups, taken
 
     def plan(self, desired: Desired, live: Live, now: datetime) -> Plan:
         """See `planning.plan`, and `shards.plan` for a batch."""
