@@ -28,9 +28,6 @@ def main() -> int:
     except ConfigurationError as error:
         logging.getLogger("summarizer").error("configuration refused", extra={"reason": str(error)})
         return _CANNOT_WORK
-    # The policy lets the host set variables that end in _PORT; what the page does is not the host's to say.
-    for name in [name for name in os.environ if name.startswith("STREAMLIT_")]:
-        del os.environ[name]
     # After the configuration: a wrong one is told at once, not after seconds of loading.
     if settings.shards is not None:
         from summarizer.batch import run

@@ -202,7 +202,7 @@ class Settings(BaseModel):
 
 
 def refuse_doubles(environment: bytes) -> None:
-    """Refuse variables of ours that are there twice: the policy pins one, and lets the host add `…_PORT` of any name.
+    """Refuse variables of ours that are there twice: a policy not of ours may let the host add `…_PORT` of any name.
 
     Args:
         environment: As the kernel gave it, `/proc/self/environ`; Python has kept only the first of each.
