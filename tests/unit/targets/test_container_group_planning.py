@@ -90,6 +90,7 @@ TABLE: list[tuple[str, Desired, Live, list[str]]] = [
     ("too many: first one that does not serve, then the highest number", WANTED, live(ready(0), group(1), ready(2)), ["Delete 1", "Delete 2"]),
     ("none is wanted", desired(replicas=0), live(ready(0)), ["Delete 0"]),
     ("one is going", WANTED, live(group(0, state="Deleting")), []),
+    ("one is going, and its name is not free yet", desired(replicas=2), live(group(0, state="Deleting")), ["Create 1"]),
     ("another policy: one new beside the old ones", NEW, live(ready(0, OLD), ready(1, OLD), ready(2, OLD)), ["Create 3"]),
     ("the new one comes up", NEW, live(ready(0, OLD), ready(1, OLD), ready(2, OLD), group(3, NEW, state="Creating")), []),
     ("the new one is ready: one old one goes", NEW, live(ready(0, OLD), ready(1, OLD), ready(2, OLD), ready(3, NEW)), ["Delete 0"]),
