@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from confidential_summarizer.api.names import API_VERSION, KIND
 from confidential_summarizer.api.rules import Rule, camel_case
@@ -101,6 +102,12 @@ def read_status(document: Mapping[str, Any]) -> Status:
 def problems(error: ValidationError) -> str:
     """Render pydantic's findings as paths of the resource; values are left out, since they might be secrets."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'spec'}: {problem['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in problem['loc']) or 'spec'}: {_words(problem)}"
         for problem in error.errors(include_url=False, include_input=False)
     )
+
+
+def _words(problem: ErrorDetails) -> str:
+    if problem["type"] == "model_type":  # whose own words name a class of ours
+        return "Input should be an object with fields"
+    return problem["msg"].removeprefix("Value error, ")

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from confidential_summarizer.api.names import INSTANCE_LABEL, KIND, MANAGED_BY, MANAGED_BY_LABEL
-from confidential_summarizer.api.resource import ConfidentialSummarizer
+from confidential_summarizer.api.resource import Metadata, read_status
 from confidential_summarizer.api.status import ASPECTS, Condition, ConditionStatus, ConditionType
 from confidential_summarizer.cli.console import cell, emit, note, output_option
 from confidential_summarizer.cli.resources import cluster
@@ -54,14 +54,14 @@ class Why:
     beside: Sequence[Beside]
 
 
-def explain(resource: ConfidentialSummarizer, events: Sequence[Object]) -> Why:
-    """Work out where a resource stands, from its status and the events about it and its pods."""
-    status = resource.status
+def explain(resource: Object, events: Sequence[Object]) -> Why:
+    """Work out from status and events where a resource stands, whatever its spec says."""
+    metadata, status = Metadata.model_validate(resource["metadata"]), read_status(resource.get("status") or {})
     ready = status.condition(ConditionType.READY)
     chain = [found for kind in ASPECTS if (found := status.condition(kind)) is not None]
     if ready is None:
         summary = "the operator has not looked at it yet: is it running? `kubectl get pods -A | grep summarizer`"
-    elif status.observed_generation != resource.metadata.generation:
+    elif status.observed_generation != metadata.generation:
         summary = f"the operator has not looked at the latest change yet; before it: {ready.reason}: {ready.message}"
     else:
         summary = f"{ready.reason} since {ready.last_transition_time}: {ready.message}"
@@ -104,7 +104,7 @@ async def look(kube: KubernetesAPI, namespace: str, name: str) -> Why:
     pods = await kube.list(POD, namespace, labels={INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY})
     names = {(KIND, name), *(("Pod", pod["metadata"]["name"]) for pod in pods)}
     events = [e for e in await kube.list(EVENT, namespace) if about(e) in names]
-    return explain(ConfidentialSummarizer.parse(document), events)
+    return explain(document, events)
 
 
 def about(event: Object) -> tuple[str, str]:

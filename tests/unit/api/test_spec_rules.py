@@ -26,6 +26,11 @@ def test_a_working_spec_is_accepted_with_its_defaults() -> None:
     assert parsed.key == "legal/contracts"
 
 
+def test_a_field_of_another_shape_is_refused_without_words_of_our_code() -> None:
+    with pytest.raises(SpecError, match=r"spec\.summarizer\.guard: Input should be an object with fields$"):
+        ConfidentialSummarizer.parse(document(summarizer={"models": ["bart"], "guard": "report"}))
+
+
 def test_an_unknown_field_is_refused_by_its_path() -> None:
     with pytest.raises(SpecError, match=r"spec\.summarizer\.modle"):
         ConfidentialSummarizer.parse(document(summarizer={"modle": "bart"}))

@@ -11,6 +11,7 @@ import pytest
 from confidential_summarizer.cli import why as command
 from confidential_summarizer.cli.why import Why, look
 from confidential_summarizer.errors import NotFound
+from confidential_summarizer.kube import SUMMARIZER
 from tests.support.data_owner import csum
 from tests.support.fakes import FakeKube
 from tests.support.resources import document
@@ -67,6 +68,13 @@ async def test_the_next_command_is_that_of_the_first_that_is_not_done() -> None:
 async def test_a_ready_resource_needs_no_command() -> None:
     found = await said(cluster(*READY))
     assert (found.ready, found.commands) == (True, [])
+
+
+async def test_a_spec_that_cannot_be_read_hides_nothing_of_what_is_said_about_it() -> None:
+    kube = cluster(condition("Ready", "False", "InvalidSpec", "spec.summarizer.guard: Input should be an object"))
+    kube.objects[SUMMARIZER.kind, "legal", "contracts"]["spec"]["summarizer"] = {"guard": "report"}
+    found = await said(kube)
+    assert (found.ready, "spec.summarizer.guard" in found.summary) == (False, True)
 
 
 async def test_a_status_of_an_earlier_generation_is_said_to_be_one() -> None:
