@@ -75,6 +75,7 @@ def live(*groups: Any, place: Place = HERE) -> Live:
 
 
 def does(found: Plan) -> list[str]:
+    assert {step.place for step in found.steps} <= {HERE}
     return [f"{type(step).__name__} {NAME.index(step.name)}" for step in found.steps]
 
 
