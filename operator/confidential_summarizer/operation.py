@@ -98,14 +98,26 @@ async def leadership(kube: KubernetesAPI, settings: Settings, health: Health) ->
 
 
 async def kinds_served(kube: KubernetesAPI, namespaces: list[str], health: Health) -> None:
-    """Wait until the API server knows our kinds: GitOps may install them after us, and Kopf looks only once."""
+    """Wait until the API server knows our kinds: GitOps may install them after us, and Kopf looks only once.
+
+    A resource that is on its way out is not kept by a kind of grants that went before it.
+    """
     health.stage = Stage.WAITING_FOR_CRD
     said = None
-    while (missing := await missing_kind(kube, namespaces)) is not None:
+    while (missing := await missing_kind(kube, namespaces)) is not None and not await is_left(kube, namespaces):
         if missing != said:
             said = missing
             logger.warning("waiting: %s", said)
         await asyncio.sleep(CRD_SECONDS)
+
+
+async def is_left(kube: KubernetesAPI, namespaces: list[str]) -> bool:
+    """Tell whether some resource waits to be let go."""
+    try:
+        found = [one for place in namespaces or [""] for one in await kube.list(SUMMARIZER, place)]
+    except SummarizerError:
+        return False
+    return any("deletionTimestamp" in one["metadata"] for one in found)
 
 
 async def missing_kind(kube: KubernetesAPI, namespaces: list[str]) -> str | None:

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 CRD = "crd/confidentialsummarizers.confidential.summarizer.dev"
+GRANT_CRD = "crd/summarizergrants.confidential.summarizer.dev"
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,18 @@ def test_a_kind_that_is_taken_away_is_waited_for_again(kubectl: Kubectl, folder:
         kubectl.eventually(lambda: rolling_out(kubectl, "after"), "the resource is handled")
         assert process.process.poll() is None
         delete_all(kubectl)
+
+
+@pytest.mark.usefixtures("kinds")
+def test_a_resource_goes_even_where_the_kind_of_grants_went_before_it(kubectl: Kubectl, folder: Path) -> None:
+    with operator(kubectl, folder, 18092) as process:
+        kubectl.apply(resource("last"))
+        kubectl.eventually(lambda: rolling_out(kubectl, "last"), "the resource is handled")
+        kubectl("delete", GRANT_CRD, "--timeout=30s")
+        kubectl.eventually(lambda: "CustomResourceDefinition" in process.ask("/readyz")[1], "it says what it waits for")
+        kubectl("delete", CRD, "--timeout=60s")
+        assert list(folder.glob("legal.*")) == []
+        assert process.process.poll() is None
 
 
 @pytest.mark.usefixtures("kinds")
