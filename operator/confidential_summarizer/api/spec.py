@@ -17,6 +17,12 @@ from confidential_summarizer.api.summarizer import Resources, SummarizerSettings
 from confidential_summarizer.api.target import Target
 from confidential_summarizer.api.values import Image
 
+_HAS_PUBLIC_ADDRESS = (
+    "(has(self.target.containerGroup) && "
+    "(!has(self.target.containerGroup.subnetIDs) || size(self.target.containerGroup.subnetIDs) == 0))"
+)
+_SAYS_PUBLIC = "(has(self.access) && self.access.exposure == 'Public')"
+
 
 class DeletionPolicy(StrEnum):
     """What becomes of the container group when the resource is deleted."""
@@ -188,24 +194,14 @@ class Spec(Ruled):
             Rule(
                 "a container group without a subnet has a public address: set target.containerGroup.subnetIDs, or "
                 "access.exposure Public with access.tokenSHA256",
-                "!has(self.target.containerGroup) || (has(self.target.containerGroup.subnetIDs) && "
-                "size(self.target.containerGroup.subnetIDs) > 0) || "
-                "(has(self.access) && self.access.exposure == 'Public')",
-                lambda self: (
-                    self.target.container_group is None
-                    or bool(self.target.container_group.subnet_ids)
-                    or self.access.exposure is Exposure.PUBLIC
-                ),
+                f"!{_HAS_PUBLIC_ADDRESS} || {_SAYS_PUBLIC}",
+                lambda self: not self.target.has_public_address or self.access.exposure is Exposure.PUBLIC,
             ),
             Rule(
                 "access.exposure Public is for a container group without a subnet: in a subnet and on a virtual node "
                 "addresses are private",
-                "!has(self.access) || self.access.exposure != 'Public' || (has(self.target.containerGroup) && "
-                "(!has(self.target.containerGroup.subnetIDs) || size(self.target.containerGroup.subnetIDs) == 0))",
-                lambda self: (
-                    self.access.exposure is not Exposure.PUBLIC
-                    or (self.target.container_group is not None and not self.target.container_group.subnet_ids)
-                ),
+                f"!{_SAYS_PUBLIC} || {_HAS_PUBLIC_ADDRESS}",
+                lambda self: self.access.exposure is not Exposure.PUBLIC or self.target.has_public_address,
             ),
         )
 

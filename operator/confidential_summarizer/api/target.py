@@ -152,6 +152,11 @@ class Target(Ruled):
         """Return which of the targets it is."""
         return TargetKind.VIRTUAL_NODE if self.virtual_node is not None else TargetKind.CONTAINER_GROUP
 
+    @property
+    def has_public_address(self) -> bool:
+        """Tell whether Azure gives the group an address on the internet."""
+        return self.container_group is not None and not self.container_group.subnet_ids
+
     def placement(self, replicas: int) -> Placement:
         """Return the place of so many groups."""
         group = self.container_group
