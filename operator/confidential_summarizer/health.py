@@ -13,7 +13,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from confidential_summarizer.errors import SummarizerError
-from confidential_summarizer.kube import SUMMARIZER, KubernetesAPI
+from confidential_summarizer.kube import SUMMARIZER, KubernetesAPI, Object
 from confidential_summarizer.reconcile.loops import VISIT_SECONDS, Loops
 from confidential_summarizer.settings import Settings
 
@@ -77,11 +77,16 @@ class Health:
         """Compare again and again; at first often, until the watch has told everything."""
         while True:
             try:
-                listed = [await kube.list(SUMMARIZER, one, metadata_only=True) for one in namespaces or [""]]
-                self.heard([item for items in listed for item in items])
+                self.heard(await every_resource(kube, namespaces))
             except SummarizerError as error:
                 logger.warning("the resources cannot be listed: %s", error)
             await asyncio.sleep(COMPARE_SECONDS if self.stage is Stage.LEADING else 1.0)
+
+
+async def every_resource(kube: KubernetesAPI, namespaces: Sequence[str]) -> list[Object]:
+    """Return the metadata of all resources in the watched namespaces; in all, where none is named."""
+    listed = [await kube.list(SUMMARIZER, one, metadata_only=True) for one in namespaces or [""]]
+    return [item for items in listed for item in items]
 
 
 @asynccontextmanager

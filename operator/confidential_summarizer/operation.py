@@ -12,7 +12,7 @@ from datetime import timedelta
 from confidential_summarizer import metrics
 from confidential_summarizer.errors import AccessDenied, SummarizerError, TransientError
 from confidential_summarizer.handlers import watch
-from confidential_summarizer.health import Health, Stage
+from confidential_summarizer.health import Health, Stage, every_resource
 from confidential_summarizer.kube import GRANT, SUMMARIZER, KubernetesAPI
 from confidential_summarizer.kube.events import Events
 from confidential_summarizer.kube.lease import Lease
@@ -114,10 +114,9 @@ async def kinds_served(kube: KubernetesAPI, namespaces: list[str], health: Healt
 async def is_left(kube: KubernetesAPI, namespaces: list[str]) -> bool:
     """Tell whether some resource waits to be let go."""
     try:
-        found = [one for place in namespaces or [""] for one in await kube.list(SUMMARIZER, place)]
+        return any("deletionTimestamp" in one["metadata"] for one in await every_resource(kube, namespaces))
     except SummarizerError:
         return False
-    return any("deletionTimestamp" in one["metadata"] for one in found)
 
 
 async def missing_kind(kube: KubernetesAPI, namespaces: list[str]) -> str | None:
