@@ -125,9 +125,9 @@ class _Job:
 class Jobs:
     """The queue and the results; any thread may ask, one thread works."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC), cores: int = available_cores()) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC), cores: int | None = None) -> None:
         self._now = now
-        self._cores = cores
+        self._cores = cores or available_cores()
         self._changed = Condition()
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._turns: list[_Job] = []
