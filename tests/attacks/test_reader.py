@@ -236,6 +236,18 @@ def copying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("summarizer.models.load_engine", lambda _choice, _files: next(engines))
 
 
+def bounded_by_share(documents: Path, *models: str) -> Settings:
+    """Return settings under which nothing but the share of a document bounds what is shown of it."""
+    return Settings(
+        documents=(DocumentSet(directory=documents),),
+        models=models,
+        models_directory=EXAMPLES / "models",
+        guard_share=15,
+        guard_run=1000,
+        max_words=1000,
+    )
+
+
 class TurningEngine(LeadEngine):
     """Copies two other sentences at each answer."""
 
@@ -248,14 +260,7 @@ class TurningEngine(LeadEngine):
 def test_the_same_text_under_two_names_has_one_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who gets the same document several times gets no second helping."""
     monkeypatch.setattr("summarizer.models.load_engine", lambda _choice, _files: TurningEngine(10_000))
-    configuration = Settings(
-        documents=(DocumentSet(directory=tmp_path),),
-        models=("bart-demo",),
-        models_directory=EXAMPLES / "models",
-        guard_share=15,
-        guard_run=1000,
-        max_words=1000,
-    )
+    configuration = bounded_by_share(tmp_path, "bart-demo")
     text = (TEXTS / "lincoln-second-inaugural.txt").read_text()
     for name in ("a.txt", "b.txt", "c.txt", "d.txt"):
         (tmp_path / name).write_text(text)
@@ -269,14 +274,7 @@ def test_the_same_text_under_two_names_has_one_share(tmp_path: Path, monkeypatch
 @pytest.mark.usefixtures("copying")
 def test_each_group_counts_for_itself(tmp_path: Path) -> None:
     """No bound: groups do not know of each other, and one whose models answer differently shows something else."""
-    configuration = Settings(
-        documents=(DocumentSet(directory=tmp_path),),
-        models=("bart-demo",),
-        models_directory=EXAMPLES / "models",
-        guard_share=15,
-        guard_run=1000,
-        max_words=1000,
-    )
+    configuration = bounded_by_share(tmp_path, "bart-demo")
     text = (TEXTS / "lincoln-second-inaugural.txt").read_text()
     (tmp_path / "a.txt").write_text(text)
     shown = []
@@ -296,14 +294,7 @@ def test_asking_again_in_every_model_and_length_gives_no_more_than_the_share(tmp
     text = (TEXTS / "darwin-origin-introduction.txt").read_text()
     (documents / "a.txt").write_text(text)
     names = ("bart-demo", "t5-demo")
-    configuration = Settings(
-        documents=(DocumentSet(directory=documents),),
-        models=names,
-        models_directory=EXAMPLES / "models",
-        guard_share=15,
-        guard_run=1000,
-        max_words=1000,
-    )
+    configuration = bounded_by_share(documents, *names)
     progress, jobs = Progress(), Jobs()
     worker = Worker(configuration, progress, jobs)
     worker.start()
