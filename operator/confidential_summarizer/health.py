@@ -74,13 +74,15 @@ class Health:
             self.stage = Stage.LEADING
 
     async def compare(self, kube: KubernetesAPI, namespaces: Sequence[str]) -> None:
-        """Compare again and again; at first often, until the watch has told everything."""
+        """Compare again and again; at first often, as a watch tells of a few resources within a second."""
+        wait = 1.0
         while True:
             try:
                 self.heard(await every_resource(kube, namespaces))
             except SummarizerError as error:
                 logger.warning("the resources cannot be listed: %s", error)
-            await asyncio.sleep(COMPARE_SECONDS if self.stage is Stage.LEADING else 1.0)
+            await asyncio.sleep(COMPARE_SECONDS if self.stage is Stage.LEADING else wait)
+            wait = min(2 * wait, 8.0)
 
 
 async def every_resource(kube: KubernetesAPI, namespaces: Sequence[str]) -> list[Object]:
