@@ -14,6 +14,7 @@ from summarizer.settings import Settings, refuse_doubles
 
 # Exit code of a configuration that can never work, as elsewhere in the product.
 _CANNOT_WORK: Final = 3
+_FAILED: Final = 1
 
 
 def main() -> int:
@@ -35,8 +36,7 @@ def main() -> int:
         return run(settings, keeper)
     from summarizer.server import serve
 
-    serve(settings, keeper)
-    return 0
+    return 0 if serve(settings, keeper) else _FAILED
 
 
 def _environment() -> bytes:

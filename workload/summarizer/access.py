@@ -30,6 +30,7 @@ OPEN_PATHS: Final = frozenset(
 )
 # What the page keeps in its address (page.py).
 _CHOICES: Final = frozenset({"documents", "model", "compare", "length", "search", "sort"})
+_UPLOADS: Final = "/_stcore/upload_file/"
 _COOKIE: Final = "summarizer_session"
 _SESSION_SECONDS: Final = 12 * 3600
 # A form with one token; more than that is no login.
@@ -137,6 +138,20 @@ class SameOriginSockets:
                 await _close(receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class NoUploads:
+    """Refuses files: the page takes none, and streamlit would keep any number of them for each of its sessions."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http" and scope["path"].startswith(_UPLOADS):
+            await PlainTextResponse("This page takes no files.\n", status_code=404)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class TokenAccess:

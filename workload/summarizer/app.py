@@ -5,9 +5,10 @@ from typing import Final
 
 import streamlit
 from starlette.middleware import Middleware
+from streamlit.web.bootstrap import load_config_options
 
 from summarizer import api, page
-from summarizer.access import KnownHosts, SameOriginSockets, SecurityHeaders, TokenAccess
+from summarizer.access import KnownHosts, NoUploads, SameOriginSockets, SecurityHeaders, TokenAccess
 from summarizer.context import Context, set_context
 from summarizer.throttle import PeerLimits
 
@@ -18,8 +19,11 @@ STREAMLIT_OPTIONS: Final = {
     "server.enableXsrfProtection": True,
     # Means: answer no other site.
     "server.enableCORS": True,
+    # Read for one thing: whether streamlit's own cookies are for TLS only.
+    "server.sslCertFile": "in memory",
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": 1,
+    # MB: of what a reader chose and typed.
+    "server.maxWidgetStateSize": 1,
     "server.disconnectedSessionTTL": 60,
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
@@ -35,7 +39,8 @@ STREAMLIT_OPTIONS: Final = {
 def create_app(context: Context) -> streamlit.App:
     """Return the ASGI application."""
     set_context(context)
-    middleware = [Middleware(guard) for guard in (SecurityHeaders, KnownHosts, SameOriginSockets)]
+    load_config_options(STREAMLIT_OPTIONS)
+    middleware = [Middleware(guard) for guard in (SecurityHeaders, KnownHosts, SameOriginSockets, NoUploads)]
     middleware.append(Middleware(PeerLimits, peers=context.peers))
     if context.settings.token_sha256 is not None:
         middleware.append(Middleware(TokenAccess, token_sha256=context.settings.token_sha256, peers=context.peers))

@@ -10,15 +10,14 @@ import time
 from threading import Thread
 from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from summarizer.access import KnownHosts, SecurityHeaders
 from summarizer.api import operations
 from summarizer.attestation.custody import Keeper
-from summarizer.channel import memory_file
 from summarizer.context import Context
+from summarizer.listener import serve_tls
 from summarizer.progress import State
 from summarizer.server import assemble
 from summarizer.settings import Settings
@@ -41,19 +40,8 @@ def run(settings: Settings, keeper: Keeper | None) -> int:
     """Do the work of the shard and return the exit code; what cannot be read or summarized does not make it fail."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the first process has no default
     parts = assemble(settings, keeper)
-    channel = memory_file(parts.key.pem)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(parts.context),
-            host=settings.address,
-            port=settings.port,
-            ssl_certfile=channel,
-            ssl_keyfile=channel,
-            log_config=None,
-            access_log=False,
-        )
-    )
-    Thread(target=server.run, name="server", daemon=True).start()
+    serving = (create_app(parts.context), settings, parts.key)
+    Thread(target=serve_tls, args=serving, name="server", daemon=True).start()
     parts.worker.start()
     snapshot = parts.context.progress.snapshot
     count = snapshot.shard

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import Thread
 
 from summarizer.attestation.custody import Keeper
-from summarizer.channel import ChannelKey, memory_file, new_channel_key
+from summarizer.channel import ChannelKey, new_channel_key
 from summarizer.context import Context
 from summarizer.evidence import Attester, EvidenceDesk, policy_hash
 from summarizer.jobs import Jobs
@@ -60,8 +60,8 @@ def evidence_desk(settings: Settings, keeper: Keeper | None, tls_spki: str) -> E
     return EvidenceDesk(Attester(keeper.report, settings.maa, os.environ), tls_spki)
 
 
-def serve(settings: Settings, keeper: Keeper | None) -> None:
-    """Start the work in the background and serve until a signal ends the process.
+def serve(settings: Settings, keeper: Keeper | None) -> bool:
+    """Start the work in the background and serve until a signal ends the process; return whether it ever served.
 
     Args:
         settings: The configuration.
@@ -70,10 +70,7 @@ def serve(settings: Settings, keeper: Keeper | None) -> None:
     parts = assemble(settings, keeper)
     Thread(target=parts.worker.run, name="worker", daemon=True).start()
     # After the work has begun: loading what the page is made of takes longer than the first summary.
-    from summarizer.app import STREAMLIT_OPTIONS, create_app
+    from summarizer.app import create_app
+    from summarizer.listener import serve_tls
 
-    channel = memory_file(parts.key.pem)
-    listen = {"server.address": settings.address, "server.port": settings.port}
-    create_app(parts.context).run(
-        config={**STREAMLIT_OPTIONS, **listen, "server.sslCertFile": channel, "server.sslKeyFile": channel}
-    )
+    return serve_tls(create_app(parts.context), settings, parts.key)
