@@ -4,14 +4,17 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 import yaml
 
+from confidential_summarizer import __main__ as entry
 from confidential_summarizer.api.names import FINALIZER
 from confidential_summarizer.api.resource import Metadata
+from confidential_summarizer.azure.transport import plain_session
 from confidential_summarizer.errors import Conflict
 from confidential_summarizer.kube import CONFIG_MAP, Kind, Object
 from confidential_summarizer.reconcile.clients import Clients
@@ -23,6 +26,7 @@ from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarge
 from tests.support.attested import Attested
 from tests.support.fakes import FakeKube, FakePages, FakeRegistry, FakeSigningKeys, FakeTarget, FakeVault, everywhere
 from tests.support.resources import ATTESTATION, IDENTITY, IMAGE, VAULT, document, grant
+from tests.support.tls import Handler, plainly
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ATTESTED = Attested(NOW)
@@ -480,3 +484,25 @@ async def test_a_resource_that_had_a_grant_cannot_take_its_deletion_to_a_vault_t
     await cluster.remove("legal")
     assert set(cluster.opened) == {VAULT}
     assert cluster.vault.calls[-1] == "delete shared-key"
+
+
+def test_a_host_that_a_resource_names_gets_no_password_that_the_operators_machine_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login operator password kept-for-another\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    sent: list[str | None] = []
+
+    class Host(Handler):
+        def get(self) -> None:
+            sent.append(self.headers["Authorization"])
+            self.reply(200, {})
+
+    async def asks_a_host(_settings: object) -> None:
+        async with plain_session() as session:
+            await session.get(host)
+
+    monkeypatch.setattr(entry, "run", asks_a_host)
+    with plainly(Host) as host:
+        assert entry.main() == 0
+    assert sent == [None]

@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import pytest
 
+from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.cli.open import Channel, peers, peers_of
 from confidential_summarizer.cli.question import Asked
 from confidential_summarizer.cli.why import commands_in
+from confidential_summarizer.errors import TransientError
 from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.pages import Answer, PageClient
 from tests.support.approving import derived_with
@@ -105,6 +108,34 @@ def test_a_page_that_sends_the_question_on_to_a_genuine_group_is_refused(group: 
 
     assert result.code == 5
     assert "the page answered 307" in result.err
+
+
+@pytest.mark.parametrize("moved", ["/.well-known/openid-configuration", "/certs"])
+async def test_keys_are_taken_from_the_attestation_service_and_not_from_where_it_sends_one_to(
+    moved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that can be made to redirect would otherwise vouch with the keys of whoever made it."""
+
+    class Service(Handler):
+        def get(self) -> None:
+            if self.path == moved:
+                self.send_response(307)
+                self.send_header("Location", f"/elsewhere{self.path}")
+                self.end_headers()
+            elif self.path.endswith("openid-configuration"):
+                self.reply(200, {"issuer": served.url, "jwks_uri": f"{served.url}/certs"})
+            else:
+                self.reply(200, {"keys": []})
+
+    def trusting() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=unverified_tls()), auto_decompress=False)
+
+    monkeypatch.setattr("confidential_summarizer.azure.attestation.plain_session", trusting)
+    with serving(Service) as served:
+        async with AttestationService(ATTESTATION) as service:
+            service.url = served.url
+            with pytest.raises(TransientError, match="answered 307"):
+                await service.signing_keys()
 
 
 def test_the_operator_knows_with_whom_it_spoke(group: Group) -> None:

@@ -54,6 +54,19 @@ def unverified_tls() -> ssl.SSLContext:
 
 
 @contextmanager
+def plainly(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve without TLS on the loopback; give the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def serving(handler: Callable[..., BaseHTTPRequestHandler], key: ChannelKey | None = None) -> Iterator[Served]:
     """Serve over TLS on the loopback."""
     key = key or new_channel_key()

@@ -1,6 +1,7 @@
 """The channel of `csum open`: who is spoken with, and who may come in at the local end."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ from summarizer.channel import ChannelKey, memory_file, new_channel_key
 from tests.support.tls import unverified_tls
 
 NOW = datetime.now(UTC)
+PACKED = gzip.compress(b"summaries " * 100_000)
 
 
 def approved(_host_data: str) -> bool:
@@ -46,6 +48,8 @@ class Group:
             answer = web.Response(status=303, headers={"Location": "/"})
             answer.set_cookie("session", "s", secure=True, httponly=True, samesite="Strict")
             return answer
+        if request.path == "/packed":
+            return web.Response(body=PACKED, headers={"Content-Encoding": "gzip"})
         return web.Response(text=f"{request.method} {request.path_qs} {(await request.read()).decode()}")
 
     @asynccontextmanager
@@ -163,6 +167,13 @@ async def test_requests_and_web_sockets_reach_the_group_without_the_doors_cookie
     for _, headers in group.requests:
         assert headers["Host"] == door.host
         assert headers["Cookie"] == "own=1"
+
+
+async def test_what_a_page_packs_is_unpacked_by_the_browser_alone() -> None:
+    """A few bytes of a page would otherwise be gigabytes in `csum open`, and the browser could not read the rest."""
+    async with in_a_browser(Group()) as (session, url, _), session.get(f"{url}/packed") as answer:
+        assert answer.headers["Content-Length"] == str(len(PACKED))
+        assert await answer.read() == gzip.decompress(PACKED)
 
 
 async def test_the_token_goes_to_who_proved_itself() -> None:

@@ -17,6 +17,7 @@ from summarizer.settings import Settings
 from summarizer.storage import BlobPrefix
 from tests.support.attested import Attested
 from tests.support.resources import ATTESTATION
+from tests.support.tls import Handler, plainly
 
 CONTENT, HOST_DATA = "c" * 64, "ab" * 32
 SECRET = "The secret merger closes on Friday."
@@ -136,3 +137,28 @@ class Listing(BlobPrefix):
 def test_what_is_there_is_listed_to_its_last_page() -> None:
     names = Listing("https://party2.blob.core.windows.net/results/archive/").names()
     assert names == {"a.age", "b&c.age", "d.age"}
+
+
+def test_the_metadata_service_is_asked_by_the_machine_itself_whatever_proxy_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy would see the group's token for storage, and could give it one of its own."""
+    proxied: list[str] = []
+
+    class Metadata(Handler):
+        def get(self) -> None:
+            self.reply(200, {"access_token": "genuine", "expires_in": "3600"})
+
+    class Proxy(Handler):
+        def get(self) -> None:
+            proxied.append(self.path)
+            self.reply(200, {"access_token": "theirs", "expires_in": "3600"})
+
+    with plainly(Metadata) as metadata, plainly(Proxy) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(OutputError, match="storage does not answer"):
+            BlobPrefix("https://127.0.0.1:9/c/", metadata=metadata).put("a", b"")
+    assert proxied == []
