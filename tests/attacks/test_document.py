@@ -6,6 +6,7 @@ On the code before, .txt and .md were the only kinds, and one file that was no U
 import ast
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from summarizer.documents import read_documents
+from summarizer.export import plain
 from summarizer.extraction.process import Limits, extract_apart
 from summarizer.extraction.reasons import Reason, Unreadable
 from summarizer.guard import Guard, apply_guard
@@ -326,3 +328,19 @@ def test_nor_while_the_other_documents_process_is_only_beginning(tmp_path: Path)
     # Which is why the container starts as root, outside of a guest as well.
     refused = as_its_user(interpreter, 0o711, "-m", "summarizer")
     assert (refused.returncode, "start the container as root" in refused.stdout) == (3, True), refused.stderr
+
+
+# What readers of GitHub's Markdown make links of in text that they have already parsed (mdast-util-gfm-autolink-literal).
+LINKED = (r"(?i)(?:https?://|www(?=\.))[-.\w]+", r"[-.\w+]+@[-\w]+(?:\.[-\w]+)+")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://evil.example/login", "HTTP://evil.example", "Www.evil.example", "me@evil.example"]
+)
+def test_no_words_of_a_document_become_a_link_for_its_readers(address: str) -> None:
+    """Whoever clicks it may type the readers' token into what it opens; escaping alone does not prevent it."""
+    text = f"Sign in again at {address} to read on."
+    shown = re.sub(r"\\([^\w\s])", r"\1", plain(text))
+    assert any(re.search(pattern, text) for pattern in LINKED)
+    assert not any(re.search(pattern, shown) for pattern in LINKED)
+    assert shown.replace("\u2060", "") == text

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ _DOCUMENT: Final = (
     '<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:document '
     'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>{}</w:body></w:document>'
 )
+# Readers of Markdown look for these in what they show, too, and make links of what follows; not behind a word joiner.
+_LINKED: Final = re.compile("https?:|www|@", re.IGNORECASE)
 # The oldest time that an archive can hold: the same summaries give the same file.
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -65,6 +68,12 @@ def export(kind: str, summaries: Sequence[Summary]) -> File:
     """Return summaries as a file of one of `FORMATS`."""
     data = {"md": _markdown, "docx": _docx, "json": _json, "csv": _csv}[kind](summaries)
     return File(f"summaries.{kind}", _MEDIA[kind], data)
+
+
+def plain(text: str) -> str:
+    """Return text as Markdown that shows it, without markup, math, links or directives of streamlit's."""
+    joined = _LINKED.sub("\\g<0>\u2060", text)
+    return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in joined)
 
 
 def facts(summary: Summary) -> str:
@@ -95,8 +104,8 @@ def _markdown(summaries: Sequence[Summary]) -> bytes:
     parts = ["# Confidential summaries\n"]
     for summary in summaries:
         text = summary.summary or "The disclosure guard withheld this summary."
-        title = _escaped(_title(summary, summaries))
-        parts.append(f"## {title}\n\n{_escaped(text)}\n\n*{facts(summary)}; {verdict(summary)}*\n")
+        title = plain(_title(summary, summaries))
+        parts.append(f"## {title}\n\n{plain(text)}\n\n*{facts(summary)}; {verdict(summary)}*\n")
     return "\n".join(parts).encode()
 
 
@@ -145,8 +154,3 @@ def _paragraph(text: str, *, size: int, bold: bool = False) -> str:
 
 def _inert(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
-def _escaped(text: str) -> str:
-    """Return text with everything escaped that Markdown would read as more."""
-    return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)

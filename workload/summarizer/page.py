@@ -11,7 +11,7 @@ import streamlit as st
 from summarizer.asking import ask
 from summarizer.context import Context, get_context
 from summarizer.errors import WorkloadError
-from summarizer.export import FORMATS, export
+from summarizer.export import FORMATS, export, plain
 from summarizer.extraction.extract import FORMATS as KINDS
 from summarizer.jobs import JobState, JobView, Length, Request
 from summarizer.listing import ORDERS, PAGE_SIZE, Order, Row, of_file_system, rows, search, sort
@@ -22,7 +22,6 @@ from summarizer.page_parts import (
     document_card,
     evidence_panel,
     model_facts,
-    plain,
     sign_out,
     visitor,
 )

@@ -11,7 +11,7 @@ from summarizer.bodies import Summary
 from summarizer.claims import read_claims
 from summarizer.context import Context
 from summarizer.errors import WorkloadError
-from summarizer.export import facts, verdict
+from summarizer.export import facts, plain, verdict
 from summarizer.models import OfferedModel
 from summarizer.peers import EVIDENCE
 
@@ -125,8 +125,3 @@ def visitor() -> str:
     """Return the address of whoever looks at the page."""
     # On the loopback streamlit tells no address.
     return st.context.ip_address or "127.0.0.1"
-
-
-def plain(text: str) -> str:
-    """Return `text` with everything escaped that Markdown, math or streamlit's own directives would read."""
-    return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)

@@ -1,6 +1,7 @@
 """What the page shows in each state, and that nothing in a summary or a name is read as markup."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -204,6 +205,15 @@ def test_what_a_summary_holds_is_never_read_as_markup(draw) -> None:
     assert "](" not in shown
     assert "\\<script\\>" in shown
     assert "\\$x\\$" in shown
+
+
+def test_nor_what_a_model_says_of_itself(draw) -> None:
+    evil = "[click](x) ![i](x) :red[x] `x`"
+    model = OfferedModel("bart", ModelCard(evil, evil, ((evil, evil),)), "a" * 64, evil)
+    app = draw(state=State.READY, models=(model,))
+    said = [element.value for element in (*app.warning, *app.markdown)] + [expander.label for expander in app.expander]
+    assert len([one for one in said if "click" in one]) == 3
+    assert not [one for one in said if re.search(r"(?<!\\)[\[`]", one.replace("\\\\", "")) and "click" in one]
 
 
 def test_the_debug_profile_is_a_red_banner_above_everything(draw) -> None:
