@@ -1,6 +1,7 @@
 """Who makes an image or evidence that the data owner's machine reads."""
 
 import base64
+import json
 import stat
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from confidential_summarizer.cli.verify import checks_table
 from confidential_summarizer.errors import IntegrityError
 from confidential_summarizer.evidence import Check, Token
 from confidential_summarizer.targets.derive import derive
+from summarizer.convert import prepare
+from summarizer.errors import ModelError
 from tests.support.data_owner import csum
 from tests.support.policy_scenarios import measured_image
 from tests.support.resources import IMAGE, resource
@@ -157,3 +160,68 @@ def test_a_resources_file_that_cannot_be_read_is_refused_with_a_sentence(value: 
 
     assert result.code == 3
     assert "cannot be read as YAML" in result.err
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """Write a checkpoint of a family that is taken as it is."""
+    folder.mkdir(parents=True)
+    config = {"model_type": "led", "max_encoder_position_embeddings": 1024}
+    for name, content in (("config", config), ("tokenizer", {}), ("generation_config", {})):
+        (folder / f"{name}.json").write_text(json.dumps(config if name == "config" else content), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("where", ["checkpoint", "hub/snapshots/revision"])
+def test_a_checkpoint_takes_nothing_else_of_its_users_into_the_model(where: str, name: str, tmp_path: Path) -> None:
+    """A model is sealed with a key that the cluster's admin may know, and is handed on."""
+    secret = tmp_path / ".azure" / "msal_token_cache.json"
+    secret.parent.mkdir()
+    secret.write_text('{"AccessToken": "kept for another"}', encoding="utf-8")
+    checkpoint = checkpoint_of(tmp_path / where)
+    (checkpoint / name).unlink()
+    if where.startswith("hub"):
+        # As the cache of a hub is laid out, but for where its folder of files lies.
+        (tmp_path / "hub" / "blobs").symlink_to(secret.parent)
+        (checkpoint / name).symlink_to(f"../../blobs/{secret.name}")
+    else:
+        (checkpoint / name).symlink_to(secret)
+    with pytest.raises(ModelError, match=f"{name} is a link that leads out of the checkpoint"):
+        prepare(checkpoint, tmp_path / "models" / "led", [])
+    assert not (tmp_path / "models").exists()
+
+
+def test_weights_that_can_run_code_are_not_read_where_others_lie_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Safetensors of a name that transformers does not look for would have it take the others."""
+    read: list[str] = []
+
+    class Transformers:
+        def __init__(self, folder: str, **_options: object) -> None:
+            read.extend(path.name for path in Path(folder).iterdir())
+
+        def convert(self, *_arguments: object, **_options: object) -> None:
+            raise OSError("no weights")
+
+    monkeypatch.setattr("ctranslate2.converters.TransformersConverter", Transformers)
+    checkpoint = checkpoint_of(tmp_path / "checkpoint")
+    (checkpoint / "config.json").write_text('{"model_type": "t5", "n_positions": 512}', encoding="utf-8")
+    (checkpoint / "model.safetensors").rename(checkpoint / "other.safetensors")
+    (checkpoint / "pytorch_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(ModelError, match="no weights"):
+        prepare(checkpoint, tmp_path / "models" / "t5", [], "float32")
+    assert sorted(read) == ["config.json", "generation_config.json", "other.safetensors", "tokenizer.json"]
+
+
+def test_a_checkpoint_in_the_cache_of_a_hub_is_taken(tmp_path: Path) -> None:
+    checkpoint = checkpoint_of(tmp_path / "hub" / "snapshots" / "revision")
+    blobs = tmp_path / "hub" / "blobs"
+    blobs.mkdir()
+    for path in checkpoint.iterdir():
+        path.rename(blobs / path.name)
+        path.symlink_to(f"../../blobs/{path.name}")
+    prepare(checkpoint, tmp_path / "led", [])
+    assert (tmp_path / "led" / "model.safetensors").read_bytes() == b"weights"
+    assert not [path for path in (tmp_path / "led").iterdir() if path.is_symlink()]

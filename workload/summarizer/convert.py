@@ -34,6 +34,8 @@ _ALIKE: Final = 0.95
 _WORDS: Final = 120
 _COPIED: Final = ("config.json", "generation_config.json")
 _WEIGHTS: Final = "model.safetensors"
+# What transformers reads of a checkpoint without running code: configuration, weights, vocabularies.
+_INERT: Final = (".json", ".model", ".safetensors", ".spm", ".txt")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def convert(model: Path, out: Path, quantization: str = "int8_float32") -> None:
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
         for path in model.iterdir():
-            if path.is_file() and path.name != "config.json":
+            if path.suffix in _INERT and path.name != "config.json":
                 (staged / path.name).symlink_to(path.resolve())
         (staged / "config.json").write_text(json.dumps({**family.config, **json.loads(config)}), encoding="utf-8")
         try:
@@ -97,7 +99,7 @@ def prepare(checkpoint: Path, out: Path, texts: Sequence[str], quantization: str
         What was measured; the last one was chosen.
 
     Raises:
-        ModelError: The checkpoint is incomplete or of no known family, or `out` is there.
+        ModelError: The checkpoint is incomplete or of no known family, leads elsewhere, or `out` is there.
     """
     if out.exists():
         raise ModelError(f"{out} is there already: name a new directory, or remove it")
@@ -108,6 +110,7 @@ def prepare(checkpoint: Path, out: Path, texts: Sequence[str], quantization: str
             f"{checkpoint} has no safetensors: other weights can run code when they are read. Load it with "
             "transformers where that does no harm, save it with `save_pretrained`, and name that folder"
         )
+    _refuse_links_out(checkpoint)
     family = read_family({"config.json": (checkpoint / "config.json").read_bytes()})
     out.mkdir(parents=True)
     try:
@@ -116,6 +119,15 @@ def prepare(checkpoint: Path, out: Path, texts: Sequence[str], quantization: str
         # Half a model would be in the way of the next try, and be sealed with the others.
         shutil.rmtree(out)
         raise
+
+
+def _refuse_links_out(checkpoint: Path) -> None:
+    """Let nothing in that the checkpoint only points at; the cache of a hub keeps its files beside the checkpoint."""
+    whole = checkpoint.resolve()
+    places = [whole, *([whole.parents[1] / "blobs"] if whole.parent.name == "snapshots" else [])]
+    for path in whole.rglob("*"):
+        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in places):
+            raise ModelError(f"{path} is a link that leads out of the checkpoint: put the file in its place")
 
 
 def _fill(checkpoint: Path, out: Path, family: Family, texts: Sequence[str], quantization: str | None) -> list[Loss]:
