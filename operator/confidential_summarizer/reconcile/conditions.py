@@ -28,8 +28,11 @@ def _unreached(kind: ConditionType, said: Said, before: Status, generation: int)
     if known and known.status is ConditionStatus.TRUE and known.observed_generation == generation:
         return Finding.true(kind, known.reason, known.message)
     ahead = (k for k in ASPECTS[: ASPECTS.index(kind)] if k in said and said[k].status is not ConditionStatus.TRUE)
-    waits_for = next(ahead, None)
-    return Finding.unknown(kind, Reason.PENDING, f"waits for {waits_for}" if waits_for else "not looked at yet")
+    if waits_for := next(ahead, None):
+        return Finding.unknown(kind, Reason.PENDING, f"waits for {waits_for}")
+    # Ready is said by itself only of what nothing else is looked at for: a deletion, a pause, a spec that is refused.
+    message = "not looked at; Ready says why" if ConditionType.READY in said else "not looked at yet"
+    return Finding.unknown(kind, Reason.PENDING, message)
 
 
 def readiness(found: Iterable[Finding]) -> Finding:

@@ -47,6 +47,7 @@ async def test_what_holds_a_deletion_up_stands_in_the_status_and_in_an_event() -
     assert world.condition("Ready")["status"] == "False"
     assert "legal-contracts-0 left: the virtual node does not answer" in world.condition("Ready")["message"]
     assert world.condition("Reconciling")["reason"] == "Deleting"
+    assert world.condition("Deployed")["message"] == "not looked at; Ready says why"
     assert "Deleting" in [reason for _, reason, _ in world.events]
 
 

@@ -99,6 +99,7 @@ class World:
     def delete(self) -> None:
         """Delete the resource as a person would: its finalizer keeps it for now."""
         self.resource["metadata"]["deletionTimestamp"] = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
+        self.resource["metadata"]["generation"] += 1
 
     async def removed(self) -> bool:
         """Look at the resource once, and tell whether it is gone."""
