@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from summarizer.asking import ask
 from summarizer.context import Context, set_context
 from summarizer.errors import EvidenceError
 from summarizer.evidence import EvidenceDesk
-from summarizer.guard import DENSE_GRAM, GRAM, Guard, Ledger, apply_guard, letters_of
-from summarizer.jobs import Jobs, Length
+from summarizer.guard import DENSE_GRAM, GRAM, Guard, Guarded, Ledger, apply_guard, letters_of
+from summarizer.jobs import Jobs, Length, Request, Result
 from summarizer.peers import EVIDENCE, SIGN_IN, Peers
 from summarizer.progress import Progress
 from summarizer.settings import DocumentSet, Settings
@@ -194,6 +195,28 @@ def test_the_pages_own_button_for_evidence_is_no_way_round_what_a_peer_may_ask_f
     assert len(made) == EVIDENCE.a_minute
     assert said == [["the reader does not care"], ["you ask too often\\: ask again in a minute"], said[1]]
     assert api.get("/api/evidence", params={"nonce": "n" * 43}).status_code == 429
+
+
+def test_asking_for_everything_again_and_again_fills_no_memory_and_takes_nobodys_time() -> None:
+    """Each job keeps what it asked for; the page looks at all of them every second, for each who looks at it."""
+    jobs = Jobs()
+    jobs.open(dict.fromkeys(range(40_000), 600))
+    everything = [Request(number, "bart", Length.LONG) for number in range(40_000)]
+    for request in everything:
+        jobs.done(Result(request, Guarded("A summary.", "Passed", 0), 0.1, datetime.now(UTC)))
+    ids = [jobs.submit("10.0.0.1", everything).id for _ in range(4)]
+    assert [view.id for view in jobs.views()] == ids[:1:-1]
+
+
+def test_nobodys_newest_job_is_forgotten_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("summarizer.jobs._KEPT_REQUESTS", 1)
+    jobs = Jobs()
+    jobs.open({1: 600, 2: 600})
+    both = [Request(number, "bart", Length.LONG) for number in (1, 2)]
+    for request in both:
+        jobs.done(Result(request, Guarded("A summary.", "Passed", 0), 0.1, datetime.now(UTC)))
+    ids = [jobs.submit("10.0.0.1", both).id for _ in range(2)]
+    assert [view.id for view in jobs.views()] == ids[1:]
 
 
 async def test_who_sends_the_token_for_ever_keeps_nobody_behind_the_same_address_from_signing_in(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import islice
+from itertools import accumulate, islice
 from threading import Condition
 from typing import Final
 
@@ -25,6 +25,8 @@ _UNFINISHED_FOR_EACH: Final = 10
 _UNFINISHED: Final = 100
 # Finished ones are kept for those who ask later; the results stay anyway.
 _KEPT: Final = 500
+# And no more than what they asked for together: each costs the group memory, and whoever looks at all of them time.
+_KEPT_REQUESTS: Final = 100_000
 # Documents of a batch for each core, and their words: enough to keep it busy, little enough to take turns in seconds.
 _BATCH: Final = 8
 _BATCH_WORDS: Final = 4000
@@ -266,6 +268,9 @@ class Jobs:
         return JobView(job.id, state, job.requests, done, dict(job.failed), job.created, job.owner)
 
     def _forget(self) -> None:
-        finished = [job.id for job in self._jobs.values() if job.finished and job.owner]
-        for job_id in finished[: max(0, len(finished) - _KEPT)]:
-            del self._jobs[job_id]
+        finished = [job for job in reversed(self._jobs.values()) if job.finished and job.owner]
+        sizes = accumulate(len(job.requests) for job in finished)
+        for place, (job, size) in enumerate(zip(finished, sizes, strict=True)):
+            # Never the newest: who asked for it has not seen it yet.
+            if place and (place >= _KEPT or size > _KEPT_REQUESTS):
+                del self._jobs[job.id]
