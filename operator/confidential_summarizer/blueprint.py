@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confidential_summarizer.api.batch import ANY_SHARD, SHARD_INDEX, Batch
+from confidential_summarizer.api.batch import ANY_SHARD, SHARD_INDEX, Batch, ShardBy
 from confidential_summarizer.api.file_systems import BlobAccess, FileSystem, KeyType, Role
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.spec import Profile
@@ -154,6 +154,9 @@ def summarizer_environment(resource: ConfidentialSummarizer, token_sha256: str |
         environment["SUMMARIZER_IDENTITY"] = spec.identity.client_id
     if spec.batch is not None:
         environment["SUMMARIZER_SHARDS"] = str(spec.batch.shards)
+        # The default is not said: so what was approved before there was a choice keeps its policy.
+        if spec.batch.shard_by is not ShardBy.DOCUMENT:
+            environment["SUMMARIZER_SHARD_BY"] = spec.batch.shard_by.value
     for file_system in models:
         environment["SUMMARIZER_MODELS_SHA256"] = str(file_system.content_sha256)
     if token_sha256 is not None:

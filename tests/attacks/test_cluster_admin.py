@@ -23,6 +23,7 @@ from tests.support.approving import KEY, approve, host_data, resource_file, vaul
 from tests.support.data_owner import Result, csum
 from tests.support.fakes import FakeVault, measured
 from tests.support.resources import ATTESTATION, VAULT, document, resource, spec
+from tests.unit.targets.test_batch import DOCUMENTS
 
 OLD = "ff" * 32
 MALLORYS_SERVICE = "mallory.eus2.attest.azure.net"
@@ -244,6 +245,18 @@ def test_an_approval_says_who_reads_and_whose_containers_may_run_beside(vault: F
     assert "Summaries go to ANYBODY who reaches the page." in opened
     assert "More containers and fragments may come from mcr.microsoft.com/aci/aci-cc-infra-fragment" in opened
     assert f"Summaries go to who has the token with SHA-256 {token}." in closed
+
+
+@pytest.mark.parametrize(
+    ("by", "part"), [("Document", "its part of all documents"), ("FileSystem", "the documents of one file system")]
+)
+def test_an_approval_of_a_batch_says_that_there_is_no_page_and_what_a_shard_is(
+    vault: FakeVault, tmp_path: Path, by: str, part: str
+) -> None:
+    file = resource_file(tmp_path, fileSystems=DOCUMENTS, batch={"shards": 1, "shardBy": by})
+    said = approve(file, "--full", answer="n\n").err
+    assert f"there is no page: each of 1 shards summarizes {part} once, and ends." in said
+    assert "reaches the page" not in said
 
 
 def test_a_cluster_that_agrees_with_itself_is_not_verified(

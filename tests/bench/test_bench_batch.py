@@ -15,7 +15,7 @@ pytestmark = pytest.mark.bench
 
 
 def test_groups_through_resource_manager_end_too_and_leave_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    archive = Archive.sealed(cluster, tmp_path, "direct-archive", documents=6, words=60, shards=2)
+    archive = Archive.sealed(cluster, tmp_path, "direct-archive", documents=[6], words=60, shards=2)
     place = {
         "subscriptionID": SUBSCRIPTION,
         "resourceGroup": RESOURCE_GROUP,
@@ -30,7 +30,7 @@ def test_groups_through_resource_manager_end_too_and_leave_nothing(cluster: Clus
 
 
 def test_two_thousand_documents_over_four_shards_one_killed_twice(cluster: Cluster, tmp_path: Path) -> None:
-    archive = Archive.sealed(cluster, tmp_path, "archive", documents=2000, words=60, shards=4)
+    archive = Archive.sealed(cluster, tmp_path, "archive", documents=[2000], words=60, shards=4)
     began = time.monotonic()
     archive.apply()
     first = archive.kill(1)

@@ -1,4 +1,4 @@
-"""An archive, summarized once on the whole sandbox: each document has one result, though a group is killed."""
+"""An archive of an image a shard, summarized once on the whole sandbox: one result each, though a group is killed."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_killed_shard_goes_on_and_every_document_has_one_result(cluster: Cluster, tmp_path: Path) -> None:
-    archive = Archive.sealed(cluster, tmp_path, "archive", documents=40, words=500, shards=2)
+    archive = Archive.sealed(cluster, tmp_path, "archive", documents=(20, 20), words=500, shards=2)
     archive.apply()
     before = archive.kill(0)
     archive.until_complete(400)
@@ -23,6 +23,8 @@ def test_a_killed_shard_goes_on_and_every_document_has_one_result(cluster: Clust
     assert row.split()[:5] == [archive.name, "True", "Completed", "0", "40/40"]
     assert resource["status"]["batch"]["shards"] == "2/2"
     assert cluster.condition("Attested", archive.name)["status"] == "True"  # type: ignore[index]
+
+    assert [shard["documents"] for shard in resource["status"]["batch"]["told"]] == [20, 20]
 
     after = archive.blobs()
     assert {name: after[name] for name in before} == before, "a result was written twice"

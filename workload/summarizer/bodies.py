@@ -40,7 +40,7 @@ class Shard(Body):
 
     index: int
     shards: int
-    total: Annotated[int, Field(description="Documents of all shards.")]
+    total: Annotated[int, Field(description="Documents of the file systems that this shard reads.")]
     documents: Annotated[int, Field(description="Documents of this shard.")]
     done: Annotated[int, Field(description="Documents of this shard that have a result.")]
     refused: Annotated[int, Field(description="Results of this start that say only why a document cannot be read.")]

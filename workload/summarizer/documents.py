@@ -14,7 +14,7 @@ from summarizer.extraction.extract import FORMATS
 from summarizer.extraction.process import extract_apart
 from summarizer.extraction.reasons import Reason, Unreadable
 from summarizer.pins import Pin
-from summarizer.shard import Shard
+from summarizer.shard import Shard, ShardBy
 
 # As many as readers find their way through.
 _MAX_DOCUMENTS: Final = 1000
@@ -57,7 +57,7 @@ class Found:
         others: How many other files there are: hidden, or of another kind.
         sha256: SHA-256 of the content manifest; empty where nothing is pinned.
         version: The version that the owner signed, or None.
-        total: How many documents there are in all shards.
+        total: How many documents there are, of whatever shard.
         finished: How many documents of this shard have a result already.
     """
 
@@ -101,7 +101,8 @@ def read_documents(
     content = read_content(directory, what, keep=share, pin=pin)
     most = _MAX_DOCUMENTS if shard is None else _MAX_OF_SHARD
     if len(share.numbers) > most:
-        where = "seal" if shard is None else "make more shards: each takes"
+        dealt = shard is not None and shard.by is ShardBy.DOCUMENT
+        where = "make more shards: each takes" if dealt else "seal"
         raise DocumentsError(f"{what} are {len(share.numbers)} files: {where} at most {most}")
     skipped = finished(content.sha256, share.numbers)
     files = [(n, *file) for n, file in zip(share.numbers, content.kept.items(), strict=True) if n not in skipped]

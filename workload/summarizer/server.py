@@ -40,7 +40,7 @@ def assemble(settings: Settings, keeper: Keeper | None) -> Parts:
     once = settings.shards is not None
     results = {
         one.name: SealedResults(BlobPrefix(one.output, settings.identity, once=once), one.recipient, key, desk)
-        for one in settings.documents
+        for one in settings.reads
         if one.output is not None and one.recipient is not None
     }
     return Parts(key, context, Worker(settings, context.progress, context.jobs, results))

@@ -14,7 +14,7 @@ from summarizer.card import GuardMode
 from summarizer.engine.choice import EngineChoice
 from summarizer.errors import ConfigurationError
 from summarizer.pins import DigestPin, Pin, SignedPin
-from summarizer.shard import Shard
+from summarizer.shard import Shard, ShardBy
 
 PREFIX: Final = "SUMMARIZER_"
 # Kubernetes' own variable in the pods of an Indexed Job; the policy lets it be any number.
@@ -125,6 +125,7 @@ class Settings(BaseModel):
         models: The models that readers may choose from, parted by commas; the first is the default.
         models_directory: Directory with a folder for each model; it may appear late too.
         shards: In how many groups the documents are summarized once, in a batch; None for a server.
+        shard_by: Whether each of these takes its part of all documents, or one file system.
         shard_index: Which of these groups this one is, from 0: the variable JOB_COMPLETION_INDEX.
         identity: Client id of the managed identity that writes results, where the group has several.
         models_sha256: SHA-256 of the models' content manifest, or None where the measured image holds them.
@@ -151,6 +152,7 @@ class Settings(BaseModel):
     models: Annotated[tuple[ModelName, ...], BeforeValidator(_parted), Field(min_length=1, max_length=16)]
     models_directory: AbsolutePath = Path("/models")
     shards: Annotated[int, Field(ge=1, le=1000)] | None = None
+    shard_by: ShardBy = ShardBy.DOCUMENT
     shard_index: Annotated[int, Field(ge=0)] | None = None
     identity: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None = None
     models_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
@@ -170,6 +172,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _shard_is_one_of_all(self) -> Self:
+        if self.shard_by is ShardBy.FILE_SYSTEM and self.shards != len(self.documents):
+            raise ValueError(f"{PREFIX}SHARDS has to be {len(self.documents)}: each file system is a shard")
         if self.shards is None:
             return self
         if any(one.output is None for one in self.documents):
@@ -181,7 +185,15 @@ class Settings(BaseModel):
     @property
     def shard(self) -> Shard | None:
         """Which documents are this group's; None for a server, which has all."""
-        return None if self.shards is None or self.shard_index is None else Shard(self.shard_index, self.shards)
+        if self.shards is None or self.shard_index is None:
+            return None
+        return Shard(self.shard_index, self.shards, self.shard_by)
+
+    @property
+    def reads(self) -> Sequence[DocumentSet]:
+        """The file systems that this group reads."""
+        shard = self.shard
+        return self.documents if shard is None or shard.by is ShardBy.DOCUMENT else [self.documents[shard.index]]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -87,10 +87,10 @@ class Worker:
             self._wait_for(self._settings.models_directory, State.WAITING_FOR_MODEL, "the models")
             self._progress.enter(State.WAITING_FOR_MODEL, "The models are being verified, and the first is loaded.")
             self._models.start()
-            for one in self._settings.documents:
+            for one in self._settings.reads:
                 self._wait_for(one.directory, State.WAITING_FOR_KEY, self._called(one))
             self._progress.enter(State.MOUNTED, "The documents are mounted and being read.")
-            self._list([(one.name, self._read(one)) for one in self._settings.documents])
+            self._list([(one.name, self._read(one)) for one in self._settings.reads])
             self._progress.enter(State.SUMMARIZING, f"Summarizing {len(self._documents)} documents.")
             self._refuse()
             job = self._jobs.submit("", (Request(n, self._settings.models[0], Length.LONG) for n in self._documents))

@@ -1,6 +1,7 @@
 """Work that ends, instead of a server: an archive of documents, summarized once."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
 
 from pydantic import Field
@@ -14,14 +15,28 @@ ANY_SHARD: Final = "===SHARD==="
 """What stands for its value in a manifest that is the same for all shards."""
 
 
+class ShardBy(StrEnum):
+    """What a shard is made of."""
+
+    DOCUMENT = "Document"
+    FILE_SYSTEM = "FileSystem"
+
+
 class Batch(Ruled):
     """Summarize every document once, then end. Each result is written to its file system's output; there is no page."""
 
     shards: int = Field(
         ge=1,
         le=100,
-        description="Into how many parts the documents are cut, one container group each: every n-th document, in the "
-        "order of their paths. Part of what the data owner approves. Another number makes no document twice.",
+        description="Into how many parts the documents are cut, one container group each. Part of what the data owner "
+        "approves. Another number makes no document twice.",
+    )
+    shard_by: ShardBy = Field(
+        default=ShardBy.DOCUMENT,
+        description="Document: a shard is every n-th document of each file system, in the order of their paths. "
+        "FileSystem: it is one file system with role Documents, in the order of the spec; its group reads no other, "
+        "and shards has to be their number. Part of what the data owner approves. Another choice makes no document "
+        "twice.",
     )
     parallelism: int = Field(
         default=1,

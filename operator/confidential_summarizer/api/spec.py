@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from confidential_summarizer.api.access import Access, Exposure, Identity, RegistryCredentials
-from confidential_summarizer.api.batch import Batch
+from confidential_summarizer.api.batch import Batch, ShardBy
 from confidential_summarizer.api.file_systems import FileSystem, Role
 from confidential_summarizer.api.rules import Rule, Ruled
 from confidential_summarizer.api.summarizer import Resources, SummarizerSettings
@@ -162,6 +162,17 @@ class Spec(Ruled):
                 "a batch has shards instead of replicas: remove replicas, and set batch.parallelism",
                 "!has(self.batch) || self.replicas == 1",
                 lambda self: self.batch is None or self.replicas == 1,
+            ),
+            Rule(
+                "with batch.shardBy FileSystem each file system with role Documents is a shard: set batch.shards to "
+                "their number, or remove shardBy",
+                "!has(self.batch) || self.batch.shardBy != 'FileSystem' || "
+                "self.batch.shards == self.fileSystems.filter(f, f.role == 'Documents').size()",
+                lambda self: (
+                    self.batch is None
+                    or self.batch.shard_by is not ShardBy.FILE_SYSTEM
+                    or self.batch.shards == len(self.documents)
+                ),
             ),
             Rule.immutable(
                 "has(self.batch) == has(oldSelf.batch)",

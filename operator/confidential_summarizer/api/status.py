@@ -155,7 +155,11 @@ class BatchStatus(Written):
     completed_indexes: str = Field(default="", description="Shards that are done, such as 0-3,7.")
     failed_indexes: str = Field(default="", description="Shards that failed more often than spec.batch.backoffLimit.")
     shards: str = Field(description="Shards that are done, of all.")
-    documents: str | None = Field(default=None, description="Documents that have a result, of all.")
+    documents: str | None = Field(
+        default=None,
+        description="Documents that have a result, of all; with + where shards "
+        "by file system have not told yet how many are theirs.",
+    )
     refused: int = Field(default=0, description="Results that say only why a document cannot be read.")
     failed: int = Field(default=0, description="Documents whose summary could not be made; another run tries again.")
     per_minute: float | None = Field(default=None, description="Results a minute of the groups that work now.")

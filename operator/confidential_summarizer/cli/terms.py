@@ -16,6 +16,7 @@ def terms(document: PolicyDocument) -> Iterator[str]:
     yield from files_read(document)
     yield from what_is_shown(document)
     yield from results_written(document)
+    yield from work_that_ends(document)
 
 
 def files_read(document: PolicyDocument) -> Iterator[str]:
@@ -39,6 +40,15 @@ def results_written(document: PolicyDocument) -> Iterator[str]:
                     f"results of {file_system(place)} are written to {told['output']}, encrypted to "
                     f"{told.get('recipient')}: whoever has that key reads them."
                 )
+
+
+def work_that_ends(document: PolicyDocument) -> Iterator[str]:
+    """Say of a batch that there is no page, and what its groups do instead."""
+    for variables in _summarizers(document):
+        if "SUMMARIZER_SHARDS" in variables:
+            by_file_system = variables.get("SUMMARIZER_SHARD_BY") == "FileSystem"
+            part = "the documents of one file system" if by_file_system else "its part of all documents"
+            yield f"there is no page: each of {variables['SUMMARIZER_SHARDS']} shards summarizes {part} once, and ends."
 
 
 def unpinned(document: PolicyDocument) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from confidential_summarizer.api.batch import write_indexes
+from confidential_summarizer.api.batch import ShardBy, write_indexes
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import BatchStatus, ConditionType, ShardStatus
@@ -94,10 +94,10 @@ def ended_message(observation: Observation) -> str:
     )
 
 
-async def follow(clients: Clients, observation: Observation, report: Report) -> None:
+async def follow(clients: Clients, resource: ConfidentialSummarizer, observation: Observation, report: Report) -> None:
     """Ask the groups that work how many documents they have done."""
-    shards, known = observation.shards, report.batch
-    if shards is None or known is None:
+    shards, known, spec = observation.shards, report.batch, resource.spec.batch
+    if shards is None or known is None or spec is None:
         return
     groups = [group for group in observation.ready if group.address]
     answers = await asyncio.gather(*(clients.pages.status(group.address or "") for group in groups))
@@ -106,16 +106,20 @@ async def follow(clients: Clients, observation: Observation, report: Report) -> 
     for index in shards.done & told.keys():
         last = told[index]  # it ended well after it was last asked
         told[index] = last.model_copy(update={"done": last.documents - last.failed})
-    totals = [total for _, total, _ in said]
-    total = max(totals) if totals else _total(known)
+    if spec.shard_by is ShardBy.FILE_SYSTEM:
+        # No group knows more than its own: the whole is known when each has told.
+        total, more = sum(shard.documents for shard in told.values()) if told else None, len(told) < shards.total
+    else:
+        total, more = max((total for _, total, _ in said), default=_total(known)), False
     done, failed = sum(shard.done for shard in told.values()), sum(shard.failed for shard in told.values())
     rate = sum(rate for _, _, rate in said)
     left = max(0, (total or 0) - done - failed)
-    end = report.now + timedelta(minutes=left / rate) if rate and left / rate < _LONGEST_MINUTES else None
+    foreseen = rate and not more and left / rate < _LONGEST_MINUTES
+    end = report.now + timedelta(minutes=left / rate) if foreseen else None
     report.batch = known.model_copy(
         update={
             "told": [told[index] for index in sorted(told)],
-            "documents": None if total is None else f"{done}/{total}",
+            "documents": None if total is None else f"{done}/{total}{'+' if more else ''}",
             "refused": sum(one.refused for one in told.values()),
             "failed": failed,
             "per_minute": round(rate, 1) if said else None,

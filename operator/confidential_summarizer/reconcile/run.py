@@ -73,7 +73,7 @@ async def bring_closer(clients: Clients, resource: ConfidentialSummarizer, repor
         groups = await roll_out(clients, resource, derivation, await pull_secret(clients, resource), report)
         report.true(ConditionType.DEPLOYED, *deployed_message(groups))
     await verify(clients, resource, groups, report)
-    await follow(clients, groups, report)
+    await follow(clients, resource, groups, report)
     if not report.unconfirmed:
         with report.about(ConditionType.KEY_RELEASABLE):
             keys = await retire_policies(clients, resource, report.host_data, keys)

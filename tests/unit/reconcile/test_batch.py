@@ -6,10 +6,12 @@ from typing import Any
 
 from confidential_summarizer.reconcile.batch import PROGRESS_SECONDS
 from confidential_summarizer.reconcile.run import Reconciler, Result, Visit
+from confidential_summarizer.release import build
 from confidential_summarizer.targets.virtual_node.target import VirtualNodeTarget
 from tests.support.fakes import everywhere
+from tests.support.resources import ATTESTATION
 from tests.unit.reconcile.test_reconcile import ATTESTED, World
-from tests.unit.targets.test_batch import DOCUMENTS
+from tests.unit.targets.test_batch import DOCUMENTS, PARTS
 
 
 class Cluster(World):
@@ -57,12 +59,13 @@ class Cluster(World):
         }
 
 
-async def begun(**batch: Any) -> Cluster:
+async def begun(fileSystems: list[Any] = DOCUMENTS, **batch: Any) -> Cluster:  # noqa: N803 - as the spec has it
     """Return a cluster in which the Job of a batch was made."""
     cluster = Cluster()
-    cluster.given(fileSystems=DOCUMENTS, batch={"shards": 2, "parallelism": 2, **batch})
+    cluster.given(fileSystems=fileSystems, batch={"shards": 2, "parallelism": 2, **batch})
     await cluster.reconcile()
-    cluster.approved()
+    for one in fileSystems:
+        cluster.vault.add(one["key"]["name"], build([cluster.host_data()], [ATTESTATION]))
     cluster.pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, cluster.host_data())
     await cluster.reconcile()
     return cluster
@@ -97,6 +100,30 @@ async def test_progress_rate_and_end_are_what_the_groups_say_together() -> None:
     assert (cluster.batch["documents"], cluster.batch["shards"], cluster.batch["perMinute"]) == ("30/100", "0/2", 60.0)
     assert (cluster.batch["refused"], cluster.batch["failed"]) == (2, 1)
     assert cluster.batch["estimatedCompletionTime"] == "2026-11-24T12:01:09Z"  # 69 left, one a second
+
+
+async def test_of_shards_by_file_system_the_whole_is_the_sum_and_has_no_end_in_sight_until_each_has_told() -> None:
+    cluster = await begun(fileSystems=PARTS[:2], shardBy="FileSystem")
+    cluster.pod(0)
+    await cluster.reconcile()
+    assert "documents" not in cluster.batch
+    cluster.says(0, 10, total=40, documents=40)
+    await cluster.reconcile()
+    assert cluster.batch["documents"] == "10/40+"
+    assert "estimatedCompletionTime" not in cluster.batch
+    cluster.pages.answers.clear()
+    await cluster.reconcile()
+    assert cluster.batch["documents"] == "10/40+"
+    cluster.says(0, 10, total=40, documents=40)
+    cluster.pod(1)
+    cluster.says(1, 20, total=50, documents=50)
+    await cluster.reconcile()
+    assert cluster.batch["documents"] == "30/90"
+    assert cluster.batch["estimatedCompletionTime"] == "2026-11-24T12:01:00Z"
+    cluster.ends(0)
+    cluster.ends(1)
+    await complete(cluster)
+    assert (cluster.batch["documents"], cluster.batch["shards"]) == ("90/90", "2/2")
 
 
 async def test_what_a_shard_said_before_its_end_stays_counted() -> None:

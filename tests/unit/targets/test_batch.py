@@ -39,6 +39,18 @@ OUTPUT = {
 DOCUMENTS = [spec()["fileSystems"][0] | {"contentSHA256": "a" * 64, "output": OUTPUT}]
 
 
+PARTS = [
+    DOCUMENTS[0]
+    | {
+        "name": f"part-{index}",
+        "key": DOCUMENTS[0]["key"] | {"name": f"part-{index}"},
+        "output": OUTPUT | {"blobPrefix": f"{OUTPUT['blobPrefix']}{index}/"},
+    }
+    for index in range(3)
+]
+"""An archive in three images."""
+
+
 def archive(shards: int = 4, parallelism: int = 2, **changes: Any) -> ConfidentialSummarizer:
     changes = {"replicas": None, "fileSystems": DOCUMENTS, **changes}
     batch = {"shards": shards, "parallelism": parallelism, **changes.pop("batch", {})}
@@ -57,6 +69,8 @@ def desired(shards: int = 4, parallelism: int = 2, **changes: Any) -> Desired:
         ({"fileSystems": spec()["fileSystems"]}, "set output of each file system with role Documents"),
         ({"replicas": 2}, "shards instead of replicas"),
         ({"batch": {"shards": 101}}, "less than or equal to 100"),
+        ({"batch": {"shards": 2, "shardBy": "FileSystem"}, "fileSystems": PARTS}, "set batch.shards to their number"),
+        ({"batch": {"shards": 4, "shardBy": "FileSystem"}, "fileSystems": PARTS}, "set batch.shards to their number"),
     ],
 )
 def test_a_batch_that_cannot_work_is_refused_with_what_to_do(changes: dict[str, Any], words: str) -> None:
@@ -82,6 +96,17 @@ def test_one_policy_lets_a_group_be_any_shard_and_says_how_many_there_are(target
     )
     assert rules["SUMMARIZER_SHARDS"].pattern == "SUMMARIZER_SHARDS=4"
     assert "JOB_COMPLETION_INDEX" not in desired_server_policy(target)
+
+
+@pytest.mark.parametrize("target", [{"virtualNode": {}}, ARM], ids=["virtual node", "container group"])
+def test_the_policy_says_that_a_shard_is_a_file_system_and_nothing_where_it_is_not(target: dict[str, Any]) -> None:
+    by = [desired(3, fileSystems=PARTS, target=target, batch=batch) for batch in ({"shardBy": "FileSystem"}, {})]
+    said = [
+        [rule for rule in parse_policy(one.derivation.policy.text).containers[0].env_rules if "SHARD_BY" in rule.name]
+        for one in by
+    ]
+    assert [(rule.pattern, rule.strategy) for rule in said[0]] == [("SUMMARIZER_SHARD_BY=FileSystem", "string")]
+    assert said[1] == []
 
 
 def desired_server_policy(target: dict[str, Any]) -> str:

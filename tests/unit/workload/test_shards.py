@@ -15,6 +15,7 @@ from summarizer.jobs import Jobs
 from summarizer.manifest import write_manifest
 from summarizer.progress import Progress, State
 from summarizer.settings import DocumentSet, Settings
+from summarizer.shard import ShardBy
 from summarizer.worker import Worker
 
 DOCUMENTS = 40
@@ -64,7 +65,10 @@ def archive(tmp_path: Path, settings: Settings, monkeypatch, lead_engine) -> Set
 
 def work(archive: Settings, storage: Storage | dict[str, Storage], index: int, shards: int) -> Progress:
     progress = Progress()
-    pinned = tuple(one.model_copy(update={"sha256": read_manifest(one.directory).sha256}) for one in archive.documents)
+    pinned = tuple(
+        one.model_copy(update={"sha256": read_manifest(one.directory).sha256}) if one.directory.is_dir() else one
+        for one in archive.documents
+    )
     mine = {"shards": shards, "shard_index": index, "documents": pinned}
     results = {one.name: storage for one in pinned} if isinstance(storage, Storage) else storage
     Worker(archive.model_copy(update=mine), progress, Jobs(), results, sleep=lambda _: None).start()
@@ -111,12 +115,44 @@ def test_another_number_of_shards_makes_no_document_twice(archive: Settings) -> 
     assert len(storage.results) == DOCUMENTS
 
 
-def test_each_owner_of_an_archive_gets_their_own_documents_under_their_own_numbers(archive: Settings) -> None:
+def with_sales(archive: Settings) -> Settings:
+    """Return the batch with a second file system, of five documents."""
     other = archive.documents[0].directory.with_name("sales")
     other.mkdir()
     for number in range(1, 6):
         (other / f"{number}.txt").write_text(f"Sale {number} is done.")
-    both = archive.model_copy(update={"documents": (*archive.documents, DocumentSet(directory=other))})
+    return archive.model_copy(update={"documents": (*archive.documents, DocumentSet(directory=other))})
+
+
+def test_a_shard_by_file_system_does_all_of_its_own_and_waits_for_no_other(archive: Settings) -> None:
+    both = with_sales(archive).model_copy(update={"shard_by": ShardBy.FILE_SYSTEM})
+    first, second = both.documents
+    mine, theirs = Storage(), Storage()
+    hidden = first.directory.rename(first.directory.with_name("not-mounted-yet"))
+    done = work(both, {"documents": mine, "sales": theirs}, 1, 2)
+    assert (done.snapshot.state, counts(done)) == (State.READY, (5, 0, 5, 0))
+    assert done.snapshot.shard is not None
+    assert done.snapshot.shard.total == 5
+    hidden.rename(first.directory)
+    second.directory.rename(second.directory.with_name("gone"))
+    assert counts(work(both, {"documents": mine, "sales": theirs}, 0, 2)) == (DOCUMENTS, 0, DOCUMENTS, 0)
+    assert sorted(mine.results) == list(range(1, DOCUMENTS + 1))
+    assert sorted(theirs.results) == list(range(1, 6))
+
+
+def test_a_batch_that_is_switched_between_documents_and_file_systems_makes_no_document_twice(
+    archive: Settings,
+) -> None:
+    both = with_sales(archive)
+    results = {"documents": Storage(), "sales": Storage()}
+    work(both, results, 0, 2)
+    switched = both.model_copy(update={"shard_by": ShardBy.FILE_SYSTEM})
+    assert [counts(work(switched, results, index, 2)) for index in range(2)] == [(40, 20, 20, 0), (5, 3, 2, 0)]
+    assert [counts(work(both, results, index, 2)) for index in range(2)] == [(23, 23, 0, 0), (22, 22, 0, 0)]
+
+
+def test_each_owner_of_an_archive_gets_their_own_documents_under_their_own_numbers(archive: Settings) -> None:
+    both = with_sales(archive)
     mine, theirs = Storage(), Storage()
     for index in range(2):
         done = work(both, {"documents": mine, "sales": theirs}, index, 2)

@@ -100,6 +100,30 @@ def test_a_shard_that_is_none_of_all_is_refused(index: dict[str, str]) -> None:
         Settings.from_environment(SHARD | index)
 
 
+def file_systems(count: int, shards: int) -> dict[str, str]:
+    sets = [ARCHIVE | {"directory": f"/mnt/remote/part-{index}"} for index in range(count)]
+    several = {"SUMMARIZER_DOCUMENTS": json.dumps(sets), "SUMMARIZER_SHARDS": str(shards)}
+    return SHARD | several | {"SUMMARIZER_SHARD_BY": "FileSystem"}
+
+
+def test_a_shard_by_file_system_reads_one_and_all_of_it() -> None:
+    settings = Settings.from_environment(file_systems(3, shards=3) | {INDEX: "1"})
+    assert [one.name for one in settings.reads] == ["part-1"]
+    assert settings.shard is not None
+    assert all(settings.shard.holds(number) for number in range(1, 13))
+
+
+def test_a_shard_by_document_reads_all_file_systems() -> None:
+    by_document = file_systems(3, shards=2) | {"SUMMARIZER_SHARD_BY": "Document", INDEX: "1"}
+    assert [one.name for one in Settings.from_environment(by_document).reads] == ["part-0", "part-1", "part-2"]
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_file_systems_without_a_shard_and_shards_without_a_file_system_are_refused(shards: int) -> None:
+    with pytest.raises(ConfigurationError, match="SUMMARIZER_SHARDS has to be 3: each file system is a shard"):
+        Settings.from_environment(file_systems(3, shards) | {INDEX: "1"})
+
+
 def test_a_batch_that_writes_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="needs an output for all documents: a batch only writes results"):
         Settings.from_environment(REQUIRED | {"SUMMARIZER_SHARDS": "4", INDEX: "0"})

@@ -21,6 +21,7 @@ from confidential_summarizer.cli.terms import (
     unguarded,
     unpinned,
     what_is_shown,
+    work_that_ends,
 )
 from confidential_summarizer.measurement.image import MeasuredImage
 from confidential_summarizer.policy.comparison import Difference, compare
@@ -173,6 +174,13 @@ def _seen(document: PolicyDocument) -> Iterator[str]:
 
 
 def _sent(document: PolicyDocument) -> Iterator[str]:
+    yield from tuple(work_that_ends(document)) or _readers(document)
+    yield from what_is_shown(document)
+    yield from results_written(document)
+    yield "No policy limits the network: what an image does with the text is as good as who made it (next)."
+
+
+def _readers(document: PolicyDocument) -> Iterator[str]:
     for container in document.containers:
         variables = {rule.name: rule.pattern.partition("=")[2] for rule in container.env_rules}
         if "SUMMARIZER_DOCUMENTS" not in variables:
@@ -181,9 +189,6 @@ def _sent(document: PolicyDocument) -> Iterator[str]:
         readers = f"who has the token with SHA-256 {token}" if token else "ANYBODY who reaches the page"
         names = " The documents' file names are shown." if variables.get("SUMMARIZER_SHOW_NAMES") == "true" else ""
         yield f"Summaries go to {readers}.{names}"
-    yield from what_is_shown(document)
-    yield from results_written(document)
-    yield "No policy limits the network: what an image does with the text is as good as who made it (next)."
 
 
 def _running(document: PolicyDocument, derivation: Derivation) -> Iterator[str]:
