@@ -15,6 +15,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from summarizer import listener
+from summarizer.peers import SIGN_IN
 from tests.support.page import DOCUMENTS, OPENER, TOKEN, Page, serving
 from tests.support.tls import unverified_tls
 
@@ -182,6 +183,15 @@ def test_a_web_socket_takes_no_message_that_is_larger_than_what_people_type(page
             assert closing[2:] == struct.pack(">H", 1009)
         except (ConnectionError, ssl.SSLError):
             pass  # ended before the reason could be read
+
+
+def test_nobody_is_another_peer_by_saying_so(page: Page) -> None:
+    """What runs beside the page has the loopback's address, which uvicorn takes for a proxy's by default."""
+    said = [
+        page.send("POST", "/login", {}, **{"X-Forwarded-For": f"10.0.0.{number}"})[0]
+        for number in range(SIGN_IN.a_minute + 1)
+    ]
+    assert said[-2:] == [403, 429]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
