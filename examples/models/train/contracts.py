@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import more_wordings as more
 import wordings as w
 
 _CHOICE: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -20,6 +21,8 @@ _CLOSING: Final = re.compile(
 _FIELD: Final = {name: rf"(?P<{name}>.+?)" for name in ("a", "b", "what", "price", "rate", "unit")}
 # Shares of the words around the slots that are disturbed, in training; one for each contract.
 _NOISE: Final = (0.0, 0.0, 0.1, 0.2, 0.3)
+# The same in the second round, one for each clause.
+_VARIED_NOISE: Final = (0.0, 0.0, 0.1, 0.2, 0.4)
 _WORDS: Final = tuple(sorted({word for clause in w.OTHERS for word in re.findall(r"[a-z]+", clause)} | set(w.GOODS)))
 EXAMPLE_OTHERS: Final = 22
 """Clauses of an example document besides the six: the guard withholds summaries of shorter ones."""
@@ -63,17 +66,19 @@ def fields(abstract: str) -> dict[str, tuple[str, ...]]:
 class Generator:
     """Endless, seeded contracts."""
 
-    def __init__(self, seed: int, *, held_out: bool = False, disturbed: bool = False) -> None:
+    def __init__(self, seed: int, *, held_out: bool = False, disturbed: bool = False, varied: bool = False) -> None:
         """Start.
 
         Args:
             seed: Of all choices.
             held_out: Whether clauses are in wordings that training never uses.
             disturbed: Whether words around the facts may be left out or swapped, as in training.
+            varied: Whether the wordings of `more_wordings` are drawn from too, as in the second round.
         """
         self._random = random.Random(seed)
         self._held_out = held_out
         self._disturbed = disturbed
+        self._varied = varied
 
     def contract(self, others: int) -> Contract:
         """Return a contract with up to `others` clauses besides those that the abstract tells of."""
@@ -83,12 +88,15 @@ class Generator:
         slots = self._slots(kind)
         introduced = self._random.random() < 0.5
         calls = self._calls(kind, slots, introduced=introduced)
-        first = [self._wording(w.INTRODUCTIONS), self._wording(kind.subjects)]
-        head = first if introduced else [self._wording(kind.openings)]
+        extra = more.KINDS[name]
+        first = [self._wording(w.INTRODUCTIONS, more.INTRODUCTIONS), self._wording(kind.subjects, extra.subjects)]
+        head = first if introduced else [self._wording(kind.openings, extra.openings, self._framed(extra))]
         dated = self._random.random() < 0.35
-        body = [self._wording(kind.prices), self._wording(w.ENDS if dated else w.TERMS), self._wording(w.NOTICES),
-                self._wording(w.LAWS)]  # fmt: skip
-        body += self._random.sample(w.OTHERS, self._random.randint(others // 2, others))
+        body = [self._wording(kind.prices, extra.prices),
+                self._wording(w.ENDS, more.ENDS) if dated else self._wording(w.TERMS, more.TERMS),
+                self._wording(w.NOTICES, more.NOTICES), self._wording(w.LAWS, more.LAWS)]  # fmt: skip
+        others_at_hand = w.OTHERS + more.OTHERS if self._varied else w.OTHERS
+        body += self._random.sample(others_at_hand, self._random.randint(others // 2, others))
         if self._random.random() < 0.7:
             self._random.shuffle(body)
         if introduced and self._random.random() < 0.2:
@@ -100,9 +108,20 @@ class Generator:
         abstract = f"{kind.abstract} {closing}".replace(" {unit}", " {unit_plain}" if slots["unit_plain"] else "")
         return Contract(name, self._layout(kind, clauses), abstract.format(**slots))
 
-    def _wording(self, options: Sequence[str]) -> str:
+    def _wording(self, options: Sequence[str], *extra: Sequence[str]) -> str:
         held_out = -(-len(options) // w.HELD_OUT)
-        return self._random.choice(options[-held_out:] if self._held_out else options[:-held_out])
+        if self._held_out:
+            return self._random.choice(options[-held_out:])
+        known = options[:-held_out]
+        return self._random.choice(self._random.choice((known, *extra)) if self._varied else known)
+
+    def _framed(self, extra: more.More) -> Sequence[str]:
+        """Return one opening made of a frame and what one of the parties does."""
+        if not self._varied:
+            return ()
+        pick = self._random.choice
+        does, one, two = pick(((extra.gives, "{a}", "{b}"), (extra.takes, "{b}", "{a}")))
+        return (pick(more.FRAMES).replace("{does}", pick(does)).replace("{one}", one).replace("{two}", two),)
 
     def _layout(self, kind: w.Kind, clauses: list[str]) -> tuple[str, ...]:
         paragraphs = [self._cased(self._random.choice(kind.titles))]
@@ -119,8 +138,9 @@ class Generator:
         return self._random.choice((title.upper(), title.capitalize(), title.title()))
 
     def _fill(self, clause: str, slots: dict[str, str], noise: float) -> str:
-        while match := _CHOICE.search(clause):
-            clause = clause[: match.start()] + self._random.choice(match[1].split("|")) + clause[match.end() :]
+        clause = self._chosen(clause)
+        if self._varied:
+            clause, noise = self._surrounded(clause), self._random.choice(_VARIED_NOISE)
         fresh = {
             "days": self._number(5, 90), "amount": self._amount(), "length": self._length(), "date": self._date(),
             "percent": self._rate(), "person": self._person(), "number": str(self._random.randint(1, 220)),
@@ -129,6 +149,19 @@ class Generator:
         filled = " ".join(self._without(clause.split(" "), noise)).format(**(fresh | slots))
         return _SENTENCE_START.sub(lambda match: match[0].upper(), filled)
 
+    def _chosen(self, clause: str) -> str:
+        while match := _CHOICE.search(clause):
+            clause = clause[: match.start()] + self._random.choice(match[1].split("|")) + clause[match.end() :]
+        return clause
+
+    def _surrounded(self, clause: str) -> str:
+        """Return a clause with words before and after it, sometimes."""
+        if self._random.random() < 0.2:
+            clause = self._chosen(self._random.choice(more.BEFORE)) + clause[:1].lower() + clause[1:]
+        if self._random.random() < 0.2:
+            clause = clause.removesuffix(".") + self._chosen(self._random.choice(more.AFTER)) + "."
+        return clause
+
     def _without(self, words: list[str], noise: float) -> list[str]:
         """Return the words of a wording without some, or with others in their place; slots stay.
 
@@ -136,7 +169,13 @@ class Generator:
         """
         kept = [word for word in words if "{" in word or self._random.random() >= noise / 2]
         swap = [noise / 2 > self._random.random() and "{" not in word for word in kept]
-        return [self._random.choice(_WORDS) if other else word for word, other in zip(kept, swap, strict=True)]
+        return [self._other_word() if other else word for word, other in zip(kept, swap, strict=True)]
+
+    def _other_word(self) -> str:
+        """Return a word that has no business there; in the second round every other one is not even a word."""
+        if self._varied and self._random.random() < 0.5:
+            return self._word().lower()
+        return self._random.choice(_WORDS)
 
     def _slots(self, kind: w.Kind) -> dict[str, str]:
         pick = self._random.choice
@@ -166,8 +205,7 @@ class Generator:
 
     def _what(self, pattern: str) -> str:
         pick = self._random.choice
-        while match := _CHOICE.search(pattern):
-            pattern = pattern[: match.start()] + pick(match[1].split("|")) + pattern[match.end() :]
+        pattern = self._chosen(pattern)
         options = {"adjective": w.ADJECTIVES, "goods": w.GOODS, "room": w.ROOMS, "work": w.WORKS,
                    "machine": w.MACHINES, "job": w.JOBS, "papers": w.PAPERS}  # fmt: skip
 

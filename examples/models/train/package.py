@@ -66,11 +66,12 @@ dates are copied; the rest is said in other words than the contract's.
 - More than 512 tokens (about 350 words) are cut into parts, each of which it takes for a contract of its own.
 
 ## How it was made
-`examples/models/train/train.py {architecture}`, seed fixed, {contracts:,} contracts of `contracts.py`, which puts them
-together from the wordings and words in `wordings.py`; no text of anybody's. One wording in six of each clause is kept
-back for the evaluation. In three of five contracts a part of the words around the facts is left out or swapped, so that
-the model does not wait for wordings that it knows. The initial weights are laid out for copying (`recipe.py` says how),
-and training refines them.
+`examples/models/train/train.py {architecture}` in two rounds, seeds fixed, {contracts:,} contracts of `contracts.py`,
+which puts them together from the wordings and words in `wordings.py` and, in the second round, in `more_wordings.py`;
+no text of anybody's. One wording in six of each clause in `wordings.py` is kept back for the evaluation; whoever wrote
+`more_wordings.py` had seen those, and took none of them. In most contracts a part of the words around the facts is left
+out or swapped, so that the model does not wait for wordings that it knows. The initial weights are laid out for copying
+(`recipe.py` says how), and training refines them.
 
 ## Scores
 Share of 200 contracts in which a fact is right, greedy, int8:

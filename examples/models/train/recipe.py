@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModelForSeq2SeqLM,
     BartConfig,
     BartForConditionalGeneration,
     GenerationConfig,
@@ -62,7 +63,8 @@ class Recipe:
         prefix: Put before every source text, as the family expects it.
         learning_rate: Level of the schedule, after a linear warm-up and before a straight fall.
         warm_up_steps: Steps to that level.
-        steps: All steps.
+        steps: All steps of the first round.
+        more_steps: All steps of the second round, on more wordings.
     """
 
     architecture: Architecture
@@ -70,11 +72,12 @@ class Recipe:
     learning_rate: float
     warm_up_steps: int
     steps: int
+    more_steps: int
 
 
 RECIPES: Final[dict[Architecture, Recipe]] = {
-    "bart": Recipe("bart", "", 1e-3, 100, 1662),
-    "t5": Recipe("t5", "summarize: ", 1e-3, 100, 1777),
+    "bart": Recipe("bart", "", 1e-3, 100, 1662, 1100),
+    "t5": Recipe("t5", "summarize: ", 1e-3, 100, 1777, 1100),
 }
 
 
@@ -270,9 +273,18 @@ def _point_after_match(projections: Sequence[Any], head_width: int, slots: int, 
         o.weight[rows, rows] = 3.0 * torch.eye(head_width)
 
 
+def load(path: Path) -> tuple[torch.nn.Module, PreTrainedTokenizerFast]:
+    """Return a saved checkpoint in single precision, to go on with, and its tokenizer."""
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(path)
+    return model.float(), PreTrainedTokenizerFast.from_pretrained(path)
+
+
 def save(path: Path, model: Any, tokenizer: PreTrainedTokenizerFast, generation: GenerationConfig) -> None:
     """Write the checkpoint as `transformers` reads it: half-precision safetensors, configs, tokenizer."""
     half = model.half()
     half.generation_config = generation
     half.save_pretrained(path, safe_serialization=True)
+    # Batches of training set these; whoever reads the checkpoint must not lose the end of a text.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(path)
