@@ -46,6 +46,13 @@ class _BlobExists(Exception):
     """The blob is there, and stays as it is."""
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Makes an error of a redirect: the library would take the token along, to whatever host it names."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
+
+
 @dataclass
 class BlobPrefix:
     """Where blobs are written.
@@ -128,7 +135,8 @@ class BlobPrefix:
     @cached_property
     def _opener(self) -> urllib.request.OpenerDirector:
         # Once for all requests: to read the authorities takes longer than a request and most documents.
-        return urllib.request.build_opener(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+        tls = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+        return urllib.request.build_opener(tls, _NoRedirects)
 
     def _bearer(self) -> str:
         if self.clock() < self._renew_at:

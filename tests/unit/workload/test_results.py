@@ -162,3 +162,28 @@ def test_the_metadata_service_is_asked_by_the_machine_itself_whatever_proxy_ther
         with pytest.raises(OutputError, match="storage does not answer"):
             BlobPrefix("https://127.0.0.1:9/c/", metadata=metadata).put("a", b"")
     assert proxied == []
+
+
+def test_the_groups_token_follows_no_redirect_to_another_host() -> None:
+    seen: list[str | None] = []
+
+    class Metadata(Handler):
+        def get(self) -> None:
+            self.reply(200, {"access_token": "the group's", "expires_in": "3600"})
+
+    class Elsewhere(Handler):
+        def get(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.reply(200, {})
+
+    with plainly(Metadata) as metadata, plainly(Elsewhere) as elsewhere:
+
+        class Storage(Handler):
+            def get(self) -> None:
+                self.send_response(302)
+                self.send_header("Location", f"{elsewhere}/")
+                self.end_headers()
+
+        with plainly(Storage) as storage, pytest.raises(OutputError, match="storage answered 302"):
+            BlobPrefix(f"{storage}/results/archive/", metadata=metadata).names()
+    assert seen == []
