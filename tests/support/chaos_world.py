@@ -22,7 +22,7 @@ from azure_sandbox.azure.tokens import SigningKey, Tokens
 from azure_sandbox.certificates import CertificateAuthority
 from azure_sandbox.names import ATTESTATION, CONTROL, LOCATION, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT
 from azure_sandbox.processes import Command
-from azure_sandbox.state import SandboxState
+from azure_sandbox.state import SandboxState, write_private
 from azure_sandbox.virtual_node import SUBNET
 from confidential_summarizer.api.names import USE_LABEL
 from confidential_summarizer.targets.ownership import OWNER_TAG, OWNER_UID_TAG
@@ -117,7 +117,7 @@ class World:
         admin = yaml.safe_load(self.state.kubeconfig.read_text())
         for cluster in admin["clusters"]:
             cluster["cluster"]["proxy-url"] = self.state.proxy_url
-        kubeconfig.write_text(yaml.safe_dump(admin))
+        write_private(kubeconfig, yaml.safe_dump(admin))
         principal = Principals(self.state.home / "azure" / "principals.json")[OPERATOR]
         environment = {
             **self.state.client_environment(),
