@@ -2,12 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from confidential_summarizer.errors import SpecError
+
+TURN_SECONDS = 30.0
+"""Longest wait for another command's turn at the record; one takes milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +75,44 @@ class Approvals:
             raise SpecError(f"{self._file}: the record of approvals is damaged; move it away.") from None
 
     def record(self, approval: Approval) -> None:
-        """Add an approval; the same policy of the same resource and key is kept once, as the latest."""
-        self._write([*(one for one in self.all() if _subject(one) != _subject(approval)), approval])
+        """Add an approval; the same policy of the same resource and key is kept once, as the latest.
+
+        Raises:
+            SpecError: The record is damaged, or another command holds it.
+        """
+        with self._turn():
+            self._write([*(one for one in self.all() if _subject(one) != _subject(approval)), approval])
 
     def forget(self, vault: str, key: str, host_data: str) -> None:
-        """Remove what is approved no longer: for the resource, whose groups need each of its keys."""
-        known = self.all()
-        gone = {one.resource for one in known if (one.vault, one.key, one.host_data) == (vault, key, host_data)}
-        left = [one for one in known if one.host_data != host_data or one.resource not in gone]
-        if len(left) < len(known):
-            self._write(left)
+        """Remove what is approved no longer: for the resource, whose groups need each of its keys.
+
+        Raises:
+            SpecError: The record is damaged, or another command holds it.
+        """
+        if not self._file.exists():
+            return
+        with self._turn():
+            known = self.all()
+            gone = {one.resource for one in known if (one.vault, one.key, one.host_data) == (vault, key, host_data)}
+            left = [one for one in known if one.host_data != host_data or one.resource not in gone]
+            if len(left) < len(known):
+                self._write(left)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep other commands from writing between a reading and what is written after it."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        lock = self._file.with_suffix(".lock")
+        try:
+            with FileLock(lock, timeout=TURN_SECONDS):
+                yield
+        except Timeout:
+            raise SpecError(
+                f"{lock}: another csum has held the record of approvals for {TURN_SECONDS:.0f} s; wait for it, or end "
+                "it, and run this again"
+            ) from None
 
     def _write(self, approvals: list[Approval]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_suffix(".partial")
         partial.write_text(json.dumps([asdict(one) for one in approvals], indent=1) + "\n", encoding="utf-8")
         partial.replace(self._file)
