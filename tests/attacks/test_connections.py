@@ -100,6 +100,7 @@ def session_of(connection: ssl.SSLSocket) -> str:
             return answer.new_session.initialize.session_id
 
 
+@pytest.mark.slow
 def test_one_peer_that_holds_every_connection_it_gets_keeps_nobody_else_out(page: Page) -> None:
     with ExitStack() as held:
         got = 0
@@ -129,7 +130,7 @@ def test_many_peers_together_get_no_more_connections_than_the_group_has_files_fo
             peer = held.enter_context(socket.socket())
             peer.bind((f"127.0.0.{number}", 0))
             peer.connect(listening.getsockname())
-            peer.settimeout(1)
+            peer.settimeout(0.1)
             peers.append(peer)
         accepted = [held.enter_context(listening.accept()[0]) for _ in range(8)]
         with pytest.raises(TimeoutError):
@@ -261,12 +262,12 @@ def test_no_question_that_can_be_read_in_two_ways_passes_the_token(
     page: Page, question: bytes, answers: list[bytes]
 ) -> None:
     with connect(page) as connection:
-        connection.settimeout(1.0)
         connection.sendall(question)
         said = b""
         try:
             while piece := connection.recv(65536):
                 said += piece
+                connection.settimeout(0.3)
         except OSError:
             pass
     assert [line.split()[1] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")] == answers

@@ -41,6 +41,14 @@ def azure():
         blobs.down()
 
 
+@pytest.fixture
+def container(azure, environment):
+    """Make the container "sealed", and take it away again."""
+    asyncio.run(change("create_container", azure.state.blob_key()))
+    yield
+    asyncio.run(change("delete_container", azure.state.blob_key()))
+
+
 @pytest.fixture(autouse=True)
 def environment(azure, monkeypatch, caplog):
     for name, value in azure.environment(OWNER).items():
@@ -63,16 +71,16 @@ def forms(secret: bytes) -> list[bytes]:
     ]
 
 
-async def make_container(key):
+async def change(what, key):
     async with BlobServiceClient(f"https://{BLOB_HOST}", AzureNamedKeyCredential(BLOB_ACCOUNT, key)) as service:
-        await service.create_container("sealed")
+        await getattr(service, what)("sealed")
 
 
-def test_no_command_shows_a_secret(azure, tmp_path, caplog, monkeypatch):
+@pytest.mark.slow
+def test_no_command_shows_a_secret(azure, container, tmp_path, caplog, monkeypatch):
     key, account = os.urandom(32), azure.state.blob_key()
     create_key_file(tmp_path / "key", key)
     (tmp_path / "account").write_text(account)
-    asyncio.run(make_container(account))
     fill(tmp_path / "documents", TEXT)
     url = f"https://{BLOB_HOST}/sealed/planted.img"
     bound = ("--attestation", ATTESTATION, "--host-data", HASH)
@@ -125,7 +133,7 @@ def test_no_traceback_shows_a_key(azure, tmp_path):
         assert str(exponent) not in chain
 
 
-def test_a_shared_url_is_only_on_stdout(azure, tmp_path, caplog, monkeypatch):
+def test_a_shared_url_is_only_on_stdout(azure, container, tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("AZURE_STORAGE_KEY", azure.state.blob_key())
     fill(tmp_path / "documents", TEXT)
     assert csum("seal", tmp_path / "documents", "--out", tmp_path / "image").code == 0

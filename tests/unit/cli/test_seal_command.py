@@ -107,6 +107,7 @@ def test_a_failure_leaves_no_key_behind(documents: Path, tmp_path: Path, monkeyp
     assert {path.name for path in tmp_path.iterdir()} == {"documents"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_seal_leaves_neither_image_nor_key(tmp_path: Path, number: signal.Signals) -> None:
     documents = tmp_path / "documents"

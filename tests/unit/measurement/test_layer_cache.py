@@ -66,6 +66,7 @@ def put_many(folder: Path) -> None:
         cache.put(layer(number))
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_entries_without_harm(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=put_many, args=(tmp_path,)) for _ in range(3)]

@@ -117,7 +117,7 @@ def test_cryptsetup_accepts_the_key(documents: Path, tmp_path: Path) -> None:
     assert opened.returncode == 0
 
 
-@pytest.mark.parametrize("size", [None, 1 << 20, 64 << 20])
+@pytest.mark.parametrize("size", [None, 1 << 20, pytest.param(64 << 20, marks=pytest.mark.slow)])
 def test_the_file_system_is_sound_at_any_size(tmp_path: Path, size: int | None) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
