@@ -112,6 +112,7 @@ class ContainerGroupTarget:
         """Find the resource's groups in all of its places, and its names that are somebody else's."""
         groups: dict[tuple[Place, str], GroupBody] = {}
         taken: set[str] = set()
+        names = _names(resource.metadata, resource.spec.groups)
         for place in dict.fromkeys([here, *map(_place, _ours(resource.status.placements))]):
             try:
                 listed = await self._list(place, newer_than)
@@ -122,7 +123,7 @@ class ContainerGroupTarget:
             for group in listed:
                 if is_our_group(group, resource.metadata):
                     groups[place, group["name"]] = group
-                elif place == here and group["name"] in _names(resource.metadata, resource.spec.groups):
+                elif place == here and group["name"] in names:
                     taken.add(group["name"])
         return groups, taken
 
