@@ -1,5 +1,9 @@
 """The operator and the summarizer are two distributions that meet in names: here they are held against each other."""
 
+import pytest
+
+from confidential_summarizer.api.batch import SHARD_INDEX
+from confidential_summarizer.api.batch import ShardBy as AskedShardBy
 from confidential_summarizer.blueprint import summarizer_environment
 from confidential_summarizer.cli.models import PRECISIONS
 from confidential_summarizer.reconcile.rollout import PAGE_STATES
@@ -7,7 +11,13 @@ from summarizer.convert import QUANTIZATIONS
 from summarizer.pins import SignedPin
 from summarizer.progress import State
 from summarizer.settings import DocumentSet, Settings
+from summarizer.shard import ShardBy
 from tests.support.resources import resource, spec
+
+OUTPUT = {
+    "blobPrefix": "https://party3.blob.core.windows.net/results/sales/",
+    "recipient": "age1ahlkc9h5p3ag05vzgryudesjq4lgp7m456h7npw6khc542z4ge5s57p4ch",
+}
 
 
 def test_the_summarizer_understands_every_setting_that_the_operator_gives() -> None:
@@ -40,15 +50,11 @@ def test_the_summarizer_understands_a_signer_in_place_of_the_documents_pin() -> 
 
 def test_the_summarizer_understands_the_documents_of_several_owners() -> None:
     (first,) = spec()["fileSystems"]
-    output = {
-        "blobPrefix": "https://party3.blob.core.windows.net/results/sales/",
-        "recipient": "age1ahlkc9h5p3ag05vzgryudesjq4lgp7m456h7npw6khc542z4ge5s57p4ch",
-    }
     second = first | {
         "name": "sales",
         "contentSHA256": "b" * 64,
         "key": first["key"] | {"name": "sales-key", "vault": "party3.managedhsm.azure.net"},
-        "output": output,
+        "output": OUTPUT,
     }
     given = summarizer_environment(resource(fileSystems=[first, second]), None)
     assert Settings.from_environment(given).documents == (
@@ -56,10 +62,19 @@ def test_the_summarizer_understands_the_documents_of_several_owners() -> None:
         DocumentSet(
             directory="/mnt/remote/sales",
             sha256="b" * 64,
-            output=output["blobPrefix"],
-            recipient=output["recipient"],
+            output=OUTPUT["blobPrefix"],
+            recipient=OUTPUT["recipient"],
         ),
     )
+
+
+@pytest.mark.parametrize("kind", AskedShardBy)
+def test_the_summarizer_takes_every_kind_of_shard_that_a_resource_can_ask_for(kind: AskedShardBy) -> None:
+    documents = spec()["fileSystems"][0] | {"contentSHA256": "a" * 64, "output": OUTPUT}
+    asked = resource(fileSystems=[documents], batch={"shards": 1, "shardBy": kind.value})
+    # The index is Kubernetes', which gives each group its own.
+    settings = Settings.from_environment(summarizer_environment(asked, None) | {SHARD_INDEX: "0"})
+    assert settings.shard_by is ShardBy(kind.value)
 
 
 def test_the_summarizer_keeps_the_limits_of_the_resource() -> None:
