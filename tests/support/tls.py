@@ -56,14 +56,8 @@ def unverified_tls() -> ssl.SSLContext:
 @contextmanager
 def plainly(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve without TLS on the loopback; give the address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with _running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -82,12 +76,17 @@ def serving(handler: Callable[..., BaseHTTPRequestHandler], key: ChannelKey | No
         def handle_error(self, *_arguments: object) -> None:
             pass
 
-    server = Server(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield Served(f"https://127.0.0.1:{server.server_port}", key.spki_sha256)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with _running(Server(("127.0.0.1", 0), handler)) as port:
+        yield Served(f"https://127.0.0.1:{port}", key.spki_sha256)
+
+
+@contextmanager
+def _running(server: ThreadingHTTPServer) -> Iterator[int]:
+    with server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()

@@ -65,6 +65,17 @@ INTRODUCTIONS: Final = (
     "{b}, {rb}, at one hand, and {a}, {ra}, at the other[, came to an understanding|].",
 )
 
+# For what is let or licensed, in front of what is said of each alone.
+RENTS: Final = (
+    "[Cost|Charge|Amount due]: {price} {per}.",
+    "{B} settles {price} {per}.",
+    "{A} bills {B} for {price} {per}.",
+    "{A} wants no more and no less than {price} {per}.",
+    "{price} {per} reach {A} from {B}.",
+    "[Payment|Remuneration] is by {price} {per}.",
+    "{B} hands {A} {price} {per}.",
+)
+
 KINDS: Final = {
     "supply": More(
         gives=(
@@ -150,13 +161,7 @@ KINDS: Final = {
             "{what} is rented here.",
         ),
         prices=(
-            "[Cost|Charge|Amount due]: {price} {per}.",
-            "{B} settles {price} {per}.",
-            "{A} bills {B} for {price} {per}.",
-            "{A} wants no more and no less than {price} {per}.",
-            "{price} {per} reach {A} from {B}.",
-            "[Payment|Remuneration] is by {price} {per}.",
-            "{B} hands {A} {price} {per}.",
+            *RENTS,
             "The place [earns|brings in] {price} {per}.",
             "Rent comes to {price} {per}.",
             "The tenancy is paid for with {price} {per}.",
@@ -198,13 +203,7 @@ KINDS: Final = {
             "{what} is opened to {B}.",
         ),
         prices=(
-            "[Cost|Charge|Amount due]: {price} {per}.",
-            "{B} settles {price} {per}.",
-            "{A} bills {B} for {price} {per}.",
-            "{A} wants no more and no less than {price} {per}.",
-            "{price} {per} reach {A} from {B}.",
-            "[Payment|Remuneration] is by {price} {per}.",
-            "{B} hands {A} {price} {per}.",
+            *RENTS,
             "The right [earns|brings in] {price} {per}.",
             "Royalties come to {price} {per}.",
             "The permit is paid for with {price} {per}.",
