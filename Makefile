@@ -34,7 +34,7 @@ test: setup setup-sandbox lint lint-chart lint-workflows docs ## everything that
 	@$(BIN)/python -m pytest -m "not bench"
 
 test-fast: setup ## the tests that need no cluster and no builds, in under two minutes
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not e2e and not oracle and not reference and not bench"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not e2e and not oracle and not reference and not bench"
 
 lint: setup ## ruff, mypy, import contracts; Python alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
