@@ -107,6 +107,7 @@ class ImageBuilder:
                 built = self._build(image)
                 self.report(f"{image.reference}: pushing")
                 digest = self._push(built, image.reference)
+                self._tidy()
             records[image.reference] = {"key": image.key, "digest": digest}
             write_private(self._records_file, json.dumps(records, indent=2, sort_keys=True) + "\n")
             return digest
@@ -154,6 +155,11 @@ class ImageBuilder:
             options = ["--quiet", "--compression-format=gzip", "--compression-level=1", "--digestfile", digest.name]
             self._buildah("push", *options, name, f"docker://{reference}", environment=self.network)
             return digest.read().strip()
+
+    def _tidy(self) -> None:
+        """Remove the working containers, of which buildah 1.28 leaves one a build, and what no image's name leads to."""
+        self._buildah("rm", "--all")
+        self._buildah("rmi", "--prune")
 
     def _buildah(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         program = find_program("buildah", "buildah")

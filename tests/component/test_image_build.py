@@ -173,6 +173,20 @@ def test_the_same_inputs_make_the_same_digest_on_another_machine_and_another_day
     assert ImageBuilder(state, print).publish(image) == first
 
 
+def test_builds_leave_nothing_behind_but_the_newest_images(state, image, tmp_path, monkeypatch):
+    """One working container a build, of the whole image, filled a disk within days."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_build, "STORAGE_DRIVERS", ("vfs",))
+    kept = []
+    for text in ("one\n", "two\n", "three\n"):
+        (image.context / "main").write_text(text)
+        ImageBuilder(state, print).publish(image)
+        storage = tmp_path / "cache" / "confidential-summarizer" / "containers" / "vfs" / "storage"
+        assert json.loads((storage / "vfs-containers" / "containers.json").read_text()) == []
+        kept.append(len(list((storage / "vfs" / "dir").iterdir())))
+    assert kept[0] == kept[1] == kept[2]
+
+
 def test_an_image_that_the_registry_lost_is_pushed_again(state, image):
     ImageBuilder(state, print).publish(image)
     Registry(state).down()
