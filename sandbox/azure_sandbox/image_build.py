@@ -157,7 +157,7 @@ class ImageBuilder:
             return digest.read().strip()
 
     def _tidy(self) -> None:
-        """Remove the working containers, of which buildah 1.28 leaves one a build, and what no image's name leads to."""
+        """Remove working containers, of which buildah 1.28 leaves one a build, and what no image's name leads to."""
         self._buildah("rm", "--all")
         self._buildah("rmi", "--prune")
 
