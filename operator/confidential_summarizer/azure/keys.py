@@ -184,11 +184,6 @@ class KeyVault(Client[KeyClient]):
                 if one.enabled is not False:
                     await self._client.update_key_properties(name, one.version, enabled=False)
 
-    async def enable(self, name: str) -> None:
-        """Let the key be used again."""
-        with converted(self._subject(name)):
-            await self._client.update_key_properties(name, enabled=True)
-
     async def delete(self, name: str) -> None:
         """Soft-delete the key; a key that is gone already counts as deleted."""
         with converted(self._subject(name)):
