@@ -12,6 +12,7 @@ The owner's signature at the root (`pins.py`) is no part of it.
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import tempfile
@@ -120,7 +121,7 @@ def _read_all(top: int, paths: list[bytes], what: str, keep: Keep, pin: Pin | No
     signature: bytes | None = None
     if SIGNATURE_NAME in paths:
         paths.remove(SIGNATURE_NAME)
-        signature = b"".join(_read_one(top, SIGNATURE_NAME, f"the signature of {what}", LARGEST_SIGNATURE, True)[2])
+        signature = _read_one(top, SIGNATURE_NAME, f"the signature of {what}", LARGEST_SIGNATURE, True)[2]
     kept: dict[str, bytes] = {}
     numbers: dict[str, int] = {}
     manifest = hashlib.sha256()
@@ -130,11 +131,11 @@ def _read_all(top: int, paths: list[bytes], what: str, keep: Keep, pin: Pin | No
         wanted = keep(name)
         if not wanted and pin is None:
             continue
-        digest, size, pieces = _read_one(top, path, f"file {number} of {what}", left, wanted)
+        digest, size, data = _read_one(top, path, f"file {number} of {what}", left, wanted)
         left -= size
         manifest.update(b"%s %d %s\0" % (digest.encode(), size, path))
         if wanted:
-            kept[name], numbers[name] = b"".join(pieces), number
+            kept[name], numbers[name] = data, number
     others = len(paths) - len(kept)
     if pin is None:
         return Content(kept, numbers, others)
@@ -189,7 +190,7 @@ def _open_folder(top: int, path: bytes, what: str) -> int:
     return folder
 
 
-def _read_one(top: int, path: bytes, label: str, left: int, wanted: bool) -> tuple[str, int, list[bytes]]:
+def _read_one(top: int, path: bytes, label: str, left: int, wanted: bool) -> tuple[str, int, bytes]:
     before, _, name = path.rpartition(b"/")
     folder = _open_folder(top, before, label)
     try:
@@ -205,15 +206,16 @@ def _read_one(top: int, path: bytes, label: str, left: int, wanted: bool) -> tup
             raise ContentError(f"{label} is no regular file: seal the files themselves")
         if status.st_size > left:
             raise ContentError(f"{label} is too large: {left} bytes are left for it")
-        digest, size, pieces = hashlib.sha256(), 0, []
+        digest, size = hashlib.sha256(), 0
+        kept = io.BytesIO()  # its value is its own memory; pieces that are joined need that of a large model twice
         try:
             while size <= status.st_size and (piece := file.read(_CHUNK)):
                 digest.update(piece)
                 size += len(piece)
                 if wanted:
-                    pieces.append(piece)
+                    kept.write(piece)
         except OSError as error:
             raise ContentError(f"{label} cannot be read ({error.strerror}): restore the blob") from None
     if size != status.st_size:
         raise ContentError(f"{label} changed while it was read: restart the group with storage at rest")
-    return digest.hexdigest(), size, pieces
+    return digest.hexdigest(), size, kept.getvalue()

@@ -18,6 +18,9 @@ from summarizer.pins import DigestPin, Pin
 
 # The other half is for documents, batches and the page.
 _SHARE_OF_MEMORY: Final = 2
+# CTranslate2 keeps the bytes that it is given beside the weights that it makes of them, for as long as the engine is
+# there (python/cpp/replica_pool.h: the loader owns the reader); torch makes single precision of half.
+_COPIES: Final = 2
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -41,7 +44,7 @@ class OfferedModel:
 @dataclass(frozen=True)
 class _Loaded:
     engine: Engine
-    size: int
+    size: int  # bytes that it keeps in memory
 
 
 class Models:
@@ -110,7 +113,7 @@ class Models:
         return read_content(self._directory, "the models", keep=keep, pin=self._pin).kept
 
     def _load(self, name: str, files: ModelFiles) -> None:
-        size = sum(len(data) for data in files.values())
+        size = _COPIES * sum(len(data) for data in files.values())
         if verify_manifest(name, files) != self._offered[name].sha256:
             raise ModelError(f"{name} is not the model that it was at the start: restart the group")
         while self._loaded and size + sum(loaded.size for loaded in self._loaded.values()) > self._memory:

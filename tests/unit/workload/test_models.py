@@ -1,5 +1,9 @@
 """Models are described at once, loaded when asked for, and bounded in memory."""
 
+import json
+import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,7 +50,7 @@ def test_all_are_described_and_the_first_is_loaded(folder: Path) -> None:
 
 
 def test_the_one_that_was_not_asked_for_longest_goes_when_memory_ends(folder: Path) -> None:
-    models, told = offer(folder, 2500)
+    models, told = offer(folder, 5000)
     models.engine("b")
     models.engine("a")
     models.engine("c")
@@ -72,3 +76,30 @@ def test_a_model_that_is_damaged_is_refused_when_it_is_asked_for(folder: Path) -
     (folder / "b" / "weights").write_bytes(b"other")
     with pytest.raises(ManifestError, match="weights"):
         models.engine("b")
+
+
+GROWTH = """
+import json, sys
+from pathlib import Path
+from summarizer.content import read_model
+from summarizer.engine.choice import load_engine
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+files, kept, sizes = read_model(Path(sys.argv[1])), [], [resident()]
+given = {path: data for path, data in files.items() if path != "model.safetensors"}
+for _ in range(9):
+    kept.append(load_engine("ctranslate2", given))
+    sizes.append(resident())
+print(json.dumps([sum(map(len, given.values())), [b - a for a, b in zip(sizes, sizes[1:])]]))
+"""
+
+
+def test_what_is_counted_for_a_model_is_what_it_keeps_in_memory() -> None:
+    """One that counted its files alone would load twice what fits, and the kernel would end the group."""
+    model = Path(__file__).parents[3] / "examples" / "models" / "bart-demo"
+    done = subprocess.run([sys.executable, "-c", GROWTH, str(model)], check=True, capture_output=True, text=True)
+    given, growths = json.loads(done.stdout)
+    fixed = 1 << 20  # of any engine, whatever its size
+    assert given + fixed < statistics.median(growths) < models_module._COPIES * given + fixed
