@@ -8,6 +8,9 @@ import aiohttp
 PLAIN = {"Accept-Encoding": "identity"}
 """Asks for the bytes as they are: a compressed reply of some kilobytes inflates to gigabytes."""
 
+LONGEST_WAIT = 3600.0
+"""No service is left alone for more seconds than that: what a wrong or hostile one asks for can be years."""
+
 
 class Unreadable(ValueError):
     """The reply is too large or compressed."""
@@ -37,9 +40,8 @@ def retry_after(header: str | None) -> float | None:
     """Return the seconds to wait by a `Retry-After` header, a number or a date (RFC 9110, 10.2.3), if it tells."""
     if not header:
         return None
-    if header.strip().isdigit():
-        return float(header)
     try:
-        return float(max(0.0, parsedate_to_datetime(header).timestamp() - time.time()))
-    except ValueError:
+        asked = float(header) if header.strip().isdigit() else parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return None
+    return min(max(0.0, asked), LONGEST_WAIT)

@@ -30,7 +30,7 @@ _LONGEST_DELAY = 30.0
 _REDIRECTS = 5
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
 _TOKEN_LIMIT = 1 << 20
-_TOKEN_LIFETIME = 60.0
+_TOKEN_LIFETIME = 60
 """Seconds a token lives when the server does not say: the default of the token specification."""
 
 _SCHEME = re.compile(r"[A-Za-z0-9-]{1,32}")
@@ -111,6 +111,11 @@ class Transport:
                     f"registry {registry} cannot be reached ({type(error).__name__}): try again later"
                 )
                 continue
+            except ValueError as error:  # how the libraries refuse what is no address, or no value of a header
+                raise ImageError(
+                    f"registry {registry} cannot be asked, since its address, the credential for it, or an address or "
+                    "token that it names is malformed: correct the first two, or ask its owner to correct its answers"
+                ) from error
             if response.status in {200, 206}:
                 try:
                     yield response
@@ -215,7 +220,8 @@ class Transport:
         if not isinstance(token, str):
             raise AccessDenied(f"registry {registry} answered without a token: check its token service")
         lifetime = document.get("expires_in")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else _TOKEN_LIFETIME
+        # Any number is compared as it is: a whole one of 400 digits becomes no float.
+        seconds = min(lifetime, 86_400) if isinstance(lifetime, int | float) and lifetime > 0 else _TOKEN_LIFETIME
         # A tenth of its life early, so that a token does not end between the check and the call.
         return _Token(f"Bearer {token}", time.monotonic() + 0.9 * seconds)
 

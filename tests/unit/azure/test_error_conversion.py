@@ -116,6 +116,10 @@ def test_azures_codes_become_the_error_that_says_what_a_retry_is_worth(
         ("retry-after-ms", "1500", 1.5),
         ("Retry-After", "Thu, 01 Jan 1970 00:00:00 GMT", 0),
         ("Retry-After", "soon", None),
+        ("Retry-After", "²", None),
+        ("Retry-After", f"Thu, 01 Jan 1970 00:00:00 +{'9' * 20}", None),
+        ("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT", 3600),
+        ("Retry-After", "9" * 400, 3600),
     ],
 )
 def test_the_services_waiting_time_is_kept_in_each_form_that_it_has(

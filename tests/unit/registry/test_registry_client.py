@@ -274,6 +274,7 @@ async def test_a_refresh_token_is_traded_by_post(registry: FakeRegistry) -> None
         ({"token": "good"}, 1),
         ({"token": "good", "expires_in": 0}, 1),
         ({"token": "good", "expires_in": "soon"}, 1),
+        ({"token": "good", "expires_in": 10**400}, 1),
         ({"access_token": "good", "expires_in": 1e-6}, 2),
     ],
 )
@@ -324,6 +325,35 @@ async def test_who_cannot_log_in_is_told_why(
     registry.rules.append(challenging(header, status))
     with pytest.raises(error, match=message):
         await resolve(registry)
+
+
+@pytest.mark.parametrize(("status", "header"), [(307, "Location: {}"), (401, 'WWW-Authenticate: Bearer realm="{}"')])
+@pytest.mark.parametrize("address", ["https://[", "https://a.example:99999/", "https://a.example:b/", "https://a..b/"])
+async def test_what_is_no_address_is_followed_by_an_error_of_ours(
+    registry: FakeRegistry, address: str, status: int, header: str
+) -> None:
+    name, _, value = header.format(address).partition(": ")
+    registry.rules.append(lambda request: web.Response(status=status, headers={name: value}))
+    with pytest.raises(ImageError, match="malformed"):
+        await resolve(registry)
+    assert len(registry.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "credential"), [({"token": "good\n"}, None), ({"token": "good"}, Credential("u:v", "p"))]
+)
+async def test_what_cannot_stand_in_a_header_is_an_error_of_ours(
+    registry: FakeRegistry, answer: dict[str, Any], credential: Credential | None
+) -> None:
+    registry.rules.append(TokenService(registry, **answer))
+    with pytest.raises(ImageError, match="malformed"):
+        await resolve(registry, credential=credential)
+
+
+async def test_a_registry_whose_name_is_no_address_is_refused() -> None:
+    async with RegistryClient() as registry_client:
+        with pytest.raises(ImageError, match="malformed"):
+            await registry_client.resolve("a..b/app")
 
 
 async def test_a_challenge_that_names_neither_service_nor_scope_means_this_registry_and_pulling(
