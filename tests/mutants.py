@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
@@ -34,6 +35,12 @@ also_copy=
 """
 NOTICED_BY = ROOT / "noticed-by"
 """In the copy, where this is a plugin of pytest: the tests that noticed a change, the latest last."""
+
+
+def pytest_sessionstart() -> None:
+    """Let a search for a counterexample end at the first: to make it small takes minutes, and nobody reads it here."""
+    settings.register_profile("mutants", settings.default, phases=(Phase.explicit, Phase.generate), database=None)
+    settings.load_profile("mutants")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

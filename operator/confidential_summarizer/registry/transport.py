@@ -27,6 +27,7 @@ _API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io"}
 _ATTEMPTS = 5
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
+"""Seconds that anybody waits at a prompt; a registry that asks for more is asked again when the caller says."""
 _REDIRECTS = 5
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
 _TOKEN_LIMIT = 1 << 20
@@ -295,9 +296,9 @@ def _failure(response: aiohttp.ClientResponse, subject: str, path: str) -> Summa
 
 
 def _delay(attempt: int, failure: SummarizerError) -> float:
-    asked = failure.retry_after if isinstance(failure, TransientError) else None
-    if asked is not None:
-        if asked > _LONGEST_DELAY:  # longer than anybody waits at a prompt: the caller schedules the next try
-            raise failure
-        return asked
-    return random.uniform(0.5, 1.0) * min(_LONGEST_DELAY, _FIRST_DELAY * (1 << attempt - 1))  # noqa: S311 - jitter
+    asked = failure.retry_after
+    if asked is None:
+        return random.uniform(0.5, 1.0) * _FIRST_DELAY * (1 << attempt - 1)  # noqa: S311 - jitter
+    if asked > _LONGEST_DELAY:
+        raise failure
+    return asked

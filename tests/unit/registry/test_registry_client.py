@@ -1,10 +1,15 @@
+import asyncio
 import base64
+import gc
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from confidential_summarizer.errors import AccessDenied, ImageError, IntegrityError, Throttled, TransientError
 from confidential_summarizer.registry import Credential, RegistryClient, StaticCredentials, client, transport
@@ -15,9 +20,16 @@ LAYER = bytes(range(256)) * 4000
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_FIRST_DELAY", 0.001)
-    monkeypatch.setattr(client, "_RESUME_DELAY", 0.001)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been waited for."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    for module in (client, transport):
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+    return waited
 
 
 @pytest.fixture
@@ -30,7 +42,7 @@ async def registry() -> AsyncIterator[FakeRegistry]:
 async def resolve(
     registry: FakeRegistry, name: str = "app:latest", credential: Credential | None = None
 ) -> ResolvedImage:
-    credentials = StaticCredentials({registry.address: credential} if credential else {})
+    credentials = StaticCredentials({f"{registry.address}/app": credential} if credential else {})
     async with RegistryClient(credentials, loopback=True) as registry_client:
         return await registry_client.resolve(f"{registry.address}/{name}")
 
@@ -149,12 +161,15 @@ async def test_a_download_that_always_breaks_is_transient(registry: FakeRegistry
         await download(registry, image)
 
 
-async def test_retry_after_is_obeyed_and_the_call_goes_through(registry: FakeRegistry) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_obeyed_and_the_call_goes_through(
+    registry: FakeRegistry, pauses: list[float], status: int
+) -> None:
     registry.add_image(LAYER)
-    answers = [web.Response(status=429, headers={"Retry-After": "0"}), web.Response(status=503)]
+    answers = [web.Response(status=status, headers={"Retry-After": asked}) for asked in ("0", "30")]
     registry.rules.append(lambda request: answers.pop() if answers else None)
     assert (await resolve(registry)).layers
-    assert registry.asked()["/v2/app/manifests/latest"] == 3
+    assert pauses == [30, 0]
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 599])
@@ -178,24 +193,84 @@ async def test_what_stays_as_it_is_is_asked_once(
     assert registry.asked()["/v2/app/manifests/latest"] == 1
 
 
-async def test_nobody_is_asked_for_ever(registry: FakeRegistry) -> None:
+async def test_nobody_is_asked_for_ever_and_each_time_later(registry: FakeRegistry, pauses: list[float]) -> None:
     registry.rules.append(lambda request: web.Response(status=503))
     with pytest.raises(TransientError, match="answered 503"):
         await resolve(registry)
     assert registry.asked()["/v2/app/manifests/latest"] == 5
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, (0.5, 1, 2, 4), strict=True))
 
 
-async def test_a_registry_s_bytes_are_asked_for_as_they_are_stored(registry: FakeRegistry) -> None:
+async def test_a_registry_s_bytes_are_asked_for_and_taken_as_they_are_stored(registry: FakeRegistry) -> None:
     registry.add_image(LAYER)
-    await resolve(registry)
+    image = await resolve(registry)
+    stored = registry.blobs[image.layers[0].digest]
+    unpacking = web.Response(body=stored, headers={"Content-Encoding": "gzip"})
+    registry.rules.append(lambda request: unpacking if "/blobs/" in request.path else None)
+    assert await download(registry, image) == stored
     assert {headers["Accept-Encoding"] for _, headers in registry.requests} == {"identity"}
+    assert {headers["User-Agent"] for _, headers in registry.requests} == {"confidential-summarizer"}
 
 
-async def test_a_long_retry_after_is_handed_to_the_caller(registry: FakeRegistry) -> None:
-    registry.rules.append(lambda request: web.Response(status=429, headers={"Retry-After": "900"}))
-    with pytest.raises(Throttled) as caught:
+@pytest.mark.parametrize(("status", "error"), [(429, Throttled), (503, TransientError)])
+async def test_a_long_retry_after_is_handed_to_the_caller(
+    registry: FakeRegistry, pauses: list[float], status: int, error: type[TransientError]
+) -> None:
+    registry.rules.append(lambda request: web.Response(status=status, headers={"Retry-After": "31"}))
+    with pytest.raises(error) as caught:
         await resolve(registry)
-    assert caught.value.retry_after == 900
+    assert caught.value.retry_after == 31
+    assert pauses == []
+
+
+async def test_a_registry_that_takes_a_call_and_says_nothing_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_TIMEOUT", aiohttp.ClientTimeout(sock_read=0.01))
+    async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1") as server:
+        host, port = server.sockets[0].getsockname()
+        async with RegistryClient(loopback=True) as registry_client:
+            with pytest.raises(TransientError, match="cannot be reached"):
+                await registry_client.resolve(f"{host}:{port}/app")
+
+
+async def test_a_registry_is_asked_through_the_proxy_of_the_environment(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add_image(LAYER)
+    monkeypatch.setenv("http_proxy", f"http://{registry.address}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with RegistryClient(loopback=True) as registry_client:
+        assert (await registry_client.resolve("127.0.0.1:1/app")).layers
+
+
+async def test_a_client_is_used_between_its_beginning_and_its_end_and_leaves_nothing_open(
+    registry: FakeRegistry,
+) -> None:
+    registry.add_image(LAYER)
+    registry_client = RegistryClient(loopback=True)
+    left: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: left.append(context))
+    with pytest.raises(RuntimeError, match="context manager"):
+        await registry_client.resolve(f"{registry.address}/app")
+    async with registry_client:
+        await registry_client.resolve(f"{registry.address}/app")
+    with pytest.raises(RuntimeError, match="context manager"):
+        await registry_client.resolve(f"{registry.address}/app")
+    gc.collect()
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("docker.io", "https://registry-1.docker.io"),
+        ("party1.azurecr.io", "https://party1.azurecr.io"),
+        ("localhost:5000", "http://localhost:5000"),
+        ("[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_a_registry_is_asked_by_https_unless_it_is_this_machine(name: str, url: str) -> None:
+    assert transport.base_url(name) == URL(url)
 
 
 async def test_a_registry_that_is_not_there_is_transient() -> None:
@@ -221,6 +296,9 @@ async def test_basic_credentials_are_sent_when_asked_for(registry: FakeRegistry)
         await resolve(registry, credential=Credential("u", "wrong"))
 
 
+SCOPE = "repository:app:pull,metadata_read"
+
+
 class TokenService:
     """Answers 401 until a request carries the token that its own endpoint gave out."""
 
@@ -233,13 +311,11 @@ class TokenService:
     def __call__(self, request: web.Request) -> web.StreamResponse | None:
         if request.path == "/token":
             self.forms.append({"method": request.method, **request.query})
-            if request.headers.get("Authorization") == "Basic " + base64.b64encode(b"u:wrong").decode():
-                return web.Response(status=401)
             return web.json_response(self.answer)
         if request.headers.get("Authorization") == "Bearer good":
             return None
         realm = self.realm or f"http://{self.registry.address}/token"
-        challenge = f'Bearer realm="{realm}",service="registry.example",scope="repository:app:pull"'
+        challenge = f'Bearer realm="{realm}",service="registry.example",scope="{SCOPE}"'
         return web.Response(status=401, headers={"WWW-Authenticate": challenge})
 
 
@@ -248,7 +324,7 @@ async def test_a_token_is_fetched_once_and_used_for_everything(registry: FakeReg
     service = TokenService(registry)
     registry.rules.append(service)
     await resolve(registry, credential=Credential("u", "p"))
-    assert service.forms == [{"method": "GET", "service": "registry.example", "scope": "repository:app:pull"}]
+    assert service.forms == [{"method": "GET", "service": "registry.example", "scope": SCOPE}]
 
 
 async def test_a_refresh_token_is_traded_by_post(registry: FakeRegistry) -> None:
@@ -263,7 +339,7 @@ async def test_a_refresh_token_is_traded_by_post(registry: FakeRegistry) -> None
             "refresh_token": "refresh",
             "client_id": "confidential-summarizer",
             "service": "registry.example",
-            "scope": "repository:app:pull",
+            "scope": SCOPE,
         }
     ]
 
@@ -286,6 +362,34 @@ async def test_a_token_is_used_while_it_lives_and_for_a_minute_where_nobody_says
     registry.rules.append(service)
     assert (await resolve(registry)).layers
     assert len(service.forms) == times
+
+
+async def test_a_token_serves_one_repository_until_a_tenth_of_its_life_is_left(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: now))
+    registry.add_image(LAYER)
+    service = TokenService(registry, token="good", expires_in=100)
+    registry.rules.append(service)
+    fetched = []
+    async with RegistryClient(loopback=True) as registry_client:
+        for then, repository in [(1000, "app"), (1089, "app"), (1090, "app"), (1090, "other"), (1090, "app")]:
+            now = then
+            await registry_client.resolve(f"{registry.address}/{repository}")
+            fetched.append(len(service.forms))
+    assert fetched == [1, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("credential", [Credential("u", "p"), Credential(identity_token="refresh")])
+async def test_a_token_service_leads_no_secret_elsewhere(registry: FakeRegistry, credential: Credential) -> None:
+    elsewhere = FakeRegistry()
+    async with elsewhere.serve():
+        moved = web.Response(status=307, headers={"Location": f"http://{elsewhere.address}/token"})
+        registry.rules += [lambda request: moved if request.path == "/token" else None, TokenService(registry)]
+        with pytest.raises(ImageError, match="answered 307 for token"):
+            await resolve(registry, credential=credential)
+    assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("answer", [{"token": 7}, {"other": "x"}])
@@ -372,8 +476,9 @@ async def test_a_challenge_that_names_neither_service_nor_scope_means_this_regis
     assert asked == [{"service": registry.address, "scope": "repository:app:pull"}]
 
 
-async def test_a_refused_credential_is_somebody_elses_turn(registry: FakeRegistry) -> None:
-    registry.rules.append(TokenService(registry))
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_refused_credential_is_somebody_elses_turn(registry: FakeRegistry, status: int) -> None:
+    registry.rules.append(challenging('Bearer realm="{}"', status))
     with pytest.raises(AccessDenied, match="refuses the credential"):
         await resolve(registry, credential=Credential("u", "wrong"))
 
@@ -438,8 +543,11 @@ async def test_a_manifest_that_is_no_image_is_refused(registry: FakeRegistry) ->
         await resolve(registry, "app:old")
 
 
-async def test_an_endless_manifest_is_refused(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_MANIFEST_LIMIT", 1000)
-    registry.manifests["big"] = ("application/json", b"{" + b" " * 5000 + b"}")
+async def test_a_manifest_is_read_up_to_the_limit_of_registries_and_no_further(registry: FakeRegistry) -> None:
+    registry.add_image(LAYER)
+    kind, body = registry.manifests["latest"]
+    registry.manifests["latest"] = (kind, body.ljust(4 << 20))
+    assert (await resolve(registry)).layers
+    registry.manifests["latest"] = (kind, body.ljust((4 << 20) + 1))
     with pytest.raises(ImageError, match="larger than"):
-        await resolve(registry, "app:big")
+        await resolve(registry)
