@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from azure_sandbox.azure.principals import OPERATOR, OWNER
 from azure_sandbox.names import ATTESTATION, MODELS_KEY, VAULT
 from confidential_summarizer.azure.credentials import credential
-from confidential_summarizer.azure.keys import KeyVault, amend_release_policy
+from confidential_summarizer.azure.keys import KeyVault
+from confidential_summarizer.azure.vault import amend_release_policy
 from confidential_summarizer.errors import AccessDenied, SummarizerError
 from confidential_summarizer.release import build
 from confidential_summarizer.sealing import create_key_file

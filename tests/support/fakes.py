@@ -11,7 +11,7 @@ from typing import Any
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
 from confidential_summarizer.api.spec import DriftPolicy
 from confidential_summarizer.api.target import Placement, TargetKind
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.errors import Conflict
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import Kind, Object

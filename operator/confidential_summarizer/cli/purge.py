@@ -20,7 +20,8 @@ from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.blobs import BlobState, OtherState, SealedBlob
 from confidential_summarizer.azure.conversion import service_code
 from confidential_summarizer.azure.credentials import credential
-from confidential_summarizer.azure.keys import KeyVault, Vault, VaultKey
+from confidential_summarizer.azure.keys import KeyVault
+from confidential_summarizer.azure.vault import Vault, VaultKey
 from confidential_summarizer.cli.approvals import Approvals
 from confidential_summarizer.cli.console import confirm, emit, facts, note, output_option
 from confidential_summarizer.cli.key.vault import RETRIES

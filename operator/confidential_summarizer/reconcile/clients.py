@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from confidential_summarizer.azure.keys import Vault
+from confidential_summarizer.azure.vault import Vault
 from confidential_summarizer.evidence import SigningKey
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.measurement.image import Measure

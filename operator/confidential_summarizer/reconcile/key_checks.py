@@ -6,7 +6,7 @@ from confidential_summarizer.api.file_systems import FileSystem
 from confidential_summarizer.api.names import USE_LABEL
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.blueprint import is_debug
 from confidential_summarizer.reconcile.secrets import SecretUse
 from confidential_summarizer.release import Admission, ReleasePolicy, admits

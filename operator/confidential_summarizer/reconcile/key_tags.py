@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from confidential_summarizer.api.resource import Metadata
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 
 OWNER_TAG = "csum-owner-"
 """With the UID: namespace and name of a resource that manages the key, and the UID of the namespace."""

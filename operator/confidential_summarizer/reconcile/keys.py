@@ -9,7 +9,7 @@ from confidential_summarizer.api.file_systems import FileSystem, Key, KeyDeletio
 from confidential_summarizer.api.names import ADOPT_KEY_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata
 from confidential_summarizer.api.status import KeyTrust
-from confidential_summarizer.azure.keys import KeyMaterial, Vault, VaultKey, amend_release_policy
+from confidential_summarizer.azure.vault import KeyMaterial, Vault, VaultKey, amend_release_policy
 from confidential_summarizer.errors import AccessDenied, KeyNotOwned, SpecError, WaitingError
 from confidential_summarizer.kube import NAMESPACE, KubernetesAPI
 from confidential_summarizer.reconcile.clients import Clients

@@ -34,7 +34,7 @@ from confidential_summarizer.api.names import FINALIZER
 from confidential_summarizer.api.reasons import Reason
 from confidential_summarizer.api.resource import ConfidentialSummarizer, Metadata, read_status
 from confidential_summarizer.api.status import Condition, ConditionType, Status
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.errors import SpecError, SummarizerError, TransientError, WaitingError
 from confidential_summarizer.kube import SUMMARIZER
 from confidential_summarizer.reconcile.annotations import Wishes

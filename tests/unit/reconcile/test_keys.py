@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from confidential_summarizer.api.resource import Metadata
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.reconcile.key_tags import Owner, added, first_tags
 from confidential_summarizer.reconcile.run import Result
 from confidential_summarizer.release import build

@@ -12,7 +12,7 @@ from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.api.status import ConditionStatus, ConditionType
 from confidential_summarizer.api.summarizer import SIDECAR_CPU
 from confidential_summarizer.api.target import ContainerGroup
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.cli.check.roles import held, wanted_roles
 from confidential_summarizer.cli.check.world import Row, Verdict, World
 from confidential_summarizer.errors import AccessDenied, SealingError, SummarizerError, TransientError

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from confidential_summarizer.api.file_systems import FileSystem
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.azure.blobs import BlobState
-from confidential_summarizer.azure.keys import Vault
 from confidential_summarizer.azure.role_assignments import Held
+from confidential_summarizer.azure.vault import Vault
 from confidential_summarizer.kube import KubernetesAPI
 from confidential_summarizer.targets.target import Derivation
 

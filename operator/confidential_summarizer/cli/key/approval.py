@@ -7,7 +7,7 @@ import click
 
 from confidential_summarizer.api.file_systems import FileSystem, KeyManagement
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.azure.keys import VaultKey
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.cli.approvals import Approval, Approvals, now
 from confidential_summarizer.cli.console import note, warn
 from confidential_summarizer.cli.key.vault import get

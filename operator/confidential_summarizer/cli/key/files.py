@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from confidential_summarizer.azure.keys import KeyMaterial
+from confidential_summarizer.azure.vault import KeyMaterial
 from confidential_summarizer.errors import SealingError
 from confidential_summarizer.release import KeyDerivation, derive_key
 from confidential_summarizer.sealing import create_key_file, is_private, new_key, read_key

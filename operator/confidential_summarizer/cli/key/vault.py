@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from confidential_summarizer.azure.credentials import credential
-from confidential_summarizer.azure.keys import KeyMaterial, KeyVault, VaultKey, amend_release_policy
+from confidential_summarizer.azure.keys import KeyVault
+from confidential_summarizer.azure.vault import KeyMaterial, VaultKey, amend_release_policy
 from confidential_summarizer.cli.console import emit, note
 from confidential_summarizer.errors import NotFound
 from confidential_summarizer.release import (
