@@ -3,44 +3,29 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from summarizer import answers
-from summarizer.delivery import Delivery, Parcel, Sleep
-from summarizer.documents import Document, Found, read_documents
+from summarizer.corpus import Corpus
+from summarizer.delivery import Delivery, Sleep
+from summarizer.documents import Found, read_documents
 from summarizer.errors import Cancelled, WorkloadError
-from summarizer.guard import Guard, Ledger, apply_guard, letters_of
+from summarizer.guard import Guard, apply_guard
 from summarizer.jobs import Jobs, JobState, JobView, Length, Request, Result
 from summarizer.long_text import summarize_documents
 from summarizer.models import Models, OfferedModel
 from summarizer.output import Results
-from summarizer.progress import ListedDocument, Progress, State
+from summarizer.progress import Progress, State
 from summarizer.settings import DocumentSet, Settings
 from summarizer.shard import ShardCount
-from summarizer.text import count_words
 
 # The link appears once, within minutes of the start; looking twice a second costs nothing.
 _POLL_SECONDS: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The documents of one file system among those of all.
-
-    Attributes:
-        name: The file system's name.
-        found: What it holds.
-        before: How many documents the file systems before it hold.
-    """
-
-    name: str
-    found: Found
-    before: int
 
 
 class Worker:
@@ -67,18 +52,12 @@ class Worker:
             settings.engine,
             report=self._tell_models,
         )
-        self._documents: dict[int, Document] = {}
-        self._listed: dict[int, ListedDocument] = {}
-        self._opened: list[Opened] = []
-        self._lies_in: dict[int, Opened] = {}
-        # By the letters themselves: the same text under two names has one ledger, whoever asks in whatever way.
-        self._ledgers: dict[str, Ledger] = {}
-        self._ledger_of: dict[int, Ledger] = {}
+        self._corpus = Corpus(show_names=settings.show_names)
 
     def run(self) -> None:
         """Work until the process ends; return only where there are no documents to work on."""
         self.start()
-        while self._documents:
+        while self._corpus.texts:
             self.step()
 
     def start(self) -> None:
@@ -90,10 +69,11 @@ class Worker:
             for one in self._settings.reads:
                 self._wait_for(one.directory, State.WAITING_FOR_KEY, self._called(one))
             self._progress.enter(State.MOUNTED, "The documents are mounted and being read.")
-            self._list([(one.name, self._read(one)) for one in self._settings.reads])
-            self._progress.enter(State.SUMMARIZING, f"Summarizing {len(self._documents)} documents.")
-            self._refuse()
-            job = self._jobs.submit("", (Request(n, self._settings.models[0], Length.LONG) for n in self._documents))
+            self._open([(one.name, self._read(one)) for one in self._settings.reads])
+            texts, refusals = self._corpus.texts, self._corpus.refusals()
+            self._progress.enter(State.SUMMARIZING, f"Summarizing {len(texts)} documents.")
+            self._count(written=self._delivery.write(refusals), refused=len(refusals))
+            job = self._jobs.submit("", (Request(n, self._settings.models[0], Length.LONG) for n in texts))
             while self._jobs.view(job.id).state is not JobState.FINISHED:
                 self.step()
             self._conclude(self._jobs.view(job.id))
@@ -129,13 +109,13 @@ class Worker:
         began = time.monotonic()
         model, length = batch[0].model, batch[0].length
         most = length.words(self._settings.max_words)
-        documents = [self._documents[request.document] for request in batch]
+        documents = [self._corpus.texts[request.document] for request in batch]
         texts = [document.text for document in documents]
         drafts = summarize_documents(self._models.engine(model), texts, most, lambda: self._check(batch))
         seconds = (time.monotonic() - began) / sum(len(text) for text in texts)
         made = []
         for request, document, draft in zip(batch, documents, drafts, strict=True):
-            guarded = apply_guard(self._guard(most), draft, document.text, self._ledger(request.document))
+            guarded = apply_guard(self._guard(most), draft, document.text, self._corpus.ledger(request.document))
             took = seconds * len(document.text)
             made.append(Result(request, guarded, took, datetime.now(UTC)))
             self._jobs.done(made[-1])
@@ -161,12 +141,6 @@ class Worker:
         settings = self._settings
         return Guard(settings.guard, settings.guard_run, most, settings.guard_share, settings.guard_shortest)
 
-    def _ledger(self, number: int) -> Ledger:
-        if number not in self._ledger_of:
-            letters = letters_of(self._documents[number].text)
-            self._ledger_of[number] = self._ledgers.setdefault(letters, Ledger(letters))
-        return self._ledger_of[number]
-
     def _called(self, one: DocumentSet) -> str:
         return "the documents" if len(self._settings.documents) == 1 else f"the documents of {one.name}"
 
@@ -182,73 +156,32 @@ class Worker:
 
         return read_documents(one.directory, one.pin, tell, settings.shard, finished, what)
 
-    def _list(self, found: Sequence[tuple[str, Found]]) -> None:
-        before = 0
+    def _open(self, found: Sequence[tuple[str, Found]]) -> None:
+        """Take in what the file systems hold, and tell readers of it."""
+        corpus = self._corpus
         for name, one in found:
-            opened = Opened(name, one, before)
-            self._opened.append(opened)
-            before += one.total
-            for document in one.documents:
-                listed = self._list_one(opened, document)
-                self._listed[listed.number], self._lies_in[listed.number] = listed, opened
-                if document.reason is None:
-                    self._documents[listed.number] = document
-        all_found = [one for _, one in found]
-        self._jobs.open({number: self._listed[number].words for number in self._documents})
+            corpus.add(name, one)
+        self._jobs.open({number: corpus.listed[number].words for number in corpus.texts})
         self._progress.update(
-            documents=tuple(self._listed.values()),
-            skipped=sum(one.others for one in all_found),
+            documents=tuple(corpus.listed.values()),
+            skipped=sum(one.others for _, one in found),
             versions={name: one.version for name, one in found if one.version is not None},
         )
         if self._settings.shard is not None:
-            finished = sum(one.finished for one in all_found)
-            mine = finished + len(self._listed)
-            self._progress.update(shard=ShardCount(self._settings.shard, before, mine, finished))
+            finished = sum(one.finished for _, one in found)
+            mine = finished + len(corpus.listed)
+            self._progress.update(shard=ShardCount(self._settings.shard, corpus.total, mine, finished))
             self._began = time.monotonic()
-
-    def _list_one(self, opened: Opened, document: Document) -> ListedDocument:
-        number = opened.before + document.number
-        return ListedDocument(
-            number,
-            document.name if self._settings.show_names else f"Document {number}",
-            PurePath(document.name).suffix.lower().removeprefix("."),
-            count_words(document.text),
-            document.unread,
-            document.reason,
-            opened.name,
-        )
-
-    def _refuse(self) -> None:
-        """Tell each owner which of their documents cannot be read, in a result for each."""
-        refused = [
-            self._parcel(
-                opened.before + document.number,
-                {
-                    "document": document.name,
-                    "fileSystem": opened.name,
-                    "reason": document.reason,
-                    "contentVersion": opened.found.version,
-                },
-            )
-            for opened in self._opened
-            for document in opened.found.documents
-            if document.reason is not None
-        ]
-        self._count(written=self._delivery.write(refused), refused=len(refused))
 
     def _deliver(self, made: Sequence[Result]) -> None:
         """Write results for their owners as soon as they are made."""
-        parcels = []
+        corpus, parcels = self._corpus, []
         for result in made:
             number = result.request.document
-            listed, name = self._listed[number], self._documents[number].name
+            listed, name = corpus.listed[number], corpus.texts[number].name
             body = answers.result_body(self._progress.snapshot, listed, result, name, self._settings)
-            parcels.append(self._parcel(number, body))
+            parcels.append(corpus.parcel(number, body))
         self._count(written=self._delivery.write(parcels))
-
-    def _parcel(self, number: int, body: dict[str, Any]) -> Parcel:
-        opened = self._lies_in[number]
-        return Parcel(opened.name, opened.found.sha256, number - opened.before, body)
 
     def _count(self, *, written: int = 0, refused: int = 0, failed: int = 0) -> None:
         known = self._progress.snapshot.shard
