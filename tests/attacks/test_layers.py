@@ -157,3 +157,13 @@ def test_an_archive_s_extended_header_is_not_read_into_memory_whole(tmp_path: Pa
 def test_messages_hold_no_more_of_a_layer_than_people_read() -> None:
     layer = measure_layer([deep(5000)])
     assert len(json.dumps(layer.to_json())) < 2000
+
+
+async def test_no_module_in_the_folder_that_csum_is_called_in_runs_while_an_image_is_measured(
+    registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("open('ran', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measurement, "_INLINE", 0)
+    assert len(await measured(registry, tar("a"))) == 1
+    assert not (tmp_path / "ran").exists()

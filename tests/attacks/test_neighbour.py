@@ -430,6 +430,28 @@ async def test_nor_by_deleting_the_resource_that_names(reach: str) -> None:
     assert untouched(cluster, cluster.registry)
 
 
+@pytest.mark.parametrize("paused", ["false", "true"])
+@pytest.mark.parametrize("reach", REACHES)
+async def test_nor_where_the_operator_only_looks_at_groups_that_run_once_their_resource_names(
+    reach: str, paused: str
+) -> None:
+    changes, named = REACHES[reach]
+    cluster = Cluster()
+    theirs(cluster, vaults=[{"host": VAULT, "keys": ["contracts-key"]}])
+    cluster.put("mallory")
+    await cluster.reconcile("mallory")
+    cluster.vault.add("contracts-key", build([cluster.host_data("mallory")], [ATTESTATION]))
+    assert await cluster.reconcile("mallory") == "Ready"
+    cluster.opened.clear()
+    cluster.registry.asked.clear()
+    cluster.groups["mallory"] = FakeTarget(deployed=cluster.groups["mallory"].deployed)
+    cluster.put("mallory", annotations={"confidential.summarizer.dev/pause": paused}, **changes)
+    assert await cluster.reconcile("mallory") == "NotGranted"
+    assert named in cluster.ready("mallory")["message"]
+    assert untouched(cluster, cluster.registry)
+    assert cluster.groups["mallory"].reads == 0
+
+
 async def test_a_grant_for_one_namespace_is_none_for_another() -> None:
     cluster = Cluster()
     theirs(cluster)

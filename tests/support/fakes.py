@@ -263,8 +263,10 @@ class FakeTarget:
     hangs: bool = False
     refusal: Exception | None = None
     starts: int = 0
+    reads: int = 0
 
     async def read(self, resource: ConfidentialSummarizer, derivation: Derivation | None = None) -> list[Group]:
+        self.reads += 1
         if self.error is not None:
             raise self.error
         if self.deployed is None:

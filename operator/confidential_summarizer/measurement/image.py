@@ -146,6 +146,7 @@ async def _again(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:
 async def _in_process(chunks: AsyncIterator[bytes]) -> MeasuredLayer:
     worker = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # nothing of the folder that csum is called in is a module
         "-m",
         "confidential_summarizer.measurement.worker",
         stdin=asyncio.subprocess.PIPE,

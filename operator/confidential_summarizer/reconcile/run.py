@@ -86,7 +86,6 @@ async def prepare(
     """Find out what the groups have to be, and see to their keys; returns no keys where these are unconfirmed."""
     keys: Sequence[VaultKey] = ()
     with report.about(ConditionType.IMAGES_RESOLVED):
-        await check_grants(clients, resource)
         if not all_pinned(resource):
             await report.begins(ConditionType.IMAGES_RESOLVED, Reason.MEASURING, "images are resolved and measured")
         images = await report.unless_changed(resolve_images(clients, resource))
@@ -216,6 +215,9 @@ class Reconciler:
         report.handled_reconcile = wishes.reconcile
         if await finished(self.clients, resource, report):
             return
+        with report.about(ConditionType.IMAGES_RESOLVED):
+            # Looking is use as well: where groups are listed and whose word counts is what the spec says now.
+            await check_grants(self.clients, resource)
         if not wishes.pause:
             await bring_closer(self.clients, resource, report)
             return
