@@ -43,6 +43,7 @@ class Lease:
     leading: bool = False
     _observed: tuple[str, str] = ("", "")
     _observed_at: float = 0.0
+    _renewed: float = 0.0
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -67,21 +68,23 @@ class Lease:
             await self._give_back()
 
     async def _renew(self) -> None:
-        renewed = time.monotonic()
-        while time.monotonic() - renewed < DEADLINE_SECONDS:
-            await asyncio.sleep(RETRY_SECONDS)
-            if await self._tried(within=DEADLINE_SECONDS - (time.monotonic() - renewed)):
-                renewed = time.monotonic()
+        while (left := self._renewed + DEADLINE_SECONDS - time.monotonic()) > 0:
+            await asyncio.sleep(min(RETRY_SECONDS, left))
+            await self._tried(within=self._renewed + DEADLINE_SECONDS - time.monotonic())
         self.leading = False
         logger.error("the lease could not be renewed for %.0f s: no longer leading", DEADLINE_SECONDS)
 
     async def _tried(self, within: float = DEADLINE_SECONDS) -> bool:
+        asked = time.monotonic()
         try:
             async with asyncio.timeout(max(within, 0.1)):
-                return await self._take()
+                taken = await self._take()
         except (SummarizerError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self.namespace, self.name, str(error) or "no answer in time")
             return False
+        if taken:  # others count from what we wrote, which may be long before the answer
+            self._renewed = asked
+        return taken
 
     async def _take(self) -> bool:
         """Take or renew the lease; False while somebody else's has not run out."""

@@ -22,6 +22,7 @@ class Server(FakeKube):
     """An API server that counts versions, and can be away for one of its clients."""
 
     away: str = ""
+    late: float = 0.0
 
     def client(self, name: str) -> Any:
         return Client(self, name)
@@ -37,7 +38,9 @@ class Client:
 
     async def create(self, manifest: Any) -> Any:
         self._reach()
-        return await self.server.create(manifest)
+        created = await self.server.create(manifest)
+        await asyncio.sleep(self.server.late)
+        return created
 
     async def merge(self, *arguments: Any) -> Any:
         self._reach()
@@ -88,6 +91,25 @@ async def test_who_cannot_renew_stops_before_anybody_else_may_start() -> None:
         async with asyncio.timeout(3):
             (await following).cancel()
         assert second.leading
+
+
+async def test_a_holder_s_time_begins_when_it_asks_not_with_a_late_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others see what it wrote at once, and count from there."""
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.6)
+    server = Server()
+    server.late = 0.55
+    first, second = lease(server, "first"), lease(server, "second")
+    holding, following = first.held(), second.held()
+    leading = asyncio.create_task(holding.__aenter__())
+    await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(following.__aenter__())
+    lost = await leading
+    server.away = "first"
+    await asyncio.wait([lost, waiting], return_when=asyncio.FIRST_COMPLETED)
+    assert (first.leading, second.leading) == (False, False)
+    await waiting
+    await holding.__aexit__(None, None, None)
+    await following.__aexit__(None, None, None)
 
 
 async def test_the_record_is_as_other_tools_write_it() -> None:
