@@ -113,9 +113,9 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "a mount": lambda containers: containers[0]["mounts"][0],
     "an exec process": lambda containers: containers[0]["exec_processes"][0],
     "capabilities": lambda containers: containers[0]["capabilities"],
-    "a user": lambda containers: containers[0]["user"],
-    "a user's name": lambda containers: containers[0]["user"]["user_idname"],
-    "a group's name": lambda containers: containers[0]["user"]["group_idnames"][0],
+    "a user rule": lambda containers: containers[0]["user"],
+    "a user rule of a user": lambda containers: containers[0]["user"]["user_idname"],
+    "a user rule of a group": lambda containers: containers[0]["user"]["group_idnames"][0],
     "a fragment": lambda fragments: fragments[0],
 }
 FIELDS = {
@@ -125,9 +125,9 @@ FIELDS = {
     "a mount": ["destination", "source", "options", "type"],
     "an exec process": ["command", "signals"],
     "capabilities": ["bounding", "effective", "inheritable", "permitted", "ambient"],
-    "a user": ["user_idname", "group_idnames", "umask"],
-    "a user's name": ["pattern", "strategy"],
-    "a group's name": ["pattern", "strategy"],
+    "a user rule": ["user_idname", "group_idnames", "umask"],
+    "a user rule of a user": ["pattern", "strategy"],
+    "a user rule of a group": ["pattern", "strategy"],
     "a fragment": ["feed", "issuer", "includes"],
 }  # fmt: skip
 TEXT_FIELDS = {"working_dir", "seccomp_profile_sha256", "id", "pattern", "destination", "source", "type", "umask", "feed",
@@ -141,7 +141,8 @@ def statement(part: str) -> str:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_field_that_is_not_known_is_refused_wherever_it_stands(part: str) -> None:
     text = changed(statement(part), lambda value: PARTS[part](value).update(allow_magic=True))
-    with pytest.raises(PolicyError, match="'allow_magic', which this tool does not know"):
+    subject, _, _ = part.partition(" of ")
+    with pytest.raises(PolicyError, match=f"gives {subject} a field 'allow_magic', which this tool does not know"):
         parse_policy(text)
 
 
@@ -164,9 +165,9 @@ def test_what_is_no_object_is_refused_where_one_has_to_be(part: str) -> None:
         "a mount": "a container mounts",
         "an exec process": "a container exec_processes",
         "capabilities": "a container capabilities",
-        "a user": "a container user",
-        "a user's name": "a user user_idname",
-        "a group's name": "a user group_idnames",
+        "a user rule": "a container user",
+        "a user rule of a user": "a user rule user_idname",
+        "a user rule of a group": "a user rule group_idnames",
     }[part].rpartition(" ")
     for value in ("text", ["text"], {"text": {}}, [["text"]], True):
         text = changed("containers", lambda given, value=value: PARTS[holder](given).update({name: value}))
