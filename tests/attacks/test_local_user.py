@@ -1,10 +1,14 @@
-"""Another user of the machine on which a reader has a page open."""
+"""Another user of the machine on which a reader has a page open, or anybody calls csum."""
 
 import asyncio
+import hashlib
+import json
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -13,6 +17,8 @@ from confidential_summarizer.cli.open import Channel, peers
 from confidential_summarizer.cli.open.door import COOKIE, Door
 from confidential_summarizer.cli.open.proxy import local_end
 from confidential_summarizer.evidence import Verdict
+from confidential_summarizer.kube.client import connect
+from tests.support.tls import Handler, plainly
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -74,3 +80,31 @@ async def test_who_got_hold_of_the_session_is_not_let_in() -> None:
         status = await answer(door, "/api/summaries", f"{COOKIE}={door.session}", user=SOMEBODY_ELSE)
 
     assert status == "HTTP/1.1 403 Forbidden"
+
+
+async def test_who_foresees_the_name_of_a_temporary_file_has_none_of_the_users_own_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library for Kubernetes names what it keeps by the server's address."""
+
+    class Server(Handler):
+        def get(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"kind": "APIGroupList", "groups": []}).encode())
+
+    shared, own, kubeconfig = tmp_path / "shared", tmp_path / "own", tmp_path / "kubeconfig"
+    shared.mkdir()
+    own.write_text("precious", encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    with plainly(Server) as url:
+        parts = {"clusters": {"cluster": {"server": url}}, "users": {"user": {}}, "contexts": {"context": {"cluster": "it", "user": "it"}}}  # fmt: skip
+        document = {part: [{"name": "it", **content}] for part, content in parts.items()}
+        kubeconfig.write_text(json.dumps({"current-context": "it", **document}), encoding="utf-8")
+        (shared / f"osrcp-{hashlib.md5(url.encode()).hexdigest()}.json").symlink_to(own)  # noqa: S324 - the library's
+        async with connect():
+            pass
+    assert own.read_text(encoding="utf-8") == "precious"
+    assert len(list(shared.iterdir())) == 1

@@ -2,8 +2,10 @@
 
 import json
 import os
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,8 +44,10 @@ async def connect() -> AsyncIterator["KubernetesClient"]:
     settings.client_session_kwargs = {"trust_env": False}
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(ApiClient(settings))
+        # Left to itself, it keeps what the server serves under a name that anybody can foresee, and take, in /tmp.
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
-            dynamic = await stack.enter_async_context(DynamicClient(api))
+            dynamic = await stack.enter_async_context(DynamicClient(api, cache_file=str(private / "kinds.json")))
         except ApiException as error:
             raise _converted(error, "ask the API server for its version") from None
         except (aiohttp.ClientError, TimeoutError) as error:
