@@ -84,6 +84,7 @@ def test_a_look_is_counted_by_what_came_of_it() -> None:
         ("management.usgovcloudapi.net", "resource manager"),
         ("login.microsoftonline.com", "entra"),
         ("party2.blob.core.windows.net", "blob storage"),
+        ("vaultofparty2.blob.core.windows.net", "blob storage"),
         ("example.org", "other"),
     ],
 )

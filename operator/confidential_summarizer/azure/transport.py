@@ -28,7 +28,7 @@ SERVICES = {
     "blob": "blob storage",
     "login": "entra",
 }
-"""What a host name says about the service behind it, in any cloud: a part of it, and a label without names."""
+"""What a host name says about the service behind it, in any cloud: one of its labels, and what metrics call it, without names."""
 
 
 def observe(observer: Observer) -> None:
@@ -39,7 +39,7 @@ def observe(observer: Observer) -> None:
 def service_of(host: str) -> str:
     """Return the service behind a host name."""
     parts = host.split(".")
-    return next((name for part, name in SERVICES.items() if part in parts or host.startswith(part)), "other")
+    return next((name for part, name in SERVICES.items() if part in parts), "other")
 
 
 class ObservedTransport(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it by name, untyped

@@ -325,6 +325,8 @@ async def test_a_token_is_fetched_once_and_used_for_everything(registry: FakeReg
     registry.rules.append(service)
     await resolve(registry, credential=Credential("u", "p"))
     assert service.forms == [{"method": "GET", "service": "registry.example", "scope": SCOPE}]
+    sent = [headers["Authorization"] for path, headers in registry.requests if path == "/token"]
+    assert sent == [aiohttp.encode_basic_auth("u", "p")]
 
 
 async def test_a_refresh_token_is_traded_by_post(registry: FakeRegistry) -> None:
