@@ -28,7 +28,7 @@ SERVICES = {
     "blob": "blob storage",
     "login": "entra",
 }
-"""What a host name says about the service behind it, in any cloud: one of its labels, and what metrics call it, without names."""
+"""What a host name says about the service behind it, in any cloud: one of its labels, and what metrics call it."""
 
 
 def observe(observer: Observer) -> None:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from confidential_summarizer.policy.document import (
 )
 from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings
-from confidential_summarizer.policy.text import render
+from confidential_summarizer.policy.text import SIDECAR_PACKAGE, render
 from confidential_summarizer.policy.virtual_node import virtual_node_policy
 from tests.support.policy_scenarios import IMAGES, POD
 
@@ -67,6 +68,15 @@ def test_reading_gives_back_what_was_written(document: PolicyDocument, pretty: b
     assert parse_policy(render(document, pretty=pretty).text) == document
 
 
+def test_azure_s_own_fragment_has_neither_fragments_nor_rules_nor_names() -> None:
+    known = parse_policy(TEXT)
+    container = replace(known.containers[0], name="")
+    fragment = PolicyDocument(
+        known.api_version, known.framework_version, (), (container,), PolicyFlags(*[False] * 7), (), SIDECAR_PACKAGE
+    )
+    assert parse_policy(render(fragment).text) == fragment
+
+
 TEXT = virtual_node_policy(POD, IMAGES, PolicySettings()).text
 CHANGES = {
     "another package": (("package policy", "package other"), "package policy"),
@@ -78,14 +88,15 @@ CHANGES = {
     "a rule twice": (('reason := {', 'allow_dump_stacks := true\nreason := {'), "twice"),
     "an unknown definition": (('reason := {', 'allow_everything := true\nreason := {'), "does not know"),
     "a body": (('reason := {', 'containers[x] { x := 1 }\nreason := {'), "something else"),
-    "another reason": (('data.framework.errors}', 'data.framework.errors, "x": 1}'), "unknown way"),
-    "an expression after a value": (("allow_dump_stacks := false", "allow_dump_stacks := false || true"), "more about"),
-    "a flag that is no truth value": (("allow_dump_stacks := false", "allow_dump_stacks := 0"), "wrong type"),
+    "another reason": (('data.framework.errors}', 'data.framework.errors, "x": 1}'), "defines reason in an unknown way"),
+    "an expression after a value": (("allow_dump_stacks := false", "allow_dump_stacks := false || true"), "more about allow_dump_stacks"),
+    "a flag that is no truth value": (("allow_dump_stacks := false", "allow_dump_stacks := 0"), "wrong type .int for true"),
     "an unknown field": (('"allow_elevated":', '"allow_magic":true,"allow_elevated":'), "allow_magic"),
-    "a repeated key": (('"allow_elevated":', '"allow_elevated":false,"allow_elevated":'), "not JSON"),
+    "a repeated key": (('"allow_elevated":', '"allow_elevated":false,"allow_elevated":'), "containers is not JSON"),
     "a missing field": (('"working_dir":', '"working_dirs":'), "working_dirs|working_dir"),
-    "an unknown strategy": (('"strategy":"string"', '"strategy":"glob"'), "glob"),
-    "a comment": (("package policy", "package policy\n# a comment"), "something else"),
+    "an unknown strategy": (('"strategy":"string"', '"strategy":"glob"'), "an env rule of strategy 'glob'"),
+    "an unknown strategy of a user": (('"strategy":"id"', '"strategy":"glob"'), "a user rule of strategy 'glob'"),
+    "a comment": (("package policy", "package policy\n\n# a comment"), "something else .* in line 3:"),
     "an import": (("import future.keywords.in", "import data.evil"), "something else"),
     "containers computed": (("containers := [", "containers := data.x[_] + ["), "not JSON"),
 }  # fmt: skip
@@ -155,6 +166,22 @@ def test_a_field_of_another_type_is_refused_wherever_it_stands(part: str, name: 
     for value in (value for value in ("text", 7, [7], [True], {"x": 1}, {}) if value not in right):
         with pytest.raises(PolicyError):
             parse_policy(with_value(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("working_dir", 7, "int for a text"),
+        ("allow_elevated", 0, "int for true or false"),
+        ("layers", {}, "dict for a list"),
+        ("mounts", "", "str for a list"),
+        ("mounts", ["x"], "a mount that is no object"),
+        ("signals", "", "signals that are no list of numbers"),
+    ],
+)
+def test_the_type_of_a_value_is_named_where_another_is_asked_for(name: str, value: object, said: str) -> None:
+    with pytest.raises(PolicyError, match=f"wrong type .{said}"):
+        parse_policy(changed("containers", lambda containers: containers[0].update({name: value})))
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in {"a container", "a fragment"}])
