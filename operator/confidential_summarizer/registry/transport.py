@@ -66,7 +66,7 @@ class Transport:
     Proxies and the trusted certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`).
     """
 
-    def __init__(self, credentials: CredentialSource | None = None, *, loopback: bool = False) -> None:
+    def __init__(self, credentials: CredentialSource | None, *, loopback: bool) -> None:
         """Prepare the client.
 
         Args:

@@ -182,7 +182,12 @@ async def test_what_may_pass_is_asked_again(registry: FakeRegistry, status: int)
 
 @pytest.mark.parametrize(
     ("status", "error", "message"),
-    [(403, AccessDenied, "right to pull"), (418, ImageError, "418 for manifests"), (307, ImageError, "answered 307")],
+    [
+        (401, AccessDenied, "unknown way to log in: none named"),
+        (403, AccessDenied, "right to pull"),
+        (418, ImageError, "418 for manifests"),
+        (307, ImageError, "answered 307"),
+    ],
 )
 async def test_what_stays_as_it_is_is_asked_once(
     registry: FakeRegistry, status: int, error: type[Exception], message: str
@@ -398,6 +403,12 @@ async def test_a_token_service_leads_no_secret_elsewhere(registry: FakeRegistry,
 async def test_a_token_service_that_gives_none_is_named(registry: FakeRegistry, answer: dict[str, Any]) -> None:
     registry.rules.append(TokenService(registry, **answer))
     with pytest.raises(AccessDenied, match="without a token"):
+        await resolve(registry)
+
+
+async def test_a_token_that_does_not_end_is_refused(registry: FakeRegistry) -> None:
+    registry.rules.append(TokenService(registry, token="good" * (1 << 18)))
+    with pytest.raises(ImageError, match="a token is larger than"):
         await resolve(registry)
 
 
