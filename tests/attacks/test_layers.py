@@ -6,7 +6,9 @@ import json
 import sys
 import tarfile
 import tempfile
+import weakref
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from confidential_summarizer.measurement.cache import MemoryCache
 from confidential_summarizer.measurement.image import Measurer
 from confidential_summarizer.measurement.layer import MeasuredLayer, measure_layer
 from confidential_summarizer.measurement.limits import IN_THREAD, BeyondLimits, Limits
+from confidential_summarizer.measurement.shared import SharedMeasurer
 from confidential_summarizer.registry import ImageArchive, RegistryClient
 from confidential_summarizer.registry.image import parse_object
 from tests.support.fake_registry import MANIFEST, FakeRegistry
@@ -167,3 +170,17 @@ async def test_no_module_in_the_folder_that_csum_is_called_in_runs_while_an_imag
     monkeypatch.setattr(measurement, "_INLINE", 0)
     assert len(await measured(registry, tar("a"))) == 1
     assert not (tmp_path / "ran").exists()
+
+
+async def test_images_with_megabytes_of_variables_do_not_stay_in_memory(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("confidential_summarizer.measurement.shared.RegistryClient", partial(RegistryClient, loopback=True))  # fmt: skip
+    measure = SharedMeasurer(MemoryCache()).with_pull_secret(None)
+    remembered = []
+    for number in range(8):
+        digest = registry.add_image(tar("a"), Env=[f"V{number}={'x' * 7_000_000}"])
+        remembered.append(weakref.ref(await measure(f"{registry.address}/app@{digest}")))
+        registry.blobs.clear()
+    assert remembered[0]() is None
+    assert remembered[-1]() is not None

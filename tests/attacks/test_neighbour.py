@@ -1,8 +1,11 @@
 """A neighbour with rights in one namespace tries to get at keys, objects and Secrets that are not theirs."""
 
+import asyncio
 import base64
+import json
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,11 @@ from confidential_summarizer import __main__ as entry
 from confidential_summarizer.api.names import FINALIZER
 from confidential_summarizer.api.resource import Metadata
 from confidential_summarizer.azure.transport import plain_session
+from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.errors import Conflict
 from confidential_summarizer.kube import CONFIG_MAP, Kind, Object
+from confidential_summarizer.measurement.cache import MemoryCache
+from confidential_summarizer.measurement.shared import SharedMeasurer
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.run import Reconciler, Result
 from confidential_summarizer.reconcile.secrets import PULL_SECRET_TYPE
@@ -57,6 +63,7 @@ class Cluster:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     groups: dict[str, Any] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
+    imports: Mapping[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def put(self, namespace: str, *, annotations: Mapping[str, str] | None = None, **changes: Any) -> None:
         resource = document(**changes)
@@ -84,7 +91,9 @@ class Cluster:
         if isinstance(groups, FakeTarget):
             pages.evidence_for = lambda nonce: ATTESTED.evidence(nonce, groups.deployed.derivation.policy.host_data)
         keys = FakeSigningKeys(ATTESTED.keys)
-        clients = Clients(self.kube, self.registry.with_pull_secret, self.open, everywhere(groups), pages, keys)
+        clients = Clients(
+            self.kube, self.registry.with_pull_secret, self.open, everywhere(groups), pages, keys, self.imports
+        )
 
         async def unheard(*_: Any, **__: Any) -> None:
             pass
@@ -169,6 +178,25 @@ async def test_nor_in_a_namespace_of_the_victims_name_in_another_cluster() -> No
     del cluster.kube.objects["ConfigMap", "legal", "contracts-policy"]
     assert await cluster.reconcile("legal") == "KeyNotOwned"
     assert cluster.vault.keys["shared-key"] == before
+
+
+async def test_nor_by_importing_one_of_its_name_in_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    get = cluster.vault.get
+
+    async def slowly(name: str) -> VaultKey | None:
+        found = await get(name)
+        await asyncio.sleep(0.01)
+        return found
+
+    monkeypatch.setattr(cluster.vault, "get", slowly)
+    for namespace, image in (("legal", IMAGE), ("mallory", EVIL_IMAGE)):
+        cluster.secret(namespace, {USE: "key"})
+        cluster.put(namespace, image=image, fileSystems=file_systems())
+    await asyncio.gather(cluster.reconcile("legal"), cluster.reconcile("mallory"))
+    assert cluster.vault.calls == ["import shared-key"]
+    assert cluster.admits() == {cluster.host_data("legal")}
+    assert cluster.ready("mallory")["reason"] == "KeyNotOwned"
 
 
 @pytest.mark.parametrize(("home", "reason"), [("namespace-uid", "Ready"), ("another-uid", "KeyNotOwned")])
@@ -350,6 +378,28 @@ async def test_the_credentials_of_a_registry_are_read_for_nothing_else(change: d
     cluster.put("legal", **change)
     assert await cluster.reconcile("legal") == "SecretNotAllowed"
     assert cluster.vault.calls == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"auths": {f"{'*' * 60}{number}.azurecr.io": {} for number in range(1000)}}),
+        '{"auths": ' + "[" * 50_000,
+        '{"auths": {"party1.azurecr.io": "no entry"}}',
+        '{"auths": {"party1.azurecr.io": {"auth": "é"}}}',
+    ],
+    ids=["too many", "too deep", "no entry", "no letters"],
+)
+async def test_a_pull_secret_that_is_none_is_refused_before_it_costs_anything(content: str) -> None:
+    cluster = Cluster()
+    meta = {"name": "pull", "namespace": "mallory"}
+    data = {".dockerconfigjson": base64.b64encode(content.encode()).decode()}
+    cluster.kube.put({"kind": "Secret", "metadata": meta, "type": PULL_SECRET_TYPE, "data": data})
+    cluster.put("mallory", registryCredentials={"secretRef": {"name": "pull"}})
+    reconciler = cluster.reconciler("mallory")
+    measurer = SharedMeasurer(MemoryCache()).with_pull_secret
+    await replace(reconciler, clients=replace(reconciler.clients, measurer=measurer)).visit("mallory", "contracts")
+    assert cluster.ready("mallory")["reason"] == "InvalidSpec"
 
 
 async def test_a_secret_labelled_for_a_key_does_not_become_a_token() -> None:

@@ -19,8 +19,9 @@ from confidential_summarizer.registry import (
 
 _AT_ONCE = 2
 """Layers: each may take as much memory as measurement/limits.py says, and the operator's pod has room for two."""
-_REMEMBERED = 4096
-"""Images; the oldest is forgotten first, so that rotated pull secrets do not fill the memory."""
+_REMEMBERED = 32 << 20
+"""Characters of all images that are remembered, at some thousands an image. The oldest is forgotten first, so that
+neither rotated pull secrets nor images with a megabyte of variables fill the memory."""
 
 
 class SharedMeasurer:
@@ -40,6 +41,7 @@ class SharedMeasurer:
         self._default = default or Anonymous()
         self._measurer = Measurer(cache, at_once=_AT_ONCE)
         self._known: OrderedDict[tuple[str, str], MeasuredImage] = OrderedDict()
+        self._size = 0
 
     def with_pull_secret(self, secret: Mapping[str, Any] | None) -> Measure:
         """Return what measures with a decoded `.dockerconfigjson`, or with the default credentials."""
@@ -60,6 +62,12 @@ class SharedMeasurer:
         return measure
 
     def _remember(self, identity: str, reference: str, measured: MeasuredImage) -> None:
-        self._known[(identity, reference)] = measured
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        if (identity, reference) not in self._known:
+            self._known[identity, reference] = measured
+            self._size += _size(measured)
+        while self._size > _REMEMBERED:
+            self._size -= _size(self._known.popitem(last=False)[1])
+
+
+def _size(measured: MeasuredImage) -> int:
+    return len(repr(measured))

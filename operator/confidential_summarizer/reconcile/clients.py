@@ -1,7 +1,9 @@
 """Every edge of the world that a reconcile may touch."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -36,6 +38,8 @@ class Clients:
 
     Attributes:
         measurer: Returns what measures with a pull secret, a decoded `.dockerconfigjson`, or anonymously.
+        imports: By vault, whose turn it is to import: a name that another resource's key has got meanwhile would get a
+            second version, with another release policy.
     """
 
     kube: KubernetesAPI
@@ -44,6 +48,7 @@ class Clients:
     targets: Targets
     pages: Pages
     signing_keys: SigningKeys
+    imports: Mapping[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @cached_property
     def grants(self) -> Grants:

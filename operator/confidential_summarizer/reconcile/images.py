@@ -17,6 +17,8 @@ from confidential_summarizer.targets.derive import measure_images
 
 DOCKER_CONFIG = ".dockerconfigjson"
 """Key of a Secret of type kubernetes.io/dockerconfigjson."""
+LARGEST_PULL_SECRET = 64 * 1024
+"""Bytes; one for twenty registries has a third of it, and each of its keys is compared with each image's registry."""
 
 Images = Mapping[str, MeasuredImage]
 """The measured image of each container."""
@@ -81,9 +83,12 @@ async def pull_secret(clients: Clients, resource: ConfidentialSummarizer) -> Map
     if content is None:
         raise SecretNotFound(f"{subject} is missing: create it with `kubectl create secret docker-registry`")
     try:
-        config = json.loads(content)
-    except ValueError:
+        config = json.loads(content) if len(content) <= LARGEST_PULL_SECRET else None
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise SpecError(f"{subject} holds no JSON object: create it anew with `kubectl create secret docker-registry`")
+        raise SpecError(
+            f"{subject} holds no JSON object of at most {LARGEST_PULL_SECRET} bytes: create it anew with "
+            "`kubectl create secret docker-registry`"
+        )
     return config

@@ -149,7 +149,10 @@ async def _managed(
     if file_system.key.management is KeyManagement.EXTERNAL:
         return key
     if key is None:
-        return await _imported(clients, resource, vault, file_system, host_data)
+        async with clients.imports[file_system.key.vault.lower()]:
+            key = await vault.get(name)
+            if key is None:
+                return await _imported(clients, resource, vault, file_system, host_data)
     if key.deleted or not key.enabled or key.release_policy is None or host_data in key.release_policy.host_data:
         return key
     owner = await owner_of(clients.kube, resource.metadata)

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import fnmatch
 import json
 import os
@@ -17,6 +16,8 @@ from confidential_summarizer.registry.reference import DEFAULT_REGISTRY
 _TOKEN_USER = "<token>"  # noqa: S105 - the marker by which helpers say that the secret is a refresh token
 _NOT_FOUND = "credentials not found"
 _HELPER_DEADLINE = 30.0
+_LONGEST_LABEL = 63
+"""Characters of a label (RFC 1035). Patterns stay compiled in memory, and whoever writes a Secret makes them."""
 _DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
 
 
@@ -128,7 +129,7 @@ def pull_secret(content: Mapping[str, Any]) -> StaticCredentials:
         SpecError: An entry is not what the format asks for.
     """
     auths = content.get("auths") or {}
-    if not isinstance(auths, Mapping):
+    if not isinstance(auths, Mapping) or not all(isinstance(entry or {}, Mapping) for entry in auths.values()):
         raise SpecError("registry credentials: auths must be a mapping from registry to credential")
     return StaticCredentials({_registry_key(key): _entry(key, value or {}) for key, value in auths.items()})
 
@@ -138,7 +139,7 @@ def _entry(registry: str, entry: Mapping[str, Any]) -> Credential:
     if entry.get("auth") and not username:
         try:
             username, _, password = base64.b64decode(str(entry["auth"]), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise SpecError(f"registry credentials for {registry}: auth is not base64 of user:password") from None
     return Credential(username, password, str(entry.get("identitytoken") or entry.get("registrytoken") or ""))
 
@@ -156,7 +157,10 @@ def _matches(key: str, registry: str, repository: str) -> bool:
     pattern, labels = host.split("."), registry.split(".")
     if len(pattern) != len(labels):
         return False
-    hosts = all(fnmatch.fnmatchcase(label, part) for label, part in zip(labels, pattern, strict=True))
+    hosts = all(
+        len(part) <= _LONGEST_LABEL and fnmatch.fnmatchcase(label, part)
+        for label, part in zip(labels, pattern, strict=True)
+    )
     return hosts and (not path or repository == path or repository.startswith(path + "/"))
 
 

@@ -24,6 +24,7 @@ async def test_a_pull_secret_gives_the_credential_of_its_registry() -> None:
     [
         ("*.azurecr.io", "party1.azurecr.io", "app", True),
         ("*.azurecr.io", "a.b.azurecr.io", "app", False),
+        (f"{'*' * 64}.azurecr.io", "party1.azurecr.io", "app", False),
         ("https://x.io/v2/", "x.io", "any/thing", True),
         ("x.io/team", "x.io", "team/app", True),
         ("x.io/team", "x.io", "teammates/app", False),

@@ -8,7 +8,8 @@ import pytest
 
 from confidential_summarizer.api.names import HOST_DATA_ANNOTATION
 from confidential_summarizer.targets.observation import GroupPhase
-from confidential_summarizer.targets.virtual_node.state import group
+from confidential_summarizer.targets.virtual_node.rendering import INDEX_ANNOTATION
+from confidential_summarizer.targets.virtual_node.state import counts, group
 
 DENIAL = base64.b64encode(
     json.dumps(
@@ -49,6 +50,17 @@ def pod(*, phase: str = "Pending", ready: bool = False, ip: str | None = None, d
 )
 def test_a_pod_is_as_far_as_its_state_says(document: dict[str, Any], messages: list[str], phase: GroupPhase) -> None:
     assert group(document, messages).phase is phase
+
+
+@pytest.mark.parametrize(("written", "shard"), [("7", 7), ("²", None), ("9" * 5000, None), ("-1", None)])
+def test_a_pods_shard_is_a_number_or_none_whatever_somebody_writes_there(written: str, shard: int | None) -> None:
+    document = pod()
+    document["metadata"]["annotations"][INDEX_ANNOTATION] = written
+    assert group(document, []).shard == shard
+
+
+def test_a_job_without_its_annotations_counts_for_nothing() -> None:
+    assert not counts({"metadata": {"name": "contracts"}}, "ab" * 32)
 
 
 def test_a_denial_is_told_in_words_with_what_to_do() -> None:

@@ -1,5 +1,6 @@
 """How far the pods of a Deployment or a Job have come, and why there are none. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from confidential_summarizer.targets.virtual_node.rendering import INDEX_ANNOTAT
 
 ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing", "Creating", "Waiting", "Pending"})
 """Reasons of a waiting container that say nothing but that it takes time."""
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 def group(pod: Mapping[str, Any], messages: Sequence[str]) -> Group:
@@ -41,7 +43,7 @@ def group(pod: Mapping[str, Any], messages: Sequence[str]) -> Group:
         phase, message = GroupPhase.STARTING, said or _unscheduled(status)
     host_data = meta.get("annotations", {}).get(HOST_DATA_ANNOTATION, "")
     index = meta.get("annotations", {}).get(INDEX_ANNOTATION, "")
-    shard = int(index) if index.isdigit() else None
+    shard = int(index) if _INDEX.fullmatch(index) else None
     return Group(meta["name"], host_data, phase, address, message, identity=meta.get("uid", ""), shard=shard)
 
 
@@ -59,7 +61,8 @@ def of_controller(pod: Object) -> bool:
 def counts(job: Object, host_data: str) -> bool:
     """Tell whether what a Job did counts: under this policy, and it is not on its way out."""
     metadata = job["metadata"]
-    return not metadata.get("deletionTimestamp") and metadata["annotations"].get(HOST_DATA_ANNOTATION) == host_data
+    annotations = metadata.get("annotations") or {}
+    return not metadata.get("deletionTimestamp") and annotations.get(HOST_DATA_ANNOTATION) == host_data
 
 
 def shards(job: Object | None, total: int, failures: Sequence[Group]) -> Shards:
