@@ -153,8 +153,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _container(entry: Json) -> ContainerRules:
-    known = {field.name for field in fields(ContainerRules)}
-    _only(entry, known | {"id"}, "a container")
+    _only(entry, {field.name for field in fields(ContainerRules)}, "a container")
     capabilities = entry["capabilities"]
     command = entry["command"]
     return ContainerRules(
