@@ -1,13 +1,15 @@
 """Two processes and one lease: at any moment one of them works at most."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from confidential_summarizer.errors import TransientError
+from confidential_summarizer.errors import Conflict, TransientError
 from confidential_summarizer.kube import lease as module
+from confidential_summarizer.kube.api import Kind
 from confidential_summarizer.kube.lease import Lease
 from tests.support.fakes import FakeKube
 
@@ -19,13 +21,24 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Server(FakeKube):
-    """An API server that counts versions, and can be away for one of its clients."""
+    """An API server that counts versions, and can be away for one of its clients, silently or not, or answer late."""
 
     away: str = ""
+    silent: bool = False
     late: float = 0.0
 
     def client(self, name: str) -> Any:
         return Client(self, name)
+
+    def holds(self, **spec: Any) -> dict[str, Any]:
+        """Put a lease there, and return it."""
+        metadata = {"name": "csum", "namespace": "system", "resourceVersion": 1}
+        self.put({"kind": "Lease", "metadata": metadata, "spec": spec})
+        return self.objects["Lease", "system", "csum"]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return dict(self.objects["Lease", "system", "csum"]["spec"])
 
 
 class Client:
@@ -33,21 +46,28 @@ class Client:
         self.server, self.name = server, name
 
     async def get(self, *arguments: Any) -> Any:
-        self._reach()
+        await self._reach()
         return await self.server.get(*arguments)
 
     async def create(self, manifest: Any) -> Any:
-        self._reach()
+        await self._reach()
         created = await self.server.create(manifest)
         await asyncio.sleep(self.server.late)
         return created
 
-    async def merge(self, *arguments: Any) -> Any:
-        self._reach()
-        return await self.server.merge(*arguments)
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Any) -> Any:
+        await self._reach()
+        known = self.server.objects[kind.kind, namespace, name]
+        if patch["metadata"]["resourceVersion"] != known["metadata"].get("resourceVersion"):
+            raise Conflict("the lease was written meanwhile")
+        patch["metadata"]["resourceVersion"] = len(self.server.writes) + 2
+        return await self.server.merge(kind, namespace, name, patch)
 
-    def _reach(self) -> None:
+    async def _reach(self) -> None:
+        await asyncio.sleep(0)
         if self.server.away == self.name:
+            if self.server.silent:
+                await asyncio.sleep(60)
             raise TransientError("the API server cannot be reached")
 
 
@@ -79,8 +99,10 @@ async def test_the_second_stands_by_while_the_first_renews_and_follows_at_once_w
     await asyncio.gather(leading, waiting, return_exceptions=True)
 
 
-async def test_who_cannot_renew_stops_before_anybody_else_may_start() -> None:
+@pytest.mark.parametrize("silent", [False, True])
+async def test_who_cannot_renew_stops_before_anybody_else_may_start(silent: bool) -> None:
     server = Server()
+    server.silent = silent
     first, second = lease(server, "first"), lease(server, "second")
     async with first.held() as lost:
         server.away = "first"
@@ -115,7 +137,48 @@ async def test_a_holder_s_time_begins_when_it_asks_not_with_a_late_answer(monkey
 async def test_the_record_is_as_other_tools_write_it() -> None:
     server = Server()
     async with lease(server, "first").held():
-        spec = server.objects["Lease", "system", "csum"]["spec"]
-        assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("first", 1)
-        assert abs((datetime.fromisoformat(spec["renewTime"]) - datetime.now(UTC)).total_seconds()) < 5
-    assert server.objects["Lease", "system", "csum"]["spec"]["holderIdentity"] == ""
+        taken = server.spec
+        assert taken == {
+            "holderIdentity": "first",
+            "leaseDurationSeconds": 1,
+            "leaseTransitions": 1,
+            "acquireTime": taken["renewTime"],
+            "renewTime": taken["renewTime"],
+        }
+        assert abs((datetime.fromisoformat(taken["renewTime"]) - datetime.now(UTC)).total_seconds()) < 5
+        await asyncio.sleep(0.2)
+        renewed = server.spec
+        assert renewed == {**taken, "renewTime": renewed["renewTime"]} != taken
+    assert server.spec["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"holderIdentity": "", "leaseTransitions": 4, "acquireTime": "then"}])
+async def test_a_lease_that_nobody_holds_is_taken_at_once_and_the_change_counted(spec: dict[str, Any] | None) -> None:
+    server = Server()
+    server.holds()["spec"] = spec
+    async with asyncio.timeout(0.5), lease(server, "first").held():
+        assert server.spec["leaseTransitions"] == (spec or {}).get("leaseTransitions", 0) + 1
+        assert server.spec["acquireTime"] == server.spec["renewTime"]
+
+
+@pytest.mark.parametrize(("duration", "least"), [({"leaseDurationSeconds": 0.3}, 0.3), ({}, 1.0)])
+async def test_another_s_lease_runs_out_after_its_own_time(duration: dict[str, float], least: float) -> None:
+    server = Server()
+    server.holds(holderIdentity="other", renewTime="2000-01-01T00:00:00.000000Z", **duration)
+    began = time.monotonic()
+    async with asyncio.timeout(least + 0.5), lease(server, "first").held():
+        assert time.monotonic() - began > least
+
+
+async def test_of_two_that_see_the_same_record_one_gets_it() -> None:
+    server = Server()
+    server.holds(holderIdentity="")
+    both = [lease(server, name) for name in ("first", "second")]
+    holding = [one.held() for one in both]
+    entering = [asyncio.create_task(one.__aenter__()) for one in holding]
+    done, waiting = await asyncio.wait(entering, timeout=0.3)
+    assert [one.leading for one in both].count(True) == len(done) == 1
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(entering)
+    await holding[entering.index(*done)].__aexit__(None, None, None)
