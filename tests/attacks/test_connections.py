@@ -262,12 +262,16 @@ def test_no_question_that_can_be_read_in_two_ways_passes_the_token(
     page: Page, question: bytes, answers: list[bytes]
 ) -> None:
     with connect(page) as connection:
-        connection.sendall(question)
-        said = b""
+        said, cut = b"", False
+        try:
+            connection.sendall(question)
+        except OSError:
+            cut = True  # the page hung up before it had heard all of it
         try:
             while piece := connection.recv(65536):
                 said += piece
                 connection.settimeout(0.3)
         except OSError:
             pass
-    assert [line.split()[1] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")] == answers
+    found = [line.split()[1] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert found == answers or (cut and not found)
