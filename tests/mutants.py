@@ -73,6 +73,8 @@ def laid_out(module: Path, tests: list[str]) -> Path:
         shutil.copytree(source, copy / "src" / source.name, copy_function=shutil.copy, dirs_exist_ok=True)
     shutil.copytree(ROOT / "tests", copy / "tests")
     shutil.copy(ROOT / "pyproject.toml", copy)
+    # A test that changed may reach other functions than before; the tool asks that of new tests only.
+    (copy / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     (copy / "setup.cfg").write_text(SETTINGS.format(module=module, tests="\n    ".join(tests)), encoding="utf-8")
     return copy
 

@@ -64,12 +64,12 @@ async def test_a_service_that_cannot_be_reached_is_told_too(told: list[tuple[str
     ("failure", "retries", "calls"),
     [
         ("throttled", 0, 1),
-        ("throttled", 3, 4),
+        ("throttled", 5, 6),
         ("no answer in time", 0, 1),
-        ("no answer in time", 3, 4),
+        ("no answer in time", 5, 6),
         ("no connection", 0, 1),
         ("no connection", 1, 2),
-        ("no connection", 3, 2),
+        ("no connection", 5, 2),
     ],
 )
 async def test_an_sdk_client_repeats_a_call_as_often_as_it_is_told_and_a_connection_once(
