@@ -21,8 +21,11 @@ logger = logging.getLogger(__name__)
 
 DURATION_SECONDS = 10.0
 """Others take over when the holder has not renewed for this long: the longest handover, with one `RETRY_SECONDS`."""
-DEADLINE_SECONDS = 6.0
-"""The holder stops by itself after this long without a renewal: well before anybody else may start."""
+DEADLINE_SECONDS = 7.5
+"""The holder stops by itself this long after it began its last renewal: well before anybody else may start.
+
+Two renewals in a row and the pause between them have to fit in, so the API server may take 3 s for each.
+"""
 RETRY_SECONDS = 1.5
 """Between two tries to get or to renew."""
 

@@ -61,7 +61,9 @@ class Client:
         if patch["metadata"]["resourceVersion"] != known["metadata"].get("resourceVersion"):
             raise Conflict("the lease was written meanwhile")
         patch["metadata"]["resourceVersion"] = len(self.server.writes) + 2
-        return await self.server.merge(kind, namespace, name, patch)
+        merged = await self.server.merge(kind, namespace, name, patch)
+        await asyncio.sleep(self.server.late)
+        return merged
 
     async def _reach(self) -> None:
         await asyncio.sleep(0)
@@ -106,13 +108,25 @@ async def test_who_cannot_renew_stops_before_anybody_else_may_start(silent: bool
     first, second = lease(server, "first"), lease(server, "second")
     async with first.held() as lost:
         server.away = "first"
-        following = asyncio.create_task(second.held().__aenter__())
+        holding = second.held()
+        following = asyncio.create_task(holding.__aenter__())
         await lost
         assert not first.leading
         assert not following.done()
         async with asyncio.timeout(3):
-            (await following).cancel()
+            await following
         assert second.leading
+        server.away = ""
+    assert server.spec["holderIdentity"] == "second"  # the first has nothing to give back
+    await holding.__aexit__(None, None, None)
+
+
+async def test_a_server_that_is_slow_costs_nobody_the_lease() -> None:
+    server = Server()
+    server.late = 0.12
+    async with lease(server, "first").held() as lost:
+        await asyncio.wait([lost], timeout=0.8)
+        assert not lost.done()
 
 
 async def test_a_holder_s_time_begins_when_it_asks_not_with_a_late_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +152,7 @@ async def test_the_record_is_as_other_tools_write_it() -> None:
     server = Server()
     async with lease(server, "first").held():
         taken = server.spec
+        assert server.objects["Lease", "system", "csum"]["apiVersion"] == "coordination.k8s.io/v1"
         assert taken == {
             "holderIdentity": "first",
             "leaseDurationSeconds": 1,
