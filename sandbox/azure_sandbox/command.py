@@ -19,7 +19,7 @@ from rich.table import Table
 
 from azure_sandbox.fault_command import fault
 from azure_sandbox.progress import Report, now_and_then
-from confidential_summarizer.cli.console import emit, note, output_option
+from confidential_summarizer.cli.console import SentenceGroup, emit, note, output_option
 from confidential_summarizer.errors import SpecError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ FOLLOW_SECONDS = 0.5
 CONDITION_STYLES = {"running": "green", "stopped": "dim", "died": "bold red"}
 
 
-@click.group()
+@click.group(cls=SentenceGroup)
 def sandbox() -> None:
     """Run Azure and a Kubernetes cluster on this machine, for trying and testing."""
 
@@ -94,10 +94,13 @@ def env(who: str) -> None:
 
     To use them: eval "$(csum sandbox env)". To leave the sandbox, end that shell; nothing else remembers them.
     """
+    from azure_sandbox import lifecycle
     from azure_sandbox.azure.principals import Principals
     from azure_sandbox.names import SUBSCRIPTION, TENANT
 
     state = _state()
+    if not any(process.condition == "running" for process in lifecycle.status(state)):
+        note("The sandbox is not up: start it with `csum sandbox up`, or with its operator and text by `make demo`.")
     _link_commands(state)
     try:
         principal = Principals(state.home / "azure" / "principals.json")[who]

@@ -12,7 +12,7 @@ from rich.table import Table
 from azure_sandbox.faults import KINDS, SERVICES
 from azure_sandbox.names import CONTROL
 from azure_sandbox.state import SandboxState
-from confidential_summarizer.cli.console import emit, note, output_option
+from confidential_summarizer.cli.console import SentenceGroup, emit, note, output_option
 from confidential_summarizer.errors import SpecError, TransientError
 
 REQUEST_SECONDS = 10.0
@@ -20,7 +20,7 @@ REQUEST_SECONDS = 10.0
 WORDS = "\n".join(f"{kind:<20}{what}" for kind, (what, _) in KINDS.items())
 
 
-@click.group()
+@click.group(cls=SentenceGroup)
 def fault() -> None:
     """Let services of the sandbox fail on purpose."""
 

@@ -43,7 +43,7 @@ class BlobURL:
         in_azure = re.fullmatch(pattern(Service.BLOB), parts.netloc)
         if parts.scheme != "https" or not in_azure or not blob or steps or not _CONTAINER.fullmatch(container):
             raise SpecError(
-                f"{parts.scheme}://{parts.netloc}{parts.path} is no blob URL. It looks like "
+                f"{parts._replace(query='', fragment='').geturl()} is no blob URL. It looks like "
                 "https://ACCOUNT.blob.core.windows.net/CONTAINER/BLOB."
             )
         if parts.query and "sig" not in parse_qs(parts.query):

@@ -120,7 +120,7 @@ BLOB_FAULTS = (
     _fault(
         r"\bContainerNotFound\b",
         NotFound,
-        "The blob container does not exist: create it, or correct the URL.",
+        "The blob container does not exist: create it (`csum push --create-container`), or correct the URL.",
     ),
     _fault(r"\bBlobNotFound\b", NotFound, "The blob does not exist: push the image, or correct the URL."),
     _fault(

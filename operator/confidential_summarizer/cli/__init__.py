@@ -7,7 +7,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 2  the command line itself is wrong
 3  the input can never work as it stands
 4  somebody else has to act first
-5  a service cannot answer now; try again
+5  a service cannot answer now, or this machine refuses; try again
 6  something is not what it claims to be
 130  interrupted
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from confidential_summarizer.cli.console import fail
+from confidential_summarizer.cli.console import SentenceGroup, fail, ready_streams
 from confidential_summarizer.errors import IntegrityError, SpecError, SummarizerError, TransientError, WaitingError
 
 COMMANDS: dict[str, str] = {
@@ -51,7 +51,10 @@ COMMANDS: dict[str, str] = {
 
 SECTIONS = {
     "Data owner": ("seal", "unseal", "inspect", "push", "purge", "key", "results"),
-    "Cluster admin": ("render", "check", "why", "models"),
+    "Cluster admin": (
+        *("models", "render", "check", "why", "status", "report"),
+        *("pause", "resume", "reconcile", "resolve"),
+    ),
 }
 """Who uses which commands, for the help; the others are everybody's."""
 
@@ -67,7 +70,7 @@ EXIT_CODES: tuple[tuple[type[SummarizerError], int], ...] = (
 )
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SentenceGroup):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -79,9 +82,7 @@ class LazyGroup(click.Group):
         named = [name for names in SECTIONS.values() for name in names]
         others = [name for name in self.list_commands(ctx) if name not in named]
         for title, names in (*SECTIONS.items(), ("Everybody", others)):
-            commands = [(name, self.get_command(ctx, name)) for name in names]
-            with formatter.section(title):
-                formatter.write_dl([(name, _first_sentence(command)) for name, command in commands if command])
+            self.write_section(title, names, ctx, formatter)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; None if there is none of that name."""
@@ -104,10 +105,6 @@ class LazyGroup(click.Group):
             return _needs_extra(cmd_name)
         command = getattr(module, cmd_name)
         return command
-
-
-def _first_sentence(command: click.Command) -> str:
-    return " ".join((command.help or "").split()).partition(". ")[0].removesuffix(".")
 
 
 def _needs_extra(name: str) -> click.Command:
@@ -144,6 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("azure").setLevel(logging.ERROR)  # what matters of it reaches people as an error of ours
     # aiohttp takes passwords for hosts from there together with the proxies, and pages are asked before they are known.
     os.environ["NETRC"] = os.devnull
+    ready_streams()
     try:
         code: Any = csum.main(args=arguments, standalone_mode=False)
     except click.exceptions.Abort:
@@ -155,4 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     except SummarizerError as error:
         fail(str(error))
         sys.exit(next((code for branch, code in EXIT_CODES if isinstance(error, branch)), 1))
+    except OSError as error:
+        fail(f"This machine refused: {error}.")
+        sys.exit(5)
     sys.exit(code if isinstance(code, int) else 0)

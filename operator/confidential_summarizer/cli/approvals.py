@@ -83,6 +83,15 @@ class Approvals:
         with self._turn():
             self._write([*(one for one in self.all() if _subject(one) != _subject(approval)), approval])
 
+    def check_writable(self) -> None:
+        """Find out whether an approval could be recorded, before it is given.
+
+        Raises:
+            SpecError: It could not.
+        """
+        with self._turn():
+            pass
+
     def forget(self, vault: str, key: str, host_data: str) -> None:
         """Remove what is approved no longer: for the resource, whose groups need each of its keys.
 
@@ -101,15 +110,20 @@ class Approvals:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Keep other commands from writing between a reading and what is written after it."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         lock = self._file.with_suffix(".lock")
         try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(lock, timeout=TURN_SECONDS):
                 yield
         except Timeout:
             raise SpecError(
                 f"{lock}: another csum has held the record of approvals for {TURN_SECONDS:.0f} s; wait for it, or end "
                 "it, and run this again"
+            ) from None
+        except OSError as error:
+            raise SpecError(
+                f"{self._file}: what you approve is recorded here, and cannot be ({error.strerror}): make it writable, "
+                "or name another folder in XDG_STATE_HOME"
             ) from None
 
     def _write(self, approvals: list[Approval]) -> None:

@@ -1,9 +1,12 @@
 """How commands speak: data to stdout in the form that was asked for, everything else to stderr."""
 
+import io
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +26,26 @@ output_option = click.option(
 )
 
 
+class SentenceGroup(click.Group):
+    """A group whose help shows the whole first sentence of each command."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with what they do."""
+        self.write_section("Commands", self.list_commands(ctx), ctx, formatter)
+
+    def write_section(
+        self, title: str, names: Iterable[str], ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write some of the commands under a title."""
+        commands = [(name, self.get_command(ctx, name)) for name in names]
+        with formatter.section(title):
+            formatter.write_dl([(name, _first_sentence(command)) for name, command in commands if command])
+
+
+def _first_sentence(command: click.Command) -> str:
+    return " ".join((command.help or "").split()).partition(". ")[0].removesuffix(".")
+
+
 def visible(text: str) -> str:
     """Return text of somebody else on one line, with whatever could steer a terminal written out.
 
@@ -39,6 +62,15 @@ def _written_out(character: str) -> str:
 def cell(text: object, style: str = "") -> Text:
     """Return what a table shows of somebody else's text: its lines, never its markup."""
     return Text("\n".join(map(visible, str(text).split("\n"))), style=style)
+
+
+def ready_streams() -> None:
+    """Let a command run where a shell closed a stream (`<&-`), or where the locale lacks a character that it says."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open as long as the command runs
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does anyway
 
 
 def note(text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from confidential_summarizer.cli.console import emit, note, output_option
+from confidential_summarizer.cli.console import SentenceGroup, emit, note, output_option
 from confidential_summarizer.errors import SpecError
 
 NEEDED = ("summarizer", "ctranslate2", "transformers", "torch")
@@ -21,7 +21,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """A model's name, as `spec.summarizer.models` takes it."""
 
 
-@click.group()
+@click.group(cls=SentenceGroup)
 def models() -> None:
     """Models: checkpoints from a hub made ready to be sealed."""
 

@@ -18,7 +18,7 @@ from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.azure.blob_url import BlobURL
 from confidential_summarizer.azure.credentials import credential
 from confidential_summarizer.azure.results import BlobFolder
-from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.console import SentenceGroup, emit, note, output_option, warn
 from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.push import account_key, account_key_option, open_blob
 from confidential_summarizer.cli.resources import choose_file_system, find_resource, resource_name
@@ -52,7 +52,7 @@ class Fetched:
 _file_system_option = click.option("--file-system", help="Which of the resource's.  [default: the documents]")
 
 
-@click.group()
+@click.group(cls=SentenceGroup)
 def results() -> None:
     """Results that a group wrote for the owner: `output` of their file system."""
 

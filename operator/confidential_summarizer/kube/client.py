@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
@@ -32,12 +33,13 @@ async def connect() -> AsyncIterator["KubernetesClient"]:
     """Connect with the pod's service account, or with the kubeconfig outside of a cluster.
 
     Raises:
+        SpecError: What should be the kubeconfig is none.
         TransientError: The API server does not answer.
     """
     try:
         config.load_incluster_config()
     except config.ConfigException:
-        await config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
+        await _load_kubeconfig(os.environ.get("KUBECONFIG"))
     settings = Configuration.get_default_copy()
     server = urlsplit(settings.host)
     settings.proxy = settings.proxy or proxy_to(server.scheme, server.hostname or "")
@@ -53,6 +55,13 @@ async def connect() -> AsyncIterator["KubernetesClient"]:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise TransientError(f"the API server cannot be reached ({type(error).__name__})") from None
         yield KubernetesClient(dynamic)
+
+
+async def _load_kubeconfig(path: str | None) -> None:
+    try:
+        await config.load_kube_config(config_file=path)
+    except (OSError, yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise SpecError(f"{path or '~/.kube/config'} is no kubeconfig: correct KUBECONFIG ({error})") from None
 
 
 class KubernetesClient(KubernetesAPI):

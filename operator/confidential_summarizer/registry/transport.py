@@ -283,7 +283,7 @@ def _failure(response: aiohttp.ClientResponse, subject: str, path: str) -> Summa
             f"{subject}: the registry denies pulling ({status}): give credentials with the right to pull"
         )
     if status == 404:
-        return ImageError(f"{subject} has no {path}: push the image, or correct the reference")
+        return ImageError(f"{subject} has no {path.replace('s/', ' ')}: push the image, or correct the reference")
     if status == 429:
         wait = waiting_time(response.headers.get("Retry-After"))
         return Throttled(f"{subject}: the registry asks for fewer calls: try again later", retry_after=wait)

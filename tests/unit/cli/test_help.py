@@ -13,6 +13,11 @@ def test_the_help_shows_each_command_once_by_who_uses_it_and_cuts_no_sentence():
     assert "...\n" not in text.partition("Options:")[2]
 
 
+def test_the_help_of_a_group_cuts_no_sentence():
+    for group in ("key", "policy", "results", "models", "sandbox"):
+        assert "..." not in CliRunner().invoke(csum, [group, "--help"]).stdout.partition("Options:")[2]
+
+
 def test_every_command_is_in_the_reference():
     page = (Path(__file__).parents[3] / "docs/reference/cli.md").read_text()
     rows = re.findall(r"^\| (`[a-z`, ]+)", page, re.MULTILINE)

@@ -52,6 +52,21 @@ def test_a_script_has_to_name_the_hash(vault: FakeVault, tmp_path: Path) -> None
     assert approve(file, "--yes", "--expect-host-data", host_data(file)).code == 0
 
 
+def test_nothing_is_approved_that_cannot_be_recorded(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.add(KEY, build(["ff" * 32], [ATTESTATION]))
+    file = resource_file(tmp_path)
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "taken"))
+
+    refused = approve(file, "--vault", VAULT, answer="y\n")
+
+    assert refused.code == 3
+    assert "name another folder in XDG_STATE_HOME" in refused.err
+    assert vault.calls == []
+
+
 def test_a_second_approval_shows_what_changed(
     vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

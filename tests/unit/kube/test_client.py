@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.exceptions import ApiException
 
-from confidential_summarizer.errors import TransientError
+from confidential_summarizer.errors import SpecError, TransientError
 from confidential_summarizer.kube import POD, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 
@@ -63,6 +63,21 @@ async def test_metadata_alone_is_asked_for_and_may_be_of_nothing() -> None:
     dynamic = Dynamic({"items": None})
     assert await KubernetesClient(dynamic).list(SUMMARIZER, "", metadata_only=True) == []
     assert "as=PartialObjectMetadataList" in dynamic.asked[0]["header_params"]["Accept"]
+
+
+@pytest.mark.parametrize("content", [b"- 1\n", b"text\n", b"", b"\xff\xfe", b"a: [", None])
+async def test_a_file_that_is_no_kubeconfig_is_named(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "kubeconfig"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    with pytest.raises(SpecError, match=f"{file} is no kubeconfig: correct KUBECONFIG"):
+        async with connect():
+            pass
 
 
 async def test_the_api_server_is_asked_through_the_proxy_of_the_environment_and_without_a_netrc_file(

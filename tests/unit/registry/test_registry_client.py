@@ -86,7 +86,7 @@ async def test_an_image_for_another_architecture_is_refused(registry: FakeRegist
 
 
 async def test_an_unknown_image_is_named(registry: FakeRegistry) -> None:
-    with pytest.raises(ImageError, match="has no manifests/latest"):
+    with pytest.raises(ImageError, match="has no manifest latest"):
         await resolve(registry)
     assert registry.asked()["/v2/app/manifests/latest"] == 1
 

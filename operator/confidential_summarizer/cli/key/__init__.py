@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from confidential_summarizer.cli.approvals import Approvals
-from confidential_summarizer.cli.console import emit, note, output_option, warn
+from confidential_summarizer.cli.console import SentenceGroup, emit, note, output_option, warn
 from confidential_summarizer.cli.key.agreement import Agreement, agree, agreement_options
 from confidential_summarizer.cli.key.approval import (
     check_authority,
@@ -29,7 +29,7 @@ _kty_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=SentenceGroup)
 def key() -> None:
     """Keys of sealed file systems, and which groups they are let out to."""
 

@@ -99,6 +99,7 @@ def agree(wanted: WantedApproval, agreement: Agreement) -> None:
             f"{wanted.resource.key}: this policy lets whoever runs the group look into it, and the vault cannot tell. "
             "Nothing was approved. For test data: --allow-debug"
         )
+    Approvals().check_writable()
     if not agreement.yes:
         confirm(
             f"Let key {wanted.key} of {wanted.vault} out to such groups?",

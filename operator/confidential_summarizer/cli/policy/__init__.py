@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from confidential_summarizer.cli.console import cell, emit, note, output_option
+from confidential_summarizer.cli.console import SentenceGroup, cell, emit, note, output_option
 from confidential_summarizer.cli.policy.generate import generate
 from confidential_summarizer.cli.policy.inputs import read_input, read_policies
 from confidential_summarizer.cli.policy.layers import layers, lint
@@ -29,7 +29,7 @@ from confidential_summarizer.policy.parsing import parse_policy
 from confidential_summarizer.policy.settings import PolicySettings
 
 
-@click.group(name="policy")
+@click.group(name="policy", cls=SentenceGroup)
 def policy() -> None:
     """Write, read, compare and explain confidential-computing policies."""
 
