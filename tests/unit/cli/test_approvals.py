@@ -35,7 +35,7 @@ def test_a_revocation_beside_approvals_removes_its_own_and_nothing_else(tmp_path
     assert {one.resource for one in Approvals(tmp_path).all()} == {approval(number).resource for number in range(50)}
 
 
-ONE = approval(1)
+ONE, TWO = approval(1), approval(2)
 
 
 def test_approvals_are_found_by_resource_and_key_the_latest_last_and_each_policy_once(tmp_path: Path) -> None:
@@ -45,9 +45,9 @@ def test_approvals_are_found_by_resource_and_key_the_latest_last_and_each_policy
     again = replace(ONE, time="later", images={"summarizer": "party1.azurecr.io/s@sha256:ab"}, policy="ä")
     record = Approvals(tmp_path)
     assert record.of(ONE.resource) == ()
-    for one in (approval(2), ONE, other_key, other_policy, other_vault, again):
+    for one in (TWO, ONE, other_key, other_policy, other_vault, again):
         record.record(one)
-    assert record.all() == (approval(2), other_key, other_policy, other_vault, again)
+    assert record.all() == (TWO, other_key, other_policy, other_vault, again)
     assert record.of(ONE.resource) == (other_key, other_policy, other_vault, again)
     assert record.of(ONE.resource, "other") == (other_key,)
 
@@ -96,7 +96,7 @@ def test_a_command_waits_for_its_turn_and_not_for_ever(tmp_path: Path, monkeypat
     monkeypatch.setattr(approvals, "TURN_SECONDS", 0.01)
     Approvals(tmp_path).record(ONE)
     with FileLock(tmp_path / "confidential-summarizer" / "approvals.lock"):
-        for change in (lambda: Approvals(tmp_path).record(approval(2))), lambda: Approvals(tmp_path).forget("", "", ""):
+        for change in (lambda: Approvals(tmp_path).record(TWO)), lambda: Approvals(tmp_path).forget("", "", ""):
             with pytest.raises(SpecError, match="another csum has held"):
                 change()
     assert Approvals(tmp_path).all() == (ONE,)
