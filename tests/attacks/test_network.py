@@ -24,8 +24,8 @@ from confidential_summarizer.pages import Answer, PageClient
 from tests.support.approving import derived_with
 from tests.support.attested import PEER, Attested, at_hand
 from tests.support.data_owner import Result, csum
-from tests.support.resources import ATTESTATION, VAULT, resource
-from tests.support.tls import Handler, Served, serving, unverified_tls
+from tests.support.resources import ATTESTATION, VAULT, document, resource
+from tests.support.tls import Handler, Served, plainly, serving, unverified_tls
 
 HOST_DATA = "ab" * 32
 
@@ -155,6 +155,27 @@ def test_a_page_without_tls_is_not_even_asked(group: Group) -> None:
 
     assert result.code == 3
     assert "https://" in result.err
+
+
+@pytest.mark.parametrize("command", [["verify"], ["open", "--get", "/"]])
+@pytest.mark.parametrize("path", ["", "/admin/delete?all="])
+def test_nor_what_a_cluster_calls_the_endpoint_of_a_resource_and_is_no_page(
+    group: Group, tmp_path: Path, command: list[str], path: str
+) -> None:
+    asked: list[str] = []
+
+    class Inside(Handler):
+        def get(self) -> None:
+            asked.append(self.path)
+            self.reply(200, {})
+
+    resource = tmp_path / "resource.yaml"
+    with plainly(Inside) as plain, serving(Inside) as encrypted:
+        for url in (plain + path, encrypted.url + (path or "/admin")):
+            resource.write_text(json.dumps(document(status={"endpoint": url})))
+            result = csum(*command, resource, "--host-data", HOST_DATA, "--attestation", ATTESTATION)
+            assert result.code == 6, result.err
+    assert asked == []
 
 
 def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: Path) -> None:

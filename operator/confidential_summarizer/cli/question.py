@@ -1,6 +1,7 @@
 """What a group is asked before anything is believed or sent: to prove, over this very connection, what it is."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,11 +15,14 @@ import click
 from confidential_summarizer.azure.attestation import AttestationService
 from confidential_summarizer.cli.expectation import Expected
 from confidential_summarizer.cli.resources import find_resource, resource_name
-from confidential_summarizer.errors import NotFound, SpecError, WaitingError
+from confidential_summarizer.errors import IntegrityError, NotFound, SpecError, WaitingError, quoted
 from confidential_summarizer.evidence import Evidence, Verdict, check, new_nonce, signing_keys
 from confidential_summarizer.pages import PATIENT, PageClient
 
 Command = Callable[..., Any]
+
+_ENDPOINT = re.compile(r"https://[^/?#@\s]+")
+"""Of a status: host and port alone. The cluster writes it, and whatever else it names would be asked from here."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,12 @@ async def _page(target: str) -> str:
     if _is_url(target):
         return target.rstrip("/")
     running = await find_resource(target)
-    if running.status.endpoint is None:
+    endpoint = running.status.endpoint
+    if endpoint is None:
         raise WaitingError(f"{running.key} has no endpoint yet. Wait for it (kubectl wait), or give the page's URL.")
-    return running.status.endpoint.rstrip("/")
+    if _ENDPOINT.fullmatch(endpoint) is None:
+        raise IntegrityError(f"{running.key} names {quoted(endpoint)} as its endpoint, where no operator puts a page.")
+    return endpoint
 
 
 def _is_url(text: str) -> bool:
