@@ -71,8 +71,9 @@ def look_alike(genuine: Served, asked: list[str]) -> Iterator[Served]:
 
 
 @pytest.fixture
-def group(monkeypatch: pytest.MonkeyPatch) -> Group:
-    """A group whose attestation service is at hand; the rest of `csum` is as it is."""
+def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group whose attestation service is at hand; the rest of `csum` is as it is on a machine that approved none."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     group = Group()
     at_hand(monkeypatch, group.attested)
     return group

@@ -3,7 +3,10 @@
 import base64
 import json
 import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -13,45 +16,55 @@ from confidential_summarizer.cli.key.review import description
 from confidential_summarizer.cli.verify import checks_table
 from confidential_summarizer.errors import IntegrityError
 from confidential_summarizer.evidence import Check, Token
+from confidential_summarizer.sealing import image as sealing_image
 from confidential_summarizer.targets.derive import derive
 from summarizer.convert import prepare
 from summarizer.errors import ModelError
-from tests.support.data_owner import csum
+from tests.support.data_owner import Result, csum
 from tests.support.policy_scenarios import measured_image
 from tests.support.resources import IMAGE, resource
 
 pytestmark = pytest.mark.needs("mke2fs", "cryptsetup")
 
 
-def hostile_image(folder: Path, name: bytes, monkeypatch: pytest.MonkeyPatch, *, twin: str | None = None) -> Path:
-    """Seal a folder whose one entry gets another name inside the file system, as its maker can give it."""
-    documents = folder / "documents"
-    documents.mkdir()
-    innocent = "n" * len(name)
-    (documents / innocent).write_text("attacker's text", encoding="utf-8")
-    if twin is not None:
-        (documents / twin).write_text("the other", encoding="utf-8")
-    from confidential_summarizer.sealing import image as sealing_image
+def hostile_image(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: Mapping[str, bytes] = MappingProxyType({}),
+    commands: Sequence[str] = (),
+) -> Path:
+    """Seal `folder/documents`, and have its maker change the file system inside before it is encrypted.
 
+    Args:
+        folder: Where the documents lie, and the image goes.
+        monkeypatch: Puts the maker between `csum seal` and its tools.
+        names: What entries are called then, by their names of the same length.
+        commands: For debugfs; they come first.
+    """
     run = sealing_image.run_tool
 
-    def renamed(arguments: list[str], **options: object) -> str:
+    def changed(arguments: list[str], **options: Any) -> str:
         # Its maker need not keep checksums.
         arguments = [argument.replace("metadata_csum", "^metadata_csum") for argument in arguments]
-        output = run(arguments, **options)  # type: ignore[arg-type]
+        output = run(arguments, **options)
         if arguments[0] == "mke2fs":
-            descriptor = options["descriptors"][0]  # type: ignore[index]
-            rename(Path(f"/proc/self/fd/{descriptor}"), innocent.encode(), name)
+            (descriptor,) = options["descriptors"]
+            path = f"/proc/self/fd/{descriptor}"
+            script, place = "\n".join([*commands, ""]).encode(), f"{path}?offset={sealing_image.DATA_OFFSET}"
+            run(["debugfs", "-w", "-f", "-", place], stdin=script, descriptors=(descriptor,))
+            for old, new in names.items():
+                rename(Path(path), old.encode(), new)
         return output
 
-    monkeypatch.setattr(sealing_image, "run_tool", renamed)
-    sealed = csum("seal", documents, "--out", folder / "image")
+    monkeypatch.setattr(sealing_image, "run_tool", changed)
+    sealed = csum("seal", folder / "documents", "--out", folder / "image")
     assert sealed.code == 0, sealed.err
     return folder / "image"
 
 
 def rename(file_system: Path, old: bytes, new: bytes) -> None:
     """Put another name of the same length into the directory's block."""
+    assert len(old) == len(new)
     data = file_system.read_bytes()
     place = data.index(old)
     with file_system.open("r+b") as file:
@@ -59,28 +72,94 @@ def rename(file_system: Path, old: bytes, new: bytes) -> None:
         file.write(new)
 
 
+def documents(folder: Path, *names: str) -> None:
+    """Write the attacker's documents."""
+    for name in names:
+        file = folder / "documents" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("attacker's text", encoding="utf-8")
+
+
+def unsealed_below(folder: Path, image: Path) -> Result:
+    """Unseal an image into `folder/out`, and see that nothing was written elsewhere."""
+    before = set(folder.parents[1].rglob("*"))
+    result = csum("unseal", image, "--key", folder / "image.key", "--out", folder / "out")
+    written = set(folder.parents[1].rglob("*")) - before
+    assert all(path == folder / "out" or folder / "out" in path.parents for path in written)
+    return result
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Two folders down, so that there is something above."""
+    folder = tmp_path / "one" / "two"
+    folder.mkdir(parents=True)
+    return folder
+
+
 @pytest.mark.parametrize(
     "name", [b"../../evil-file", b"../evil-file-01", b"a/../../../evil", b"/tmp/evil-place", b"line\n../../evil"]
 )
-def test_unseal_writes_only_below_its_folder(name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = tmp_path / "one" / "two"
-    work.mkdir(parents=True)
-    image = hostile_image(work, name, monkeypatch)
-    before = set(tmp_path.rglob("*"))
-
-    result = csum("unseal", image, "--key", work / "image.key", "--out", work / "out")
-
-    assert set(tmp_path.rglob("*")) == before
+def test_unseal_writes_only_below_its_folder(name: bytes, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    innocent = "n" * len(name)
+    documents(work, innocent)
+    result = unsealed_below(work, hostile_image(work, monkeypatch, {innocent: name}))
     assert not Path("/tmp/evil-place").exists()
     assert result.code == 3
     assert "nothing was written" in result.err
 
 
-def test_two_entries_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = hostile_image(tmp_path, b"twin", monkeypatch, twin="twin")
+def test_nor_by_a_name_in_the_folder_that_every_file_system_has(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents(work, "a.txt")
+    image = hostile_image(
+        work, monkeypatch, {"n" * 15: b"../../../a-file"}, ["cd lost+found", f"write {work}/documents/a.txt {'n' * 15}"]
+    )
+    result = unsealed_below(work, image)
+    assert result.code == 3
+    assert "leads elsewhere: nothing was written" in result.err
 
-    result = csum("unseal", image, "--key", tmp_path / "image.key", "--out", tmp_path / "out")
 
+def test_nor_by_names_of_several_lines_that_look_like_those_of_the_program_that_lists_them(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file = b"./5/\ndebugfs", b"./5/\ndebugfs/../../../../../evil"
+    documents(work, "z/5/a.txt", f"z/{'d' * len(folder)}/a.txt", f"z/{'f' * len(file)}")
+    names = {"d" * len(folder): folder, "f" * len(file): file}
+    result = unsealed_below(work, hostile_image(work, monkeypatch, names))
+    assert result.code == 3
+    assert "nothing was written" in result.err
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ["symlink outside /etc"],
+        ["cd lost+found", "symlink outside /etc"],
+        ["mknod outside p"],
+        ["link / outside"],
+        ["set_inode_field a.txt size 1000000000000"],
+    ],
+)
+def test_what_csum_seal_takes_into_no_image_is_not_taken_out_of_one(
+    commands: list[str], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents(work, "a.txt")
+    result = unsealed_below(work, hostile_image(work, monkeypatch, commands=commands))
+    assert result.code == 3
+    assert "nothing was written" in result.err
+    assert not (work / "out").exists()
+
+
+def test_no_program_of_an_image_runs_as_whoever_unsealed_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents(work, "a.txt")
+    image = hostile_image(work, monkeypatch, commands=["set_inode_field a.txt mode 0106755"])
+    assert unsealed_below(work, image).code == 0
+    assert stat.S_IMODE((work / "out" / "a.txt").stat().st_mode) == 0o755
+
+
+def test_two_entries_of_one_name_are_refused(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents(work, "nnnn", "twin")
+    result = unsealed_below(work, hostile_image(work, monkeypatch, {"nnnn": b"twin"}))
     assert result.code == 3
     assert "twice" in result.err
 

@@ -1,11 +1,12 @@
 """What an image is and, with its key, what it holds."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from confidential_summarizer.errors import IntegrityError
 from confidential_summarizer.sealing.image import Progress
-from confidential_summarizer.sealing.listing import Entry, entries_of
+from confidential_summarizer.sealing.listing import LOST_AND_FOUND, Entry, entries_of
 from confidential_summarizer.sealing.luks_header import LuksHeader, read_header
 from confidential_summarizer.sealing.opening import opened
 from confidential_summarizer.sealing.scratch import Scratch
@@ -44,7 +45,8 @@ def inspect(image: Path, key: bytes | None = None, *, progress: Progress | None 
     if key is None:
         return Inspection(header, size, obstacles, None)
     with opened(image, image.absolute().parent, key, progress) as file:
-        entries = sorted(entries_of(file), key=lambda entry: entry.path)
+        found = (entry for entry in entries_of(file) if entry.path != LOST_AND_FOUND)
+        entries = sorted(found, key=lambda entry: entry.path)
         signed = [entry for entry in entries if entry.path == SIGNATURE_NAME]
         signature = _signature(file, signed[0]) if signed else None
     return Inspection(header, size, obstacles, tuple(entries), signature)
@@ -55,4 +57,4 @@ def _signature(file: Scratch, entry: Entry) -> ContentSignature:
         raise IntegrityError(f"{SIGNATURE_NAME} has {entry.size} bytes: it is no signature of `csum seal --sign`.")
     output = run_tool(["debugfs", "-R", f"cat {SIGNATURE_NAME}", file.path], descriptors=(file.descriptor,))
     _banner, _, text = output.partition("\n")
-    return ContentSignature.parse(text.encode())
+    return ContentSignature.parse(os.fsencode(text))

@@ -3,13 +3,13 @@
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from confidential_summarizer.errors import SealingError
 from confidential_summarizer.sealing.image import Progress
-from confidential_summarizer.sealing.listing import LOST_AND_FOUND, entries_of
+from confidential_summarizer.sealing.listing import LOST_AND_FOUND, Entry, entries_of
 from confidential_summarizer.sealing.luks import decrypt
 from confidential_summarizer.sealing.luks_header import read_header
 from confidential_summarizer.sealing.scratch import Scratch, scratch
@@ -18,6 +18,9 @@ from confidential_summarizer.sealing.tools import run_tool
 
 _NOT_THE_OWNER = "while changing ownership of"
 """Part of debugfs' complaint for an ordinary user, to whom the files belong then, as with tar."""
+_FILES = "files"
+_RIGHTS = 0o777
+"""Of a mode: no program of an image runs as its owner."""
 
 
 def unseal(image: Path, directory: Path, key: bytes, *, progress: Progress | None = None) -> None:
@@ -42,25 +45,53 @@ def unseal(image: Path, directory: Path, key: bytes, *, progress: Progress | Non
         opened(image, target.parent, key, progress) as file,
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".unsealing-") as private,
     ):
-        for _ in entries_of(file):  # debugfs follows any name: all are looked at before the first is written
-            pass
-        files = Path(private, "files")
-        files.mkdir()
-        output = run_tool(["debugfs", "-R", "rdump / .", file.path], descriptors=(file.descriptor,), directory=files)
-        files.chmod(stat.S_IRWXU)  # the text is nobody else's on this machine
-        _drop_what_sealing_made(files)
-        files.replace(target)
-    problems = [line for line in output.splitlines() if ": " in line and _NOT_THE_OWNER not in line]
+        entries = _checked(entries_of(file), os.fstat(file.descriptor).st_size)
+        problems = _write(file, entries, Path(private))
+        Path(private, _FILES).replace(target)
     if problems:
         raise SealingError(f"{image}: not everything could be written to {directory}: {problems[0].strip()}")
 
 
-def _drop_what_sealing_made(directory: Path) -> None:
-    if (directory / SIGNATURE_NAME).is_file():
-        (directory / SIGNATURE_NAME).unlink()
-    leftover = directory / LOST_AND_FOUND
-    if leftover.is_dir() and not any(leftover.iterdir()):
-        leftover.rmdir()
+def _checked(entries: Iterable[Entry], room: int) -> list[Entry]:
+    """Return what `csum seal` takes into an image, and refuse anything else before the first byte is written.
+
+    Raises:
+        SealingError: It holds a link or a special file, or more than it has room for.
+    """
+    made = (LOST_AND_FOUND, SIGNATURE_NAME)
+    found = [entry for entry in entries if entry.path not in made]
+    for entry in found:
+        if not (stat.S_ISREG(entry.mode) or stat.S_ISDIR(entry.mode)):
+            raise SealingError(f"The image holds {entry.path!r}, a link or special file: nothing was written.")
+        if entry.path.startswith(f"{LOST_AND_FOUND}/"):
+            raise SealingError(f"The image holds {entry.path!r}, where nobody seals a file: nothing was written.")
+    if sum(entry.size for entry in found) > room:
+        raise SealingError(f"The image holds files of more than its own {room} bytes: nothing was written.")
+    return found
+
+
+def _write(file: Scratch, entries: Sequence[Entry], private: Path) -> list[str]:
+    """Write the entries below a private folder, and return debugfs' complaints.
+
+    debugfs follows any name. So it is told none: it writes each file under a number, and we give the names.
+    """
+    regular = [entry for entry in entries if stat.S_ISREG(entry.mode)]
+    commands = "".join(f"dump -p <{entry.inode}> {number}\n" for number, entry in enumerate(regular))
+    output = run_tool(
+        ["debugfs", "-f", "-", file.path], stdin=commands.encode(), descriptors=(file.descriptor,), directory=private
+    )
+    files = private / _FILES
+    files.mkdir()
+    folders = [entry for entry in entries if stat.S_ISDIR(entry.mode)]
+    for entry in folders:
+        (files / entry.path).mkdir()
+    for number, entry in enumerate(regular):
+        (private / str(number)).replace(files / entry.path)
+    for entry in [*regular, *reversed(folders)]:
+        (files / entry.path).chmod(entry.mode & _RIGHTS)
+    files.chmod(stat.S_IRWXU)  # the text is nobody else's on this machine
+    lines = [line for line in output.splitlines() if not line.startswith("debugfs")]
+    return [line for line in lines if ": " in line and _NOT_THE_OWNER not in line]
 
 
 @contextmanager

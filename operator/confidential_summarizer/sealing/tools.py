@@ -26,7 +26,7 @@ def run_tool(
     directory: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> str:
-    """Run a program to its end and return what it printed.
+    """Run a program to its end and return what it printed, in which names are as `os.fsdecode` makes them.
 
     Args:
         arguments: The program and its arguments. A key never goes here: other users can read them.
@@ -73,7 +73,7 @@ def find_tool(name: str) -> str:
 
 def _converse(process: "subprocess.Popen[bytes]", stdin: bytes, on_line: Callable[[str], None] | None) -> str:
     if on_line is None:
-        return process.communicate(stdin)[0].decode(errors="replace")
+        return os.fsdecode(process.communicate(stdin)[0])
     assert process.stdin is not None  # noqa: S101 - both were asked for
     assert process.stdout is not None  # noqa: S101
     with suppress(BrokenPipeError):  # it ended before it read; its exit status and last words say why
