@@ -67,7 +67,9 @@ def _absence(facts: KeyFacts) -> Objection:
 
 def _import_command(facts: KeyFacts) -> str:
     key = facts.file_system.key
-    return f"the data owner has to run `csum key import {key.name} --vault {key.vault} …`"
+    # Whose evidence is believed is the owner's to say: HOST is not taken from what they look at.
+    command = f"csum key import {key.name} --key FILE --vault {key.vault} --attestation HOST"
+    return f"the data owner has to run `{command} --for {facts.resource.key}{_which(facts)}`"
 
 
 def _refusal(facts: KeyFacts, policy: ReleasePolicy) -> Objection | None:
@@ -92,9 +94,14 @@ def _refusal(facts: KeyFacts, policy: ReleasePolicy) -> Objection | None:
 
 def approval_command(facts: KeyFacts) -> str:
     """Return the command by which a data owner lets the key out to this policy, as it has to be typed."""
-    command = f"csum key approve {facts.resource.key} --expect-host-data {facts.host_data}"
-    if facts.resource.spec.documents != [facts.file_system]:  # which approve takes by itself
-        command += f" --file-system {facts.file_system.name}"
+    return f"csum key approve {facts.resource.key} --expect-host-data {facts.host_data}{_which(facts)}"
+
+
+def _which(facts: KeyFacts) -> str:
+    """Return the options without which `csum key` would take another file system, or derive another policy."""
+    options = ""
+    if facts.resource.spec.documents != [facts.file_system]:  # which it takes by itself
+        options += f" --file-system {facts.file_system.name}"
     if facts.resource.spec.access.token_secret_ref is not None:
-        command += " --token-file FILE"
-    return command
+        options += " --token-file FILE"
+    return options

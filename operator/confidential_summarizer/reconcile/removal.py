@@ -62,7 +62,8 @@ async def remove(
         if wishes.abandon:
             return [(Reason.ABANDONED, f"let go by annotation; groups may be left in {'; '.join(map(str, places))}")]
         if wishes.pause:
-            raise WaitingError("deletion is paused by annotation", reason=Reason.PAUSED)
+            resume = f"`csum resume {report.metadata.name} -n {report.metadata.namespace}` ends it"
+            raise WaitingError(f"deletion is paused by annotation; {resume}", reason=Reason.PAUSED)
         if not granted and not was_granted(report.before):
             return []  # it never got anywhere
         orphan = _spec(document).get("deletionPolicy") == DeletionPolicy.RETAIN

@@ -221,10 +221,14 @@ class Reconciler:
         if not wishes.pause:
             await bring_closer(self.clients, resource, report)
             return
-        await look_after(self.clients, resource, report)
+        metadata = resource.metadata
         report.findings[ConditionType.READY] = Finding.unknown(
-            ConditionType.READY, Reason.PAUSED, "paused by annotation: looked at, but nothing is changed"
+            ConditionType.READY,
+            Reason.PAUSED,
+            "paused by annotation: looked at, but nothing is changed; "
+            f"`csum resume {metadata.name} -n {metadata.namespace}` ends it",
         )
+        await look_after(self.clients, resource, report)
 
     async def _conclude(self, report: Report, publisher: Publisher) -> Visit:
         status = report.status()
@@ -278,9 +282,10 @@ def _seconds(since: datetime, now: datetime) -> float:
 
 def _result(report: Report, ready: Condition | None) -> Result:
     failure = report.failure
+    if ready is not None and ready.reason == Reason.PAUSED:
+        return Result.PAUSED
     if failure is None:
-        paused = ready is not None and ready.reason == Reason.PAUSED
-        return Result.PAUSED if paused else Result.RETRY if report.unconfirmed else Result.DONE
+        return Result.RETRY if report.unconfirmed else Result.DONE
     if isinstance(failure, SpecError):
         return Result.STALLED
     if isinstance(failure, WaitingError):

@@ -173,6 +173,7 @@ async def test_a_deletion_that_is_paused_removes_nothing_and_goes_on_without_the
     world.annotate(pause="true")
     assert not await world.removed()
     assert world.reason() == "Paused"
+    assert "`csum resume contracts -n legal` ends it" in world.condition("Ready")["message"]
     assert world.groups.calls == []
     world.annotate()
     await world.until_removed()

@@ -137,9 +137,9 @@ async def test_without_a_key_it_waits_for_the_data_owner_and_deploys_nothing() -
     assert await world.reconcile() == WAITING_SECONDS[0]
     assert world.reason() == "KeyNotFound"
     assert (
-        "does not exist: the data owner has to run `csum key import contracts-key"
-        in world.condition("Ready")["message"]
-    )
+        f"does not exist: the data owner has to run `csum key import contracts-key --key FILE --vault {VAULT} "
+        "--attestation HOST --for legal/contracts`"
+    ) in world.condition("Ready")["message"]
     assert world.condition("Reconciling")["status"] == "True"
     assert world.condition("Stalled") is None
     assert world.groups.calls == []

@@ -26,8 +26,10 @@ async def test_a_paused_resource_is_looked_at_and_left_alone() -> None:
     assert (world.condition("Ready")["status"], world.reason()) == ("Unknown", "Paused")
     assert world.condition("Reconciling") is None
     world.groups.phase = GroupPhase.FAILED
-    await world.visit()
+    assert (await world.visit()).result is Result.PAUSED
     assert world.resource["status"]["readyReplicas"] == 0
+    assert (world.reason(), world.reason("Deployed")) == ("Paused", "GroupFailed")
+    assert "`csum resume contracts -n legal` ends it" in world.condition("Ready")["message"]
 
 
 async def test_a_paused_resource_goes_on_where_the_annotation_is_taken_off() -> None:
