@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from confidential_summarizer import __main__ as entry
+from confidential_summarizer.api.batch import read_indexes
 from confidential_summarizer.api.names import FINALIZER
-from confidential_summarizer.api.resource import Metadata
+from confidential_summarizer.api.resource import Metadata, read_status
 from confidential_summarizer.azure.transport import plain_session
 from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.errors import Conflict
@@ -544,6 +545,13 @@ async def test_without_its_grant_a_resource_is_left_alone_and_its_deletion_still
     await cluster.remove("legal")
     assert cluster.groups["legal"].deployed is None
     assert cluster.vault.calls == ["delete shared-key"]
+
+
+@pytest.mark.parametrize("indexes", ["0-999999999999", "0-99," * 1_000_000, "9" * 5000, "x"])
+def test_a_status_that_somebody_else_wrote_takes_no_memory(indexes: str) -> None:
+    place_ = {"kind": "ContainerGroup", "subscriptionID": OURS, "resourceGroup": "rg", "groups": 10**12}
+    assert read_status({"placements": [place_]}).placements == []
+    assert read_indexes(indexes) == frozenset()
 
 
 async def test_a_resource_that_had_a_grant_cannot_take_its_deletion_to_a_vault_that_was_never_granted() -> None:

@@ -1,5 +1,6 @@
 """Work that ends, instead of a server: an archive of documents, summarized once."""
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
@@ -13,6 +14,8 @@ SHARD_INDEX: Final = "JOB_COMPLETION_INDEX"
 Indexed Job; on other targets we set it."""
 ANY_SHARD: Final = "===SHARD==="
 """What stands for its value in a manifest that is the same for all shards."""
+_INDEXES: Final = re.compile("[0-9]{1,2}(-[0-9]{1,2})?(,[0-9]{1,2}(-[0-9]{1,2})?){0,99}")
+"""Who may write the status of a Job could have more of them counted than there is memory for."""
 
 
 class ShardBy(StrEnum):
@@ -60,8 +63,10 @@ class Batch(Ruled):
 
 
 def read_indexes(text: str | None) -> frozenset[int]:
-    """Read a list of shards as a Job writes it, such as `0-3,7`."""
-    ranges = [part.partition("-") for part in (text or "").split(",") if part]
+    """Read a list of shards as a Job writes it, such as `0-3,7`; none where it is no list of so few shards."""
+    if not text or _INDEXES.fullmatch(text) is None:
+        return frozenset()
+    ranges = [part.partition("-") for part in text.split(",")]
     return frozenset(n for first, _, last in ranges for n in range(int(first), int(last or first) + 1))
 
 

@@ -24,7 +24,7 @@ class Placement(Ruled):
     subscription_id: str | None = Field(default=None, description="Azure subscription; only of container groups.")
     resource_group: str | None = Field(default=None, description="Resource group; only of container groups.")
     groups: int = Field(
-        default=1, ge=0, description="The most groups that were ever wanted there; their names follow from it."
+        default=1, ge=0, le=100, description="The most groups that were ever wanted there; their names follow from it."
     )
 
     def same_place(self, other: "Placement") -> bool:
