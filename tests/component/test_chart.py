@@ -16,7 +16,7 @@ from tests.support.resources import grant
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-IMAGE = {"image": {"repository": "party1.azurecr.io/confidential-summarizer"}}
+IMAGE = {"image": {"repository": "party1.azurecr.io:443/confidential-summarizer"}}
 EVERYTHING = {
     **IMAGE,
     "replicas": 3,
@@ -60,6 +60,9 @@ def test_every_value_is_in_the_schema_and_no_other() -> None:
         {"grants": [{"name": "legal"}]},
         {"grants": [{"name": "legal", "namespaces": {"names": ["legal"]}, "vault": []}]},
         {"extraVolumes": [{"configMap": {}}]},
+        {"image": {"repository": "party1.azurecr.io:443/confidential-summarizer:v1"}},
+        {"serviceAccount": {"clientID": "CLIENT-ID"}},
+        {"watchNamespaces": ["Legal"]},
     ],
 )
 def test_a_misspelt_value_is_refused(helm: Helm, values: dict[str, Any]) -> None:
