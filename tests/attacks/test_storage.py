@@ -1,5 +1,6 @@
 """Storage and whoever writes the blobs: what is read is what was approved, or nothing is summarized."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -11,8 +12,11 @@ import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from confidential_summarizer.azure.blob_url import BlobURL
+from confidential_summarizer.azure.blobs import SealedBlob
+from confidential_summarizer.azure.results import BlobFolder
 from confidential_summarizer.errors import IntegrityError, SpecError
-from confidential_summarizer.evidence.result import FORMAT, Origin, Result
+from confidential_summarizer.evidence.result import FORMAT, LARGEST_RESULT, Origin, Result
 from confidential_summarizer.sealing import Signer, content_key, read_manifest, seal
 from confidential_summarizer.sealing.signature import SIGNATURE_NAME
 from encfs.opening import open_image
@@ -33,6 +37,7 @@ from tests.support.attested import Attested
 from tests.support.data_owner import csum
 from tests.support.forged_images import change_header, null_cipher, swap_content
 from tests.support.resources import ATTESTATION, resource, spec
+from tests.support.tls import Handler, plainly
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -398,6 +403,34 @@ def test_a_result_that_cannot_be_written_down_is_none() -> None:
     document = {"format": FORMAT, "result": text, "key": "", "signature": "", "evidence": None}
     with pytest.raises(IntegrityError, match="no result of a summarizer"):
         Result.open(pyrage.encrypt(json.dumps(document).encode(), [RECIPIENT.to_public()]), [RECIPIENT])
+
+
+async def test_a_blob_that_says_to_be_compressed_is_read_as_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write to the container: a megabyte would become a gigabyte, and sixteen are read at a time."""
+    stored = gzip.compress(bytes(10_000_000))
+    headers = {
+        "Content-Encoding": "gzip",
+        "Content-Length": str(len(stored)),
+        "Content-Range": f"bytes 0-{len(stored) - 1}/{len(stored)}",
+        "ETag": '"1"',
+        "Last-Modified": "Sun, 29 Nov 2026 11:00:00 GMT",
+        "x-ms-blob-type": "BlockBlob",
+    }
+
+    class Storage(Handler):
+        def get(self) -> None:
+            self.send_response(206)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(stored)
+
+    with plainly(Storage) as url:
+        monkeypatch.setattr(BlobURL, "account_url", url)
+        address = BlobURL.parse("https://party2.blob.core.windows.net/results/contracts.img")
+        async with BlobFolder(address, None) as folder, SealedBlob(address, None) as blob:
+            assert await folder.read("name.age", LARGEST_RESULT) == stored
+            assert await blob.head(LARGEST_RESULT) == stored
 
 
 def test_a_resource_whose_results_would_be_of_unknown_content_is_refused() -> None:

@@ -114,13 +114,13 @@ class SealedBlob(Client[BlobServiceClient]):
         return None if properties is None else self._state(properties)
 
     async def head(self, length: int) -> bytes:
-        """Return the first bytes of the blob, as many as there are up to `length`.
+        """Return the first bytes of the blob as they are stored, as many as there are up to `length`.
 
         Raises:
             SummarizerError: There is no such blob, or it may not be read.
         """
         with converted(self._subject):
-            stream = await self._blob.download_blob(offset=0, length=length)
+            stream = await self._blob.download_blob(offset=0, length=length, decompress=False)
             return await stream.readall()
 
     async def create_container(self) -> None:

@@ -49,7 +49,9 @@ class BlobFolder(Client[BlobServiceClient]):
                 yield StoredBlob(blob.name.removeprefix(self.prefix.blob), blob.size or 0, blob.last_modified)
 
     async def read(self, name: str, limit: int) -> bytes:
-        """Return the first `limit` bytes of a blob."""
+        """Return the first `limit` bytes of a blob, as they are stored."""
         with converted(f"Blob {self.prefix}{name}"):
-            stream = await self._container.download_blob(self.prefix.blob + name, offset=0, length=limit)
+            stream = await self._container.download_blob(
+                self.prefix.blob + name, offset=0, length=limit, decompress=False
+            )
             return await stream.readall()
