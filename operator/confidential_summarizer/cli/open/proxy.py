@@ -63,6 +63,7 @@ class Channel:
             timeout=timeout,
             trust_env=True,
             auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding"),  # a program that asks for nothing packed cannot unpack it
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
