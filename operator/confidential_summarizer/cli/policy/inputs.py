@@ -275,7 +275,10 @@ def read_policies(path: Path) -> list[tuple[str, Policy, PolicyDocument]]:
         (name, *read_policy(policy)) for name, policy in zip(subject.names(), subject.existing(), strict=True) if policy
     ]
     if not found:
-        raise PolicyError(f"{path} carries no policy: write one with csum policy generate")
+        raise PolicyError(
+            f"{path} carries no policy: `csum policy generate` writes one into it, and with --print-policy prints "
+            "the one that the operator will write for a ConfidentialSummarizer"
+        )
     return found
 
 
