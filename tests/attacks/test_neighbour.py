@@ -13,6 +13,8 @@ from typing import Any
 import pyrage
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from confidential_summarizer import __main__ as entry
 from confidential_summarizer.api.batch import read_indexes
@@ -82,9 +84,9 @@ class Cluster:
     def namespace(self, name: str, uid: str) -> None:
         self.kube.put({"kind": "Namespace", "metadata": {"name": name, "namespace": name, "uid": uid}})
 
-    def secret(self, namespace: str, labels: Mapping[str, str] | None = None) -> None:
+    def secret(self, namespace: str, labels: Mapping[str, str] | None = None, key: bytes = b"k" * 32) -> None:
         meta = {"name": "material", "namespace": namespace, "labels": dict(labels or {})}
-        self.kube.put({"kind": "Secret", "metadata": meta, "data": {"key": base64.b64encode(b"k" * 32).decode()}})
+        self.kube.put({"kind": "Secret", "metadata": meta, "data": {"key": base64.b64encode(key).decode()}})
 
     def reconciler(self, namespace: str) -> Reconciler:
         groups = self.groups.setdefault(namespace, FakeTarget())
@@ -378,6 +380,30 @@ async def test_the_credentials_of_a_registry_are_read_for_nothing_else(change: d
     cluster.kube.objects["Secret", "legal", "material"]["type"] = PULL_SECRET_TYPE
     cluster.put("legal", **change)
     assert await cluster.reconcile("legal") == "SecretNotAllowed"
+    assert cluster.vault.calls == []
+
+
+async def test_a_key_of_absurd_length_is_refused_before_anybody_looks_whether_it_is_sound() -> None:
+    """Made of primes that everybody knows: to prove them primes took a minute, in which the operator did nothing else."""
+    first, second, exponent = 2**9689 - 1, 2**9941 - 1, 65537
+    secret = pow(exponent, -1, (first - 1) * (second - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        first,
+        second,
+        secret,
+        rsa.rsa_crt_dmp1(secret, first),
+        rsa.rsa_crt_dmq1(secret, second),
+        rsa.rsa_crt_iqmp(first, second),
+        rsa.RSAPublicNumbers(exponent, first * second),
+    )
+    key = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    (documents,) = file_systems()
+    derived = {"type": "RSA-HSM", "derivation": {"salt": "ab" * 32}}
+    cluster = Cluster()
+    cluster.secret("mallory", {USE: "key"}, pem)
+    cluster.put("mallory", fileSystems=[documents | {"key": documents["key"] | derived}])
+    assert await cluster.reconcile("mallory") == "InvalidSpec"
     assert cluster.vault.calls == []
 
 

@@ -30,6 +30,8 @@ from confidential_summarizer.release import ReleasePolicy, add_host_data, build,
 
 KEY_BYTES = 32
 """Length of an oct-HSM key that the sidecar takes as it is."""
+RSA_BITS = (2048, 3072, 4096)
+"""Lengths of an RSA-HSM key that a vault takes."""
 
 
 async def release_keys(clients: Clients, resource: ConfidentialSummarizer, host_data: str) -> list[VaultKey]:
@@ -204,11 +206,15 @@ def _material(kind: KeyType, content: bytes, subject: str) -> KeyMaterial:
             )
         return content
     try:
-        private = load_pem_private_key(content, password=None)
+        # Whether it is sound is the vault's to say: of a long one that takes minutes to find out, and everybody waits.
+        private = load_pem_private_key(content, password=None, unsafe_skip_rsa_key_validation=True)
     except (TypeError, ValueError):
         private = None
-    if not isinstance(private, RSAPrivateKey):
-        raise SpecError(f"{subject} holds no RSA key in PEM: create it with --from-file from what `csum key new` wrote")
+    if not isinstance(private, RSAPrivateKey) or private.key_size not in RSA_BITS:
+        raise SpecError(
+            f"{subject} holds no RSA key in PEM of {', '.join(map(str, RSA_BITS))} bits: create it with --from-file "
+            "from what `csum key new` wrote"
+        )
     return private
 
 

@@ -158,7 +158,7 @@ async def test_a_secret_that_holds_no_rsa_key_is_refused_without_quoting_it(cont
     assert (await world.visit()).result is Result.STALLED
     assert world.reason() == "InvalidSpec"
     message = world.condition("Ready")["message"]
-    assert "legal/material, key key holds no RSA key in PEM" in message
+    assert "legal/material, key key holds no RSA key in PEM of 2048, 3072, 4096 bits" in message
     assert world.vault.calls == []
     for said in (str(world.resource["status"]), str(world.events)):
         assert not any(line in said for line in content.decode().splitlines() if line)
