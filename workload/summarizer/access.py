@@ -57,6 +57,8 @@ _TOO_OFTEN: Final = (
 )
 _SIGNED_OUT: Final = '<p role="status">You are signed out on this browser.</p>'
 
+# What holds summaries: the API's answers, and the files that the page offers to download.
+_UNSTORED: Final = ("/api/", "/media/")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -66,7 +68,7 @@ _HEADERS: Final = {
 
 
 class SecurityHeaders:
-    """Adds the headers that keep other sites from framing, sniffing or learning of the page; API answers unstored."""
+    """Adds the headers that keep other sites from framing, sniffing or learning of the page, and summaries unstored."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -78,7 +80,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
-                if scope["path"].startswith("/api/"):
+                if scope["path"].startswith(_UNSTORED):
                     headers["Cache-Control"] = "no-store"
             await send(message)
 

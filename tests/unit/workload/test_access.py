@@ -39,7 +39,7 @@ def client() -> TestClient:
         routes=[
             *(
                 Route(path, page, methods=["GET", "POST"])
-                for path in ("/", "/api/summaries", "/static/a.js", *OPEN_WITHOUT_A_TOKEN)
+                for path in ("/", "/api/summaries", "/media/a.csv", "/static/a.js", *OPEN_WITHOUT_A_TOKEN)
             ),
             WebSocketRoute("/_stcore/stream", socket),
         ],
@@ -191,8 +191,9 @@ def test_another_sites_web_socket_is_refused_even_with_a_session(client) -> None
         pass
 
 
-def test_answers_are_not_framed_sniffed_or_stored(client) -> None:
-    headers = client.get("/api/summaries", headers={"Authorization": f"Bearer {TOKEN}"}).headers
+@pytest.mark.parametrize("path", ["/api/summaries", "/media/a.csv"])
+def test_answers_are_not_framed_sniffed_or_stored(client, path: str) -> None:
+    headers = client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).headers
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
