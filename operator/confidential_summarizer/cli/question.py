@@ -164,6 +164,8 @@ async def _page(target: str) -> str:
     if _is_url(target):
         return target.rstrip("/")
     running = await find_resource(target)
+    if running.spec.batch is not None:
+        raise SpecError(f"{running.key} is a batch, which has no page: `csum results fetch` has what it made.")
     endpoint = running.status.endpoint
     if endpoint is None:
         raise WaitingError(f"{running.key} has no endpoint yet. Wait for it (kubectl wait), or give the page's URL.")

@@ -175,9 +175,9 @@ def not_owned(resource: ConfidentialSummarizer, file_system: FileSystem) -> str:
     name, vault = file_system.key.name, file_system.key.vault
     return (
         f"key {name} in {vault} was not imported for {resource.key}, so it is not changed: name another key, or use "
-        f"management External. To adopt it: tag it in the vault {CONSENT_TAG}={resource.key}, and "
-        f"`kubectl -n {resource.metadata.namespace} annotate csum {resource.metadata.name} "
-        f"{ADOPT_KEY_ANNOTATION}={vault}/{name}`"
+        f"management External. To adopt it: `kubectl -n {resource.metadata.namespace} annotate csum "
+        f"{resource.metadata.name} {ADOPT_KEY_ANNOTATION}={vault}/{name}`, and, unless another resource of this "
+        f"namespace has it, tag it in the vault {CONSENT_TAG}={resource.key}"
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,11 @@ from confidential_summarizer.cli.open.peers import Peers, Refused
 from confidential_summarizer.cli.open.proxy import Channel
 from confidential_summarizer.cli.question import Asked
 from confidential_summarizer.errors import AccessDenied, SpecError, TransientError
+from tests.support.approving import resource_file
 from tests.support.data_owner import csum
+from tests.support.resources import ATTESTATION
 from tests.unit.cli.test_open_channel import Group, approved, behind_one_address, prover
+from tests.unit.targets.test_batch import DOCUMENTS
 
 SUMMARY = {
     "number": 1,
@@ -113,3 +117,12 @@ def test_summaries_are_printed_and_failures_end_with_1(
     shown = csum("summarize", "https://10.0.0.7:8501")
     assert "\x1b" not in shown.out
     assert "Document 1 (legal)" in shown.out
+
+
+def test_a_batch_is_said_to_have_no_page(tmp_path: Path) -> None:
+    file = resource_file(tmp_path, batch={"shards": 2}, fileSystems=DOCUMENTS)
+
+    refused = csum("summarize", file, "--host-data", "aa" * 32, "--attestation", ATTESTATION)
+
+    assert refused.code == 3
+    assert "legal/contracts is a batch, which has no page: `csum results fetch` has what it made." in refused.err
