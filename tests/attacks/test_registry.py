@@ -14,9 +14,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from confidential_summarizer.errors import SummarizerError
+from confidential_summarizer.errors import ImageError, SummarizerError
 from confidential_summarizer.registry import RegistryClient, reach
+from confidential_summarizer.registry.image import OCI_INDEX
 from confidential_summarizer.registry.reach import Reach, reach_of
+from tests.support.fake_registry import FakeRegistry
 
 REGISTRY, INSIDE = "127.0.0.2", "127.0.0.1"
 """Loopback numbers both; the tests take the first for a public address."""
@@ -147,3 +149,26 @@ async def test_it_puts_no_command_into_the_message_that_people_follow(internet: 
         with pytest.raises(SummarizerError, match="unknown way to log in") as refusal:
             await client.resolve(f"{internet.registry}/app:1")
     assert "`" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mediaType": OCI_INDEX, "manifests": [{"platform": "linux/amd64"}]},
+        {"mediaType": OCI_INDEX, "manifests": [{"platform": ["linux"]}, 7]},
+        {"mediaType": OCI_INDEX, "manifests": 7},
+        {"layers": [{"mediaType": [], "digest": 7, "size": "x"}]},
+        {"layers": {"0": {}}},
+        {"config": "sha256"},
+    ],
+)
+async def test_its_fields_of_another_type_end_in_a_sentence(change: dict[str, Any]) -> None:
+    fake = FakeRegistry()
+    async with fake.serve():
+        fake.add_image(b"layer")
+        (kind, body), *_ = fake.manifests.values()
+        document = json.loads(body) | change
+        fake.add_manifest(document | {"mediaType": document.get("mediaType", kind)}, "latest")
+        async with RegistryClient(loopback=True) as client:
+            with pytest.raises(ImageError):
+                await client.resolve(f"{fake.address}/app:latest")

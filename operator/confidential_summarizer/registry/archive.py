@@ -147,12 +147,14 @@ class ImageArchive:
         raise ImageError(f"{subject}: its indexes are nested too deep")
 
     def _choose(self, index: JsonObject, reference: str, subject: str) -> str:
-        manifests = [entry for entry in index.get("manifests") or () if isinstance(entry, dict)]
+        listed = index.get("manifests")
+        manifests = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
         if len(manifests) == 1 and not reference:
             return str(manifests[0].get("digest"))
         for entry in manifests:
-            names = [(entry.get("annotations") or {}).get(name) for name in _REFERENCE_NAMES]
-            if reference and any(_same(name, reference) for name in names if name):
+            notes = entry.get("annotations")
+            names = [notes.get(name) for name in _REFERENCE_NAMES] if isinstance(notes, dict) else []
+            if reference and any(_same(str(name), reference) for name in names if name):
                 return str(entry.get("digest"))
         if len(manifests) == 1:
             return str(manifests[0].get("digest"))
@@ -161,7 +163,7 @@ class ImageArchive:
     def _resolve_docker(self, reference: str) -> ResolvedImage:
         subject = f"image archive {self._path}"
         entries = _list(self._document("manifest.json"), subject)
-        named = [entry for entry in entries if any(_same(tag, reference) for tag in entry.get("RepoTags") or ())]
+        named = [entry for entry in entries if any(_same(tag, reference) for tag in _texts(entry.get("RepoTags")))]
         if not named and len(entries) > 1:
             raise ImageError(f"{subject} holds {len(entries)} images: name the one that is meant, as it was tagged")
         entry = (named or entries)[0]
@@ -238,6 +240,10 @@ def _same(name: str, reference: str) -> bool:
 
 def _parsed(reference: str) -> ImageReference:
     return ImageReference.parse(reference) if reference else _LOCAL
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _list(document: bytes, subject: str) -> list[dict[str, Any]]:

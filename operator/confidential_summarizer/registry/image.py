@@ -106,7 +106,9 @@ def choose_manifest(index: JsonObject, subject: str) -> str:
     """
     candidates: list[tuple[bool, int, str]] = []
     for entry in _objects(index, "manifests", subject):
-        platform = entry.get("platform") or {}
+        platform = entry.get("platform")
+        if not isinstance(platform, dict):
+            continue
         if (platform.get("os"), platform.get("architecture")) == (OPERATING_SYSTEM, ARCHITECTURE):
             candidates.append((bool(platform.get("variant")), len(candidates), _digest(entry, subject)))
     if not candidates:
@@ -171,7 +173,7 @@ def parse_layers(manifest: JsonObject, config: ImageConfig, subject: str) -> tup
         )
     layers = []
     for entry, diff_id in zip(entries, config.diff_ids, strict=True):
-        kind = _string(entry.get("mediaType"))
+        kind = str(entry.get("mediaType") or "")
         if entry.get("urls") and "foreign" in kind:
             raise ImageError(
                 f"{subject} has a foreign layer, which its registry does not hold: rebuild on another base image"

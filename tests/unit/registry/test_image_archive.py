@@ -131,6 +131,9 @@ def test_a_layer_that_is_not_its_diff_id_is_refused(tmp_path: Path) -> None:
         {"manifest.json": b'[{"Config":"missing.json","Layers":[]}]'},
         {"index.json": b'{"manifests":[{"digest":"sha256:../../x"}]}', "oci-layout": b""},
         {"index.json": b'{"manifests":[]}', "oci-layout": b""},
+        {"index.json": b'{"manifests":7}', "oci-layout": b""},
+        {"index.json": b'{"manifests":[{"annotations":7},{"annotations":"x"}]}', "oci-layout": b""},
+        {"manifest.json": b'[{"RepoTags":7},{"RepoTags":[7]}]'},
     ],
 )
 def test_what_is_no_archive_is_refused(tmp_path: Path, files: dict[str, bytes]) -> None:
