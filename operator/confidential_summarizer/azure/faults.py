@@ -214,6 +214,22 @@ GROUP_FAULTS = (
         "Register the provider once: az provider register -n Microsoft.ContainerInstance.",
     ),
     _fault(
+        r"RequestDisallowedByPolicy",
+        WaitingError,
+        "An Azure Policy forbids it: change the target as the policy asks, or let its owner make an exemption.",
+    ),
+    _fault(
+        r"\bScopeLocked\b",
+        WaitingError,
+        "A lock on the group, its resource group or the subscription forbids it: whoever set the lock has to take it "
+        "away.",
+    ),
+    _fault(
+        r"ReadOnlyDisabledSubscription",
+        WaitingError,
+        "The subscription is disabled: its owner has to enable it again.",
+    ),
+    _fault(
         r"LocationNotAvailableForResourceType",
         SpecError,
         "The region does not offer container groups: choose another.",

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from confidential_summarizer.errors import IntegrityError, KeyDeleted, NotFound, ReleasePolicyError
+from confidential_summarizer.errors import Conflict, KeyDeleted, NotFound, ReleasePolicyError
 from confidential_summarizer.release import ReleasePolicy, compare
 
 KeyMaterial = bytes | RSAPrivateKey
@@ -106,7 +106,7 @@ async def amend_release_policy(
         NotFound: There is no such key.
         KeyDeleted: The key is soft-deleted.
         ReleasePolicyError: The key has no policy, or an immutable one.
-        IntegrityError: The vault has another policy than the one written.
+        Conflict: The vault shows another policy than the one written.
     """
     key, before = await _changeable(vault, name)
     after = change(before)
@@ -115,9 +115,9 @@ async def amend_release_policy(
     await vault.update_release_policy(name, after, tags=tags)
     stored = await vault.get(name)
     if stored is None or stored.release_policy is None or compare(after, stored.release_policy):
-        raise IntegrityError(
-            f"Key {name} in {vault.host}: the release policy is not the one just written; somebody else changed it. "
-            "Look at it with `csum key show` and repeat."
+        raise Conflict(
+            f"Key {name} in {vault.host}: the release policy is not the one just written; somebody else changed it, or "
+            "the vault does not show it yet. Look at it with `csum key show` and repeat."
         )
     return before, after
 

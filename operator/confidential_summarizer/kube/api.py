@@ -34,8 +34,9 @@ SUMMARIZER = Kind(API_VERSION, KIND)
 class KubernetesAPI(Protocol):
     """The Kubernetes API as far as this operator uses it. Kinds that are in no namespace take any, best an empty one.
 
-    Every call raises AccessDenied (the service account lacks a permission), TransientError (the server cannot answer
-    now) or SpecError (the server refuses the object for what it says).
+    Every call raises AccessDenied (the service account lacks a permission), WaitingError (a quota, a webhook or a
+    policy of the cluster forbids it), TransientError (the server cannot answer now) or SpecError (the server refuses
+    the object for what it says).
     """
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,14 +19,25 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import ResourceNotFoundError
 
 from confidential_summarizer.api.names import FIELD_MANAGER
-from confidential_summarizer.errors import AccessDenied, Conflict, SpecError, SummarizerError, TransientError, quoted
+from confidential_summarizer.errors import (
+    AccessDenied,
+    Conflict,
+    SpecError,
+    SummarizerError,
+    TransientError,
+    WaitingError,
+    quoted,
+)
 from confidential_summarizer.kube.api import Kind, KubernetesAPI, Object
 from confidential_summarizer.proxies import proxy_to
+from confidential_summarizer.replies import retry_after
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Kubernetes API concepts, "Metadata-only fetches"."""
 REQUEST_TIMEOUT = 60
 """Seconds for one call; the API server itself gives up at 60."""
+_LACKS_RIGHT = re.compile(r'User ".*" cannot ')
+"""What every authorizer's refusal says; admission answers 403 as well, and no right would change its mind."""
 
 
 @asynccontextmanager
@@ -174,7 +186,8 @@ class KubernetesClient(KubernetesAPI):
         )
 
     async def _call(self, verb: str, kind: Kind, *, subresource: str | None = None, **arguments: Any) -> Any:
-        what = f"{kind.kind} {arguments.get('namespace')}/{arguments.get('name', '*')}"
+        sent = arguments.get("body", {}).get("metadata", {})
+        what = f"{kind.kind} {arguments.get('namespace')}/{arguments.get('name') or sent.get('name', '*')}"
         try:
             resource = self._resources.get(kind)
             if resource is None:
@@ -193,7 +206,7 @@ class KubernetesClient(KubernetesAPI):
             raise _converted(error, f"{verb} {what}") from None
         except ResourceNotFoundError:
             raise _unknown(kind) from None
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
             raise TransientError(f"{verb} {what}: the API server cannot be reached ({type(error).__name__})") from None
 
 
@@ -210,13 +223,17 @@ def _label(manifest: Object) -> str:
 
 def _converted(error: ApiException, what: str) -> SummarizerError:
     try:
-        message = quoted(json.loads(error.body)["message"])
+        said = str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
-        message = quoted(error.reason or "no reason given")
+        said = ""
+    message = quoted(said or error.reason or "no reason given")
+    if error.status == 403 and said and not _LACKS_RIGHT.search(said):
+        return WaitingError(f"{what}: a quota, a webhook or a policy of the cluster refuses it: {message}")
     if error.status in (401, 403):
         return AccessDenied(f"{what}: the operator's service account may not: {message}")
     if error.status in (400, 422):
         return SpecError(f"{what}: the API server refuses it: {message}")
     if error.status == 409:
         return Conflict(f"{what}: the API server answered 409, somebody else was there first: {message}")
-    return TransientError(f"{what}: the API server answered {error.status}: {message}")
+    wait = retry_after((error.headers or {}).get("Retry-After"))
+    return TransientError(f"{what}: the API server answered {error.status}: {message}", retry_after=wait)

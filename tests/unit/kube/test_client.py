@@ -1,5 +1,6 @@
 """What the client makes of answers of the API server that the library hands on as they are."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.exceptions import ApiException
 
-from confidential_summarizer.errors import SpecError, TransientError
+from confidential_summarizer.errors import AccessDenied, SpecError, SummarizerError, TransientError, WaitingError
 from confidential_summarizer.kube import POD, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 
@@ -57,6 +58,44 @@ async def test_a_list_of_a_kind_that_is_gone_is_not_an_empty_one() -> None:
     client = KubernetesClient(Dynamic(ApiException(status=404)))
     with pytest.raises(TransientError, match="install the CRD"):
         await client.list(SUMMARIZER, "")
+
+
+def refused(status: int, message: str, **headers: str) -> ApiException:
+    """What the library raises for an answer of the API server."""
+    error = ApiException(status=status, reason="its reason")
+    error.body = json.dumps({"kind": "Status", "code": status, "message": message})
+    error.headers = headers  # type: ignore[assignment]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ('pods is forbidden: User "csum" cannot list resource "pods" in API group "" at the cluster scope', AccessDenied),
+        ('configmaps "a" is forbidden: exceeded quota: q, requested: count/configmaps=1, limited: 0', WaitingError),
+        ('configmaps "a" is forbidden: unable to create new content in namespace legal because it is being terminated',
+         WaitingError),
+        ('admission webhook "images.example" denied the request: the image is not signed', WaitingError),
+    ],
+)  # fmt: skip
+async def test_what_admission_refuses_is_not_blamed_on_the_operators_rights(
+    message: str, kind: type[SummarizerError]
+) -> None:
+    with pytest.raises(SummarizerError, match=r"cannot|refuses it") as found:
+        await KubernetesClient(Dynamic(refused(403, message))).get(POD, "legal", "a")
+    assert type(found.value) is kind
+
+
+async def test_the_api_server_says_how_long_to_leave_it_alone() -> None:
+    with pytest.raises(TransientError) as found:
+        await KubernetesClient(Dynamic(refused(429, "too many requests", **{"Retry-After": "7"}))).get(POD, "l", "a")
+    assert found.value.retry_after == 7
+
+
+async def test_an_answer_that_breaks_off_may_be_whole_the_next_time() -> None:
+    client = KubernetesClient(Dynamic(json.JSONDecodeError("no end", "{", 1)))
+    with pytest.raises(TransientError):
+        await client.get(POD, "legal", "a")
 
 
 async def test_metadata_alone_is_asked_for_and_may_be_of_nothing() -> None:

@@ -13,7 +13,7 @@ from confidential_summarizer.api.resource import Metadata
 from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.reconcile.key_tags import Owner, added, first_tags
 from confidential_summarizer.reconcile.run import Result
-from confidential_summarizer.release import build
+from confidential_summarizer.release import ReleasePolicy, build
 from confidential_summarizer.targets.observation import GroupPhase
 from tests.support.resources import ATTESTATION, spec
 from tests.unit.reconcile.test_reconcile import ATTESTED, IMPORTED, NOW, World, material, settled
@@ -197,6 +197,25 @@ async def test_a_policy_is_admitted_for_the_service_that_the_spec_names_whatever
     policy = world.vault.keys["imported"].release_policy
     assert policy is not None
     assert policy.rules[-1] == build([world.host_data()], [ATTESTATION]).rules[0]
+
+
+async def test_a_vault_that_does_not_show_at_once_what_was_written_is_asked_again_and_suspected_of_nothing() -> None:
+    world = await with_imported_key()
+    before, written = world.vault.keys["imported"], world.vault.update_release_policy
+
+    async def behind(name: str, policy: ReleasePolicy, **given: Any) -> VaultKey:
+        world.vault.get = before_that  # type: ignore[method-assign]
+        return await written(name, policy, **given)
+
+    async def before_that(_: str) -> VaultKey:
+        del world.vault.get
+        return before
+
+    world.vault.update_release_policy = behind  # type: ignore[method-assign]
+    world.edit(fileSystems=imported(), image="party1.azurecr.io/summarizer@sha256:" + "2" * 64)
+    assert (await world.visit()).result is Result.RETRY
+    assert world.reason("KeyReleasable") == "ServiceUnavailable"
+    await world.until_ready()
 
 
 def test_what_is_remembered_in_tags_is_the_latest_policies_as_far_as_a_vault_keeps_them() -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from confidential_summarizer.api.names import RECONCILE_ANNOTATION
 from confidential_summarizer.api.resource import ConfidentialSummarizer
-from confidential_summarizer.api.target import Placement, TargetKind
+from confidential_summarizer.api.target import Attempt, Placement, TargetKind
 from confidential_summarizer.blueprint import image_references
 from confidential_summarizer.errors import AccessDenied, CapacityUnavailable, NotFound, QuotaExceeded
 from confidential_summarizer.targets.container_group.target import ContainerGroupTarget
 from confidential_summarizer.targets.derive import derive
 from confidential_summarizer.targets.observation import GroupPhase, Observation
 from confidential_summarizer.targets.ownership import group_name
-from confidential_summarizer.targets.target import Derivation, Desired, Removal
+from confidential_summarizer.targets.target import Derivation, Desired, Plan, Removal
 from tests.support.fakes import FakeKube, FakePages, measured
 from tests.support.resources import document, resource
 
@@ -96,11 +96,13 @@ class World:
     kube: FakeKube = field(default_factory=FakeKube)
     changes: dict[str, Any] = field(default_factory=dict)
     placements: list[Placement] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def resource(self) -> ConfidentialSummarizer:
         wanted = resource(**{"target": TARGET, **self.changes})
-        return wanted.model_copy(update={"status": wanted.status.model_copy(update={"placements": self.placements})})
+        known = {"placements": self.placements, "attempts": self.attempts}
+        return wanted.model_copy(update={"status": wanted.status.model_copy(update=known)})
 
     @property
     def target(self) -> ContainerGroupTarget:
@@ -109,13 +111,14 @@ class World:
     def name(self, index: int = 0) -> str:
         return group_name(self.resource.metadata, index)
 
-    async def step(self) -> None:
+    async def step(self) -> Plan:
         """Do what one reconcile does: read, plan, remember, execute."""
         target, wanted = self.target, self.resource
         live = await target.read(wanted)
         plan = target.plan(Desired(wanted, derived(wanted)), live, NOW)
         self.placements = wanted.placements
         await target.execute(plan)
+        return plan
 
     async def observe(self) -> Observation:
         wanted = self.resource
@@ -265,6 +268,14 @@ async def test_a_list_that_a_neighbour_asked_for_during_a_creation_does_not_hide
     await target.execute(target.plan(Desired(given, derivation), await target.read(given), NOW))
     clock.now += 1.0
     assert [name for _, name in (await target.read(given)).groups] == [world.name()]  # else it would be sent again
+
+
+async def test_a_group_that_resource_manager_does_not_list_yet_is_not_sent_again() -> None:
+    world = World()
+    world.azure.hidden = {world.name()}
+    world.attempts = list((await world.step()).attempts)
+    await world.step()
+    assert world.azure.calls == [f"put {world.name()}"]
 
 
 async def test_a_group_that_was_made_again_has_another_identity() -> None:

@@ -125,6 +125,12 @@ class ContainerGroupTarget:
                     groups[place, group["name"]] = group
                 elif place == here and group["name"] in names:
                     taken.add(group["name"])
+        # A list may lag behind: what was sent would be sent again, and Resource Manager restarts whatever it is sent.
+        sent = {attempt.group for attempt in resource.status.attempts}
+        unseen = [(here, name) for name in names if name in sent - taken and (here, name) not in groups]
+        closer = await asyncio.gather(*(self._get(*key) for key in unseen))
+        found = {key: look for key, look in zip(unseen, closer, strict=True) if look is not None}
+        groups |= {key: look for key, look in found.items() if is_our_group(look, resource.metadata)}
         return groups, taken
 
     def plan(self, desired: Desired, live: Live, now: datetime) -> Plan:
