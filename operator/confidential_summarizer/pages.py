@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import aiohttp
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from confidential_summarizer.errors import TransientError
 from confidential_summarizer.replies import PLAIN, Unreadable, read_limited
@@ -51,7 +52,10 @@ def peer_of(transport: asyncio.BaseTransport | None) -> str:
     certificate = tls.getpeercert(binary_form=True) if tls is not None else None
     if certificate is None:
         raise ValueError("the connection has no certificate")
-    key = load_der_x509_certificate(certificate).public_key()
+    try:
+        key = load_der_x509_certificate(certificate).public_key()
+    except (InvalidVersion, UnsupportedAlgorithm) as error:  # which are no errors of a value
+        raise ValueError("its certificate cannot be read") from error
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import ssl
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from confidential_summarizer.cli.why import commands_in
 from confidential_summarizer.errors import TransientError
 from confidential_summarizer.evidence import Evidence, Expectation, check
 from confidential_summarizer.pages import Answer, PageClient
+from summarizer.channel import ChannelKey, new_channel_key
 from tests.support.approving import derived_with
 from tests.support.attested import PEER, Attested, at_hand
 from tests.support.data_owner import Result, csum
@@ -38,7 +41,7 @@ class Group:
         self.host_data = HOST_DATA
 
     @contextmanager
-    def running(self) -> Iterator[Served]:
+    def running(self, key: ChannelKey | None = None) -> Iterator[Served]:
         group = self
 
         class Page(Handler):
@@ -49,7 +52,7 @@ class Group:
                 nonce = parse_qs(urlsplit(self.path).query)["nonce"][0]
                 self.reply(200, group.attested.evidence(nonce, group.host_data, group.served.peer))
 
-        with serving(Page) as self.served:
+        with serving(Page, key) as self.served:
             yield self.served
 
 
@@ -177,6 +180,18 @@ def test_nor_what_a_cluster_calls_the_endpoint_of_a_resource_and_is_no_page(
             result = csum(*command, resource, "--host-data", HOST_DATA, "--attestation", ATTESTATION)
             assert result.code == 6, result.err
     assert asked == []
+
+
+def test_nor_is_one_believed_whose_certificate_cannot_be_read(group: Group) -> None:
+    """Its version is 5: TLS goes on, and the library that reads it raises what it raises for nothing else."""
+    key = new_channel_key()
+    [certificate] = re.findall(b"-----BEGIN CERTIFICATE-----.*-----END CERTIFICATE-----\n", key.pem, re.DOTALL)
+    der = ssl.PEM_cert_to_DER_cert(certificate.decode())
+    changed = ssl.DER_cert_to_PEM_cert(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x04", 1))
+    with group.running(replace(key, pem=key.pem.replace(certificate, changed.encode()))) as forged:
+        result = verified(forged.url)
+    assert (result.code, result.out) == (5, "")
+    assert "cannot be reached" in result.err
 
 
 def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from confidential_summarizer.errors import IntegrityError
 
@@ -109,6 +110,6 @@ def _public_key(entry: Mapping[str, Any]) -> RSAPublicKey | None:
             key = load_der_x509_certificate(base64.b64decode(entry["x5c"][0])).public_key()
         else:
             key = jwt.PyJWK.from_dict(dict(entry), algorithm=ALGORITHM).key
-    except (jwt.PyJWTError, ValueError, TypeError, LookupError):
+    except (jwt.PyJWTError, InvalidVersion, UnsupportedAlgorithm, ValueError, TypeError, LookupError):
         return None
     return key if isinstance(key, RSAPublicKey) else None

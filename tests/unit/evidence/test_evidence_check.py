@@ -363,6 +363,13 @@ def test_entries_that_hold_no_key_do_not_hide_the_one_that_does(key: rsa.RSAPriv
     assert verdict(key, keys={"keys": [*NO_KEYS, *published(key)["keys"]]}).passed
 
 
+def test_a_certificate_of_an_unknown_version_holds_no_key_either(key: rsa.RSAPrivateKey) -> None:
+    [entry] = published(key)["keys"]
+    der = base64.b64decode(entry["x5c"][0]).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x04", 1)
+    with pytest.raises(IntegrityError):
+        signing_keys({"keys": [entry | {"x5c": [base64.b64encode(der).decode()]}]})
+
+
 def encoded(*parts: str) -> str:
     return ".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
 
