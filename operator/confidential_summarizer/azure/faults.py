@@ -161,7 +161,7 @@ GROUP_FAULTS = (
     _fault(
         r"InaccessibleImage|Failed to pull image|ErrImagePull",
         ImageError,
-        "Check the image's name and the registry credential or identity.",
+        "Check the image's name, and spec.registryCredentials, with which a container group pulls it.",
     ),
     _fault(
         r"RegistryErrorResponse",

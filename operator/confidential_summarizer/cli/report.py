@@ -70,14 +70,14 @@ async def collect(kube: KubernetesAPI, namespace: str, name: str) -> dict[str, A
     deployments = await _may(kube.list(DEPLOYMENT, namespace, labels=labels))
     pods = await _may(kube.list(POD, namespace, labels=labels))
     events = await _may(kube.list(EVENT, namespace))
-    names = {(KIND, name), ("Deployment", name), *(("Pod", pod["metadata"]["name"]) for pod in _listed(pods))}
+    objects = [resource, *_listed(deployments), *_listed(pods)]
     return {
         "csum": importlib.metadata.version("confidential-summarizer"),
         "resource": slim(resource),
         "grants": _slim(await _may(kube.list(GRANT, ""))),
         "deployments": _slim(deployments),
         "pods": _slim(pods),
-        "events": events if isinstance(events, str) else [slim(e) for e in events if about(e) in names],
+        "events": events if isinstance(events, str) else [slim(event) for event in about(objects, events)],
     }
 
 

@@ -102,15 +102,13 @@ async def look(kube: KubernetesAPI, namespace: str, name: str) -> Why:
     if document is None:
         raise NotFound(f"{KIND} {namespace}/{name} is not in the cluster.")
     pods = await kube.list(POD, namespace, labels={INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY})
-    names = {(KIND, name), *(("Pod", pod["metadata"]["name"]) for pod in pods)}
-    events = [e for e in await kube.list(EVENT, namespace) if about(e) in names]
-    return explain(document, events)
+    return explain(document, about([document, *pods], await kube.list(EVENT, namespace)))
 
 
-def about(event: Object) -> tuple[str, str]:
-    """Return kind and name of what an event is about."""
-    about = event.get("involvedObject") or {}
-    return str(about.get("kind")), str(about.get("name"))
+def about(objects: Sequence[Object], events: Sequence[Object]) -> list[Object]:
+    """Return the events about some objects, and not about earlier ones of the same names."""
+    uids = {one["metadata"]["uid"] for one in objects}
+    return [event for event in events if (event.get("involvedObject") or {}).get("uid") in uids]
 
 
 @click.command()

@@ -26,11 +26,12 @@ def cluster(**status: Any) -> FakeKube:
     kube.put(document(status=status or ready()))
     labels = {"app.kubernetes.io/instance": "contracts", "app.kubernetes.io/managed-by": "confidential-summarizer"}
     noise = {"managedFields": ["m"], "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "l", "a": "b"}}
-    kube.put({"kind": "Pod", "metadata": {"name": "contracts-1", "namespace": "legal", "labels": labels, **noise}})
-    kube.put({"kind": "Pod", "metadata": {"name": "theirs", "namespace": "legal"}})
+    ours = {"name": "contracts-1", "namespace": "legal", "uid": "contracts-1", "labels": labels, **noise}
+    kube.put({"kind": "Pod", "metadata": ours})
+    kube.put({"kind": "Pod", "metadata": {"name": "theirs", "namespace": "legal", "uid": "theirs"}})
     kube.put({"kind": "Secret", "metadata": {"name": "models-key", "namespace": "legal"}, "data": {"key": "c2VjcmV0"}})
     for pod in ("contracts-1", "theirs"):
-        about = {"kind": "Pod", "name": pod}
+        about = {"kind": "Pod", "name": pod, "uid": pod}
         kube.put({"kind": "Event", "metadata": {"name": pod, "namespace": "legal"}, "involvedObject": about})
     return kube
 

@@ -16,6 +16,7 @@ from tests.support.data_owner import csum
 from tests.support.fakes import FakeKube
 from tests.support.resources import document
 
+UIDS = {"contracts": document()["metadata"]["uid"], "contracts-1": "pod-uid"}
 APPROVE = "csum key approve legal/contracts --expect-host-data " + "ab" * 32
 
 
@@ -25,11 +26,11 @@ def condition(kind: str, status: str, reason: str, message: str = "said") -> dic
     return given | {"lastTransitionTime": time, "observedGeneration": 1}
 
 
-def event(about: str, name: str, message: str, minute: int = 0, namespace: str = "legal") -> dict[str, Any]:
+def event(about: str, name: str, message: str, minute: int = 0, uid: str = "") -> dict[str, Any]:
     return {
         "kind": "Event",
-        "metadata": {"name": f"{name}.{minute}", "namespace": namespace},
-        "involvedObject": {"kind": about, "name": name},
+        "metadata": {"name": f"{name}.{minute}", "namespace": "legal"},
+        "involvedObject": {"kind": about, "name": name, "uid": uid or UIDS.get(name)},
         "type": "Warning",
         "reason": "Failed",
         "message": message,
@@ -41,7 +42,8 @@ def cluster(*conditions: dict[str, Any], observed: int = 1) -> FakeKube:
     kube = FakeKube()
     kube.put(document(status={"observedGeneration": observed, "conditions": list(conditions)}))
     labels = {"app.kubernetes.io/instance": "contracts", "app.kubernetes.io/managed-by": "confidential-summarizer"}
-    kube.put({"kind": "Pod", "metadata": {"name": "contracts-1", "namespace": "legal", "labels": labels}})
+    pod = {"name": "contracts-1", "namespace": "legal", "uid": "pod-uid", "labels": labels}
+    kube.put({"kind": "Pod", "metadata": pod})
     return kube
 
 
@@ -92,6 +94,7 @@ async def test_events_of_the_resource_and_its_pods_stand_beside_it_and_no_others
     kube.put(event("Pod", "contracts-1", "image pull failed", 5))
     kube.put(event("ConfidentialSummarizer", "contracts", "waits", 3))
     kube.put(event("Pod", "somebody-else", "theirs", 4))
+    kube.put(event("ConfidentialSummarizer", "contracts", "of one that was deleted", 2, uid="earlier"))
     assert [(e.object, e.message) for e in (await said(kube)).beside] == [
         ("ConfidentialSummarizer/contracts", "waits"),
         ("Pod/contracts-1", "image pull failed"),
