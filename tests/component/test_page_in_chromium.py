@@ -157,6 +157,9 @@ def test_axe_finds_nothing_serious(one: Reader, axe: str, scheme: str, width: in
     one.sees("What is proved, and to whom")
     one.sees("Document 5\n")
     assert one.findings(axe) == []
+    one.open("/?compare=t5-demo")
+    one.sees("Summarize all")
+    assert one.findings(axe) == []
     background = one.driver.execute_script(
         "return getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
     )
