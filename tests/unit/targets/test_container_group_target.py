@@ -234,6 +234,7 @@ async def test_a_group_is_ready_when_its_page_says_so() -> None:
         ({"provisioningState": "Creating"}, GroupPhase.STARTING),
         ({"provisioningState": "Deleting"}, GroupPhase.LEAVING),
         ({"provisioningState": "Failed", "instanceView": {"state": "Pending", "events": []}}, GroupPhase.FAILED),
+        ({"provisioningState": "Canceled", "instanceView": {"state": "Pending", "events": []}}, GroupPhase.FAILED),
         ({"provisioningState": "Succeeded", "instanceView": {"state": "Stopped", "events": []}}, GroupPhase.FAILED),
     ],
 )
@@ -243,6 +244,18 @@ async def test_a_group_is_as_far_as_resource_manager_says(properties: dict[str, 
     (group,) = world.azure.groups.values()
     group["properties"] |= properties
     assert [g.phase for g in (await world.observe()).groups] == [phase]
+
+
+async def test_a_group_that_has_no_address_yet_is_waited_for_and_one_that_was_made_without_is_replaced() -> None:
+    world = World()
+    await world.step()
+    (group,) = world.azure.groups.values()
+    del group["properties"]["ipAddress"]
+    group["properties"]["provisioningState"] = "Pending"
+    assert (await world.step()).drift == ()
+    assert world.azure.calls == [f"put {world.name()}"]
+    group["properties"]["provisioningState"] = "Succeeded"
+    assert f"{world.name()}: exposure" in (await world.step()).drift
 
 
 async def test_all_resources_of_a_resource_group_share_one_list() -> None:

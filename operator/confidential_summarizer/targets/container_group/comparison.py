@@ -12,14 +12,18 @@ from confidential_summarizer.targets.differences import differences
 
 ADDED = ("initContainers", "dnsConfig", "diagnostics", "encryptionProperties", "extensions")
 """Properties that we never send and that change what runs or who sees it."""
+ADDRESS = ("exposure", "ports", "dnsNameLabel")
+"""What is compared of a group's address."""
 
 
 def changes(wanted: GroupBody, live: GroupBody) -> list[str]:
     """Return the paths of a live group that are not what was sent."""
-    shown = _view(live)
-    if not shown["policy"]:
-        shown["policy"] = _view(wanted)["policy"]  # not repeated by this version of the service
-    return list(differences(_view(wanted), shown))
+    expected, shown, properties = _view(wanted), _view(live), live["properties"]
+    # What the service does not repeat (its version decides), or has not got yet, nobody has changed.
+    hidden = [] if shown["policy"] else ["policy"]
+    if not properties.get("ipAddress") and properties.get("provisioningState") != "Succeeded":
+        hidden += ADDRESS
+    return list(differences(expected, shown | {name: expected[name] for name in hidden}))
 
 
 def _view(group: GroupBody) -> dict[str, Any]:

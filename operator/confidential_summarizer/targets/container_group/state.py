@@ -17,6 +17,7 @@ GroupBody = Mapping[str, Any]
 """The ARM resource `Microsoft.ContainerInstance/containerGroups` as JSON."""
 
 LEAVING = frozenset({"Deleting"})
+FAILED = frozenset({"Failed", "Canceled"})
 STOPPED = "Stopped"
 
 
@@ -28,7 +29,7 @@ def group_of(live: GroupBody, *, page_ready: bool) -> Group:
         page_ready: Whether the group's page says that it is: Resource Manager does not show readiness.
     """
     properties = live["properties"]
-    messages = [str(event.get("message", "")) for event in events(live) if event.get("type") == "Warning"]
+    messages = [str(event.get("message") or "") for event in events(live) if event.get("type") == "Warning"]
     denial = next(filter(None, map(find_denial, messages)), None)
     said = quoted(next(iter(messages), ""))
     state, inside = properties.get("provisioningState"), inner_state(live)
@@ -73,16 +74,17 @@ def host_data(live: GroupBody) -> str:
 def failure(group: GroupBody) -> SummarizerError | None:
     """Return what is wrong with a group that ARM accepted and could not start, or None.
 
-    ARM reports such a failure only in words: those of the events, where it says more than `Failed`.
+    ARM reports such a failure only in words: those of the events, where it says more than `Failed` or `Canceled`.
 
     Args:
         group: The resource with its instance view.
     """
-    if group.get("properties", {}).get("provisioningState") != "Failed":
+    state = group.get("properties", {}).get("provisioningState")
+    if state not in FAILED:
         return None
     texts = [f"{event.get('name', '')}: {event.get('message', '')}" for event in events(group)]
     subject = f"Container group {group.get('name', '')}"
-    return describe(subject, "Failed", " ".join(texts) or "no event says why", status=500)
+    return describe(subject, state, " ".join(texts) or "no event says why", status=500)
 
 
 def events(group: GroupBody) -> list[Mapping[str, Any]]:
