@@ -59,7 +59,8 @@ def azure():
 
 
 @pytest.fixture(autouse=True)
-def environment(azure, monkeypatch):
+def environment(azure, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name, value in azure.environment(OWNER).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AZURE_STORAGE_KEY", raising=False)
@@ -237,8 +238,7 @@ def test_the_results_of_another_policy_are_refused(azure, metadata, owner, tmp_p
     assert "Host-data" in fetched.err
 
 
-def test_what_was_approved_on_this_machine_says_whose_results_they_are(azure, metadata, owner, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def test_what_was_approved_on_this_machine_says_whose_results_they_are(azure, metadata, owner, tmp_path):
     summarize(azure, metadata["one"], owner, tmp_path)
     (documents,) = spec()["fileSystems"]
     documents["contentSHA256"] = read_manifest(tmp_path / "documents").sha256
