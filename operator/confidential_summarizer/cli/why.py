@@ -59,15 +59,18 @@ def explain(resource: Object, events: Sequence[Object]) -> Why:
     metadata, status = Metadata.model_validate(resource["metadata"]), read_status(resource.get("status") or {})
     ready = status.condition(ConditionType.READY)
     chain = [found for kind in ASPECTS if (found := status.condition(kind)) is not None]
-    if ready is None:
-        summary = "the operator has not looked at it yet: is it running? `kubectl get pods -A | grep summarizer`"
-    elif status.observed_generation != metadata.generation:
+    unseen = status.observed_generation != metadata.generation
+    going = metadata.deletion_timestamp
+    if ready is None or (going and unseen):
+        what = f"its deletion of {going}" if going else "it"
+        summary = f"the operator has not looked at {what} yet: is it running? `kubectl get pods -A | grep summarizer`"
+    elif unseen:
         summary = f"the operator has not looked at the latest change yet; before it: {ready.reason}: {ready.message}"
     else:
         summary = f"{ready.reason} since {ready.last_transition_time}: {ready.message}"
     holds_up = next((c for c in chain if c.status is not ConditionStatus.TRUE), ready)
-    done = ready is not None and ready.status is ConditionStatus.TRUE
-    text = summary if ready is None else holds_up.message if holds_up and not done else ""
+    done = ready is not None and ready.status is ConditionStatus.TRUE and not going
+    text = summary if ready is None or (going and unseen) else holds_up.message if holds_up and not done else ""
     latest = sorted(map(_beside, events), key=lambda event: event.time)[-MOST_EVENTS:]
     return Why(done, summary, chain, commands_in(text), latest)
 

@@ -83,6 +83,17 @@ async def test_a_status_of_an_earlier_generation_is_said_to_be_one() -> None:
     assert "latest change" in (await said(cluster(*READY, observed=0))).summary
 
 
+async def test_a_deletion_that_nobody_works_on_leads_to_the_operator() -> None:
+    kube = cluster(*READY)
+    gone = document(status={"observedGeneration": 1, "conditions": list(READY)}, generation=2)
+    gone["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:00Z"
+    kube.put(gone)
+    found = await said(kube)
+    assert not found.ready
+    assert "has not looked at its deletion of 2026-11-24T13:00:00Z yet: is it running?" in found.summary
+    assert found.commands == ["kubectl get pods -A | grep summarizer"]
+
+
 async def test_without_any_status_the_operator_is_asked_for() -> None:
     found = await said(cluster())
     assert "has not looked at it yet" in found.summary
