@@ -48,6 +48,7 @@ class Loop:
         changed: Set when people changed the resource, until the next look at it.
         seen: What of the resource was last told that decides anything; a status is none of it.
         busy_since: Since when it has been working (time.monotonic), or waiting for its turn.
+        failing_since: Since when not even a status could be written (time.monotonic); None: the last look could.
         visit: What came of the last look.
     """
 
@@ -55,7 +56,7 @@ class Loop:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     seen: tuple[Any, ...] = ()
     busy_since: float | None = None
-    failures: int = 0
+    failing_since: float | None = None
     visit: Visit | None = None
     task: asyncio.Task[None] | None = None
 
@@ -137,7 +138,7 @@ class Loops:
             async with asyncio.timeout(VISIT_SECONDS):
                 loop.changed.clear()
                 visit = await self._reconciler.visit(*key, loop.changed)
-            loop.failures = 0
+            loop.failing_since = None
         except (SummarizerError, TimeoutError) as error:
             cause = str(error) or f"not done after {VISIT_SECONDS:.0f} s"
             logger.warning("%s: %s", "/".join(key), cause, extra={"object": "/".join(key)})
@@ -145,8 +146,8 @@ class Loops:
             logger.exception("%s: a bug", "/".join(key), extra={"object": "/".join(key)})
         self._finished(visit, time.monotonic() - start)
         if visit is None:
-            loop.failures += 1
-            return growing(RETRY_SECONDS[0] * 2**loop.failures, RETRY_SECONDS)
+            loop.failing_since = loop.failing_since or start
+            return growing(time.monotonic() - loop.failing_since, RETRY_SECONDS)
         loop.visit = visit
         return visit.wait if visit.result is not Result.GONE else None
 

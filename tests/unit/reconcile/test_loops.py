@@ -176,6 +176,16 @@ async def test_neither_an_error_nor_a_bug_ends_a_loop(
         await at_least(visited, "a", 3)
 
 
+async def test_a_loop_goes_on_however_often_it_has_failed(
+    loops: Loops, visited: Visited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLOOR_SECONDS", 0.0)
+    monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
+    visited.error = TransientError("the API server is away for days")
+    loops.see(meta())
+    await at_least(visited, "a", 1100)
+
+
 async def test_closing_ends_work_at_once(loops: Loops, visited: Visited) -> None:
     visited.hanging.add("a")
     loops.see(meta())
