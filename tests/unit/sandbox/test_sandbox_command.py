@@ -31,6 +31,7 @@ def test_status_of_a_stopped_sandbox_is_a_no(state):
 
 def test_env_is_a_script_that_a_shell_can_evaluate(state):
     script = run("env", "--as", "operator").stdout
+    assert "The sandbox is not up" not in script
     shell = f'{script}\necho "$HTTPS_PROXY|$KUBECONFIG|$SSL_CERT_FILE|$AZURE_CLIENT_ID|$PATH"'
     done = subprocess.run(
         ["/bin/sh", "-c", shell], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin"}
@@ -50,6 +51,10 @@ def test_a_shell_that_evaluated_env_finds_csum_and_lets_curl_trust_the_sandbox(s
     )
     assert done.stdout.count("version") == 2
     assert done.stdout.splitlines()[-1] == str(state.ca_bundle)
+
+
+def test_env_of_a_sandbox_that_is_not_up_says_how_to_start_it(state):
+    assert "The sandbox is not up: start it with `csum sandbox up`" in run("env").stderr
 
 
 def test_envs_help_shows_the_line_to_type_and_how_to_leave():
