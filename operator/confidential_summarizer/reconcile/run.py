@@ -199,7 +199,8 @@ class Reconciler:
         report.changed = changed or report.changed
         if metadata.deletion_timestamp is not None:
             return await self._remove(document, report, publisher)
-        await self._hold(document)
+        if not await self._held(document):
+            return Visit(Result.GONE)
         try:
             await self._reconcile(document, report)
         except SummarizerError as error:
@@ -241,11 +242,10 @@ class Reconciler:
             wait = pause(report.failure, _seconds(since, report.now))
         return Visit(_result(report, ready), wait if report.wait is None else min(wait, report.wait), status)
 
-    async def _hold(self, document: Mapping[str, Any]) -> None:
-        """Keep the resource until everything outside it is gone, before there is anything outside it."""
+    async def _held(self, document: Mapping[str, Any]) -> bool:
+        """Keep the resource until everything outside it is gone, before there is anything; False: it went first."""
         finalizers = document["metadata"].get("finalizers") or []
-        if FINALIZER not in finalizers:
-            await self._set_finalizers(document, [*finalizers, FINALIZER])
+        return FINALIZER in finalizers or await self._set_finalizers(document, [*finalizers, FINALIZER])
 
     async def _remove(self, document: Mapping[str, Any], report: Report, publisher: Publisher) -> Visit:
         finalizers = document["metadata"].get("finalizers") or []
@@ -265,11 +265,13 @@ class Reconciler:
         await self._set_finalizers(document, [one for one in finalizers if one != FINALIZER])
         return Visit(Result.GONE)
 
-    async def _set_finalizers(self, document: Mapping[str, Any], finalizers: list[str]) -> None:
+    async def _set_finalizers(self, document: Mapping[str, Any], finalizers: list[str]) -> bool:
+        """Write the finalizers; False: there is no such resource any more."""
         meta = document["metadata"]
         # The version makes it fail where somebody else changed the list in between.
         changed = {"finalizers": finalizers, "resourceVersion": meta.get("resourceVersion")}
-        await self.clients.kube.merge(SUMMARIZER, meta["namespace"], meta["name"], {"metadata": changed})
+        merged = await self.clients.kube.merge(SUMMARIZER, meta["namespace"], meta["name"], {"metadata": changed})
+        return merged is not None
 
 
 def _since(ready: Condition | None, now: datetime) -> datetime:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from confidential_summarizer.errors import AccessDenied, NotFound, TransientError
+from confidential_summarizer.kube import Kind, Object
 from confidential_summarizer.reconcile import removal
+from confidential_summarizer.reconcile.run import Result
 from confidential_summarizer.targets.target import Removal
 from tests.support.resources import grant
 from tests.unit.reconcile.test_reconcile import IMPORTED, NOW, World, material, settled
@@ -153,6 +155,20 @@ async def test_a_vault_that_does_not_exist_keeps_nobody_waiting() -> None:
     world = await with_key("Delete")
     world.vault.error = NotFound("there is no such vault")
     assert await world.removed()
+
+
+async def test_nothing_is_deployed_for_a_resource_that_went_before_it_was_held() -> None:
+    world = World().given(fileSystems=IMPORTED)
+    material(world)
+    merge = world.kube.merge
+
+    async def after_its_deletion(kind: Kind, namespace: str, name: str, patch: Object) -> Object | None:
+        world.kube.objects.pop((kind.kind, namespace, name), None)
+        return await merge(kind, namespace, name, patch)
+
+    world.kube.merge = after_its_deletion  # type: ignore[method-assign]
+    assert (await world.visit()).result is Result.GONE
+    assert (world.groups.calls, world.kube.writes) == ([], [])
 
 
 async def test_the_finalizer_is_there_before_anything_is_deployed_and_other_ones_stay() -> None:
