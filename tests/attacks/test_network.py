@@ -74,9 +74,8 @@ def look_alike(genuine: Served, asked: list[str]) -> Iterator[Served]:
 
 
 @pytest.fixture
-def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Group:
-    """A group whose attestation service is at hand; the rest of `csum` is as it is on a machine that approved none."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def group(monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group whose attestation service is at hand; the rest of `csum` is as it is."""
     group = Group()
     at_hand(monkeypatch, group.attested)
     return group
@@ -209,10 +208,9 @@ def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: 
 
 
 def test_a_group_whose_approval_is_revoked_while_its_page_is_open_gets_nothing_more(
-    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The approvals were read when the channel opened: a revoked group kept its reader for as long as that was open."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(peers, "RENEW_SECONDS", 0.1)
     policy = asyncio.run(derived_with("1")(resource())).policy
     group.host_data = policy.host_data
