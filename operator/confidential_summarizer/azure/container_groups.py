@@ -88,14 +88,18 @@ class ContainerGroups(Client[ContainerInstanceManagementClient]):
             try:
                 return cast("GroupBody", await self._groups.get(resource_group, name))
             except ResourceNotFoundError as error:
-                if error.error is not None and error.error.code == "ResourceNotFound":
-                    return None
-                raise
+                if not _is_of_the_group(error):
+                    raise
+                return None
 
     async def delete(self, resource_group: str, name: str) -> None:
         """Start deleting a group; one that is gone already is no error."""
         async with _called(_subject(resource_group, name)):
-            await self._groups.begin_delete(resource_group, name, polling=False)
+            try:
+                await self._groups.begin_delete(resource_group, name, polling=False)
+            except ResourceNotFoundError as error:
+                if not _is_of_the_group(error):
+                    raise
 
     async def start(self, resource_group: str, name: str) -> None:
         """Start a group that was stopped."""
@@ -174,6 +178,11 @@ class _Raw:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._typed, name)
+
+
+def _is_of_the_group(error: ResourceNotFoundError) -> bool:
+    """Tell whether the group is not there, and not the resource group or the subscription around it."""
+    return error.error is not None and error.error.code == "ResourceNotFound"
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from azure.core.pipeline.transport import AsyncHttpResponse, AsyncHttpTransport
 from confidential_summarizer.azure import container_groups
 from confidential_summarizer.azure.container_groups import ContainerGroups, Subscriptions
 from confidential_summarizer.azure.transport import retry_options
-from confidential_summarizer.errors import SpecError, Throttled, TransientError, WaitingError
+from confidential_summarizer.errors import NotFound, SpecError, Throttled, TransientError, WaitingError
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 
@@ -102,6 +102,21 @@ async def test_one_group_that_is_newer_than_the_sdk_does_not_hide_the_others(wir
     listed = [{"name": "a", "properties": {"containers": "in another form"}}, {"name": "b", "tags": ["also"]}]
     wire.answers = [(200, {"value": listed}, {})]
     assert await ContainerGroups(FakeCredential(), SUBSCRIPTION).list("rg") == listed
+
+
+@pytest.mark.parametrize(("status", "body"), [(204, ""), (404, error("ResourceNotFound"))])
+async def test_a_group_that_is_gone_is_deleted(wire: Wire, status: int, body: Any) -> None:
+    wire.answers = [(status, body, {})]
+    await ContainerGroups(FakeCredential(), SUBSCRIPTION).delete("rg", "g")
+    assert [request.method for request in wire.requests] == ["DELETE"]
+
+
+async def test_a_resource_group_that_is_gone_is_more_than_a_group_that_is(wire: Wire) -> None:
+    wire.answers = [(404, error("ResourceGroupNotFound"), {})] * 2
+    groups = ContainerGroups(FakeCredential(), SUBSCRIPTION)
+    for call in (groups.get, groups.delete):
+        with pytest.raises(NotFound):
+            await call("rg", "g")
 
 
 async def test_throttling_is_seen_at_once_with_its_waiting_time(wire: Wire) -> None:
