@@ -208,9 +208,10 @@ def test_a_reader_of_a_look_alike_page_gives_it_nothing(group: Group, tmp_path: 
 
 
 def test_a_group_whose_approval_is_revoked_while_its_page_is_open_gets_nothing_more(
-    group: Group, monkeypatch: pytest.MonkeyPatch
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The approvals were read when the channel opened: a revoked group kept its reader for as long as that was open."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(peers, "RENEW_SECONDS", 0.1)
     policy = asyncio.run(derived_with("1")(resource())).policy
     group.host_data = policy.host_data
