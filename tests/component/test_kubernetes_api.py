@@ -16,7 +16,7 @@ from azure_sandbox.state import SandboxState
 from confidential_summarizer.api.names import FIELD_MANAGER
 from confidential_summarizer.api.resource import ConfidentialSummarizer
 from confidential_summarizer.blueprint import image_references
-from confidential_summarizer.errors import SpecError, SummarizerError, TransientError
+from confidential_summarizer.errors import AccessDenied, SpecError, SummarizerError, TransientError, WaitingError
 from confidential_summarizer.kube import CONFIG_MAP, GRANT, POD_DISRUPTION_BUDGET, SUMMARIZER
 from confidential_summarizer.kube.client import KubernetesClient, connect
 from confidential_summarizer.targets.derive import derive
@@ -300,6 +300,16 @@ async def test_a_batch_is_a_job_that_changes_where_it_can_and_is_another_one_whe
     deployed.kubectl.eventually(lambda: bool(pods()), "the new Job makes pods")
     sent = made["spec"]["template"]["spec"]["containers"]
     assert [c["env"] for c in pods()[0]["spec"]["containers"]] == [c["env"] for c in sent]
+
+
+async def test_what_a_quota_refuses_is_no_missing_right_of_the_operator(
+    kubectl: Kubectl, client: KubernetesClient
+) -> None:
+    kubectl("create", "namespace", "full")
+    kubectl("-n", "full", "create", "quota", "none", "--hard=count/configmaps=0")
+    with pytest.raises(WaitingError, match=r"ConfigMap full/a: .* refuses it: .*quota") as refused:
+        await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "full"}})
+    assert not isinstance(refused.value, AccessDenied)
 
 
 async def test_missing_objects_are_none_and_deleting_them_is_no_error(client: KubernetesClient) -> None:

@@ -3,7 +3,7 @@
 The resource's UID is in the tag's name, so several resources can share a key. A UID is given by the API server and
 never used twice, in any cluster. A resource that is deleted and made again has another UID but the same name in the
 very same namespace, and takes over from its predecessor: the namespace's UID in the tag's value keeps others, in this
-cluster or another, from that. Limits of a vault: 15 tags with names and values of 256 characters.
+cluster or another, from that. Limits of a vault: `MOST_TAGS` tags with names and values of 256 characters.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ ADDED_TAG = "csum-added-"
 CONSENT_TAG = "csum-adoptable-by"
 """`<namespace>/<name>` of the resource that may adopt the key; set by somebody who may write to the vault."""
 
+MOST_TAGS = 15
+"""That a vault keeps of a key."""
 DIGITS = 16
 """Of each hash that is kept: 64 bits, not found by chance, and 15 of them fit into a tag."""
 MAX_ADDED = 15

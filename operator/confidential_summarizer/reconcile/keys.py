@@ -15,7 +15,10 @@ from confidential_summarizer.kube import NAMESPACE, KubernetesAPI
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.key_checks import KeyFacts, objection
 from confidential_summarizer.reconcile.key_tags import (
+    ADDED_TAG,
     CONSENT_TAG,
+    MOST_TAGS,
+    OWNER_TAG,
     Owner,
     added,
     adoptable,
@@ -161,6 +164,11 @@ async def _managed(
     if not owned(key, owner) and not adoptable(key, owner, file_system.key.vault):
         raise KeyNotOwned(not_owned(resource, file_system))
     tags = with_added(key, owner, [*added(key, owner), host_data])
+    if len(tags) > MOST_TAGS:
+        raise WaitingError(
+            f"key {name} in {file_system.key.vault} has {len(key.tags)} tags, and a vault keeps {MOST_TAGS} at most: take "
+            f"away {OWNER_TAG}UID and {ADDED_TAG}UID of resources that are gone, or name another key"
+        )
     await amend_release_policy(
         vault,
         name,

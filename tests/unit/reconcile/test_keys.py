@@ -218,6 +218,19 @@ async def test_a_vault_that_does_not_show_at_once_what_was_written_is_asked_agai
     await world.until_ready()
 
 
+async def test_a_key_without_room_for_another_tag_says_so_instead_of_being_written() -> None:
+    world = await with_imported_key()
+    owner, *_ = world.vault.keys["imported"].tags.items()
+    others = {f"csum-owner-{i}": "legal/gone" for i in range(14)}
+    change(world, "imported", {"tags": dict([owner], **others)})
+    world.edit(fileSystems=imported(), image="party1.azurecr.io/summarizer@sha256:" + "2" * 64)
+    await world.visit()
+    ready = world.condition("Ready")
+    assert ready is not None
+    assert "has 15 tags, and a vault keeps 15 at most: take away csum-owner-UID" in ready["message"]
+    assert world.vault.calls == []
+
+
 def test_what_is_remembered_in_tags_is_the_latest_policies_as_far_as_a_vault_keeps_them() -> None:
     owner = Owner(Metadata(name="contracts", namespace="legal", uid="uid-1"), "")
     hashes = [f"{number:064x}"[::-1] for number in range(40)]
