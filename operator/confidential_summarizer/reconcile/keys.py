@@ -166,8 +166,8 @@ async def _managed(
     tags = with_added(key, owner, [*added(key, owner), host_data])
     if len(tags) > MOST_TAGS:
         raise WaitingError(
-            f"key {name} in {file_system.key.vault} has {len(key.tags)} tags, and a vault keeps {MOST_TAGS} at most: take "
-            f"away {OWNER_TAG}UID and {ADDED_TAG}UID of resources that are gone, or name another key"
+            f"key {name} in {file_system.key.vault} has {len(key.tags)} tags, and a vault keeps {MOST_TAGS} at most: "
+            f"take away {OWNER_TAG}UID and {ADDED_TAG}UID of resources that are gone, or name another key"
         )
     await amend_release_policy(
         vault,
