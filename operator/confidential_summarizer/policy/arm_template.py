@@ -11,6 +11,7 @@ from typing import Any
 
 from confidential_summarizer.errors import PolicyError
 from confidential_summarizer.policy.container_group import UnknownParameter, get
+from confidential_summarizer.policy.shape import CONTAINER_GROUP, TEMPLATE, check_shape
 
 _TYPES = frozenset(
     {"Microsoft.ContainerInstance/containerGroups", "Microsoft.ContainerInstance/containerGroupProfiles"}
@@ -28,13 +29,18 @@ def container_groups(template: Json, parameters: Json | None = None) -> list[dic
         parameters: The parameter file, whose values go before those of the template.
 
     Raises:
-        PolicyError: There is no container group, or a reference or parameter is not declared.
+        PolicyError: There is no container group, or one is none, or a reference or parameter is not declared.
     """
+    check_shape(template, TEMPLATE, "the template")
+    check_shape(parameters or {}, TEMPLATE, "the parameter file")
     values = _Values(template, parameters or {})
     found = [resource for resource in _resources(template) if resource.get("type") in _TYPES]
     if not found:
         raise PolicyError("the template has no resource of type Microsoft.ContainerInstance/containerGroups")
-    return [values.resolved(copy.deepcopy(dict(resource))) for resource in found]
+    groups = [values.resolved(copy.deepcopy(dict(resource))) for resource in found]
+    for group in groups:
+        check_shape(group, CONTAINER_GROUP, f"container group {group.get('name')}")
+    return groups
 
 
 def set_policies(template: dict[str, Any], policies: Iterable[str]) -> None:
@@ -61,7 +67,7 @@ def _resources(template: Json) -> list[dict[str, Any]]:
         resources = list(resources.values())
     if not isinstance(resources, list):
         raise PolicyError("the template has no resources: is it an ARM template?")
-    return [resource for resource in resources if isinstance(resource, dict)]
+    return [one for one in resources if isinstance(one, dict) and isinstance(one.get("type"), str)]
 
 
 def _child(parent: dict[str, Any], name: str) -> dict[str, Any]:

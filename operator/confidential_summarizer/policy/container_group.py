@@ -78,7 +78,9 @@ def container_image(container: Json) -> Any:
 
 
 def get(document: Json, name: str) -> Any:
-    """A property by its name, without regard to case; the exact name goes first."""
+    """A property by its name, without regard to case; the exact name goes first. What is no object has none."""
+    if not isinstance(document, Mapping):
+        return None
     if name in document:
         return document[name]
     return next((value for key, value in document.items() if str(key).lower() == name.lower()), None)

@@ -15,6 +15,7 @@ from confidential_summarizer.policy.document import EnvRule, ExecProcess, Fragme
 from confidential_summarizer.policy.environment import INJECTED, SERVICE_LINKS, WORKLOAD_IDENTITY
 from confidential_summarizer.policy.mounts import SOURCES, mount
 from confidential_summarizer.policy.settings import PolicySettings, parse_fragment
+from confidential_summarizer.policy.shape import DEFINITIONS, check_shape
 from confidential_summarizer.policy.text import render
 from confidential_summarizer.policy.virtual_node import IDENTITY_LABEL, IDENTITY_MOUNT, NODE_MOUNTS
 
@@ -47,8 +48,9 @@ class Definitions:
         Raises:
             PolicyError: A container has no image, or a field is not of its type.
         """
+        check_shape(document, DEFINITIONS, "the input")
         entries = get(document, "containers")
-        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        if not entries:
             raise PolicyError("the input has no list of containers: nothing to write a policy for")
         flat = get(entries[0], "containerImage") is not None
         containers = tuple(_upgraded(entry) if flat else entry for entry in entries)

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from confidential_summarizer.errors import PolicyError
+from confidential_summarizer.policy.shape import MANIFEST, POD, check_shape
 from confidential_summarizer.policy.virtual_node import POLICY_ANNOTATION
 
 WORKLOADS = frozenset({"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"})
@@ -31,7 +32,7 @@ class Workload:
     @property
     def name(self) -> str:
         """`Kind/name` for messages."""
-        return f"{self.document.get('kind')}/{(self.document.get('metadata') or {}).get('name')}"
+        return _subject(self.document)
 
     @property
     def policy(self) -> str:
@@ -79,20 +80,27 @@ def workloads(documents: Iterable[dict[str, Any]]) -> list[Workload]:
     """The workloads among the documents, in order; a `List` is looked into.
 
     Raises:
-        PolicyError: A workload has no pod in it.
+        PolicyError: A workload has no pod in it, or none that could be one.
     """
     found = []
     for document in documents:
+        check_shape(document, MANIFEST, _subject(document))
         if document.get("kind") == "List":
             found += workloads(item for item in document.get("items") or () if isinstance(item, dict))
-        elif document.get("kind") in WORKLOADS:
+        elif str(document.get("kind")) in WORKLOADS:
             template = _pod_template(document)
             pod = dict(template)
             claims = (document.get("spec") or {}).get("volumeClaimTemplates")
             if claims:
                 pod["volumeClaimTemplates"] = claims
+            check_shape(pod, POD, f"the pod of {_subject(document)}")
             found.append(Workload(document, pod, template))
     return found
+
+
+def _subject(document: Json) -> str:
+    metadata = document.get("metadata")
+    return f"{document.get('kind')}/{metadata.get('name') if isinstance(metadata, dict) else None}"
 
 
 def _pod_template(document: dict[str, Any]) -> dict[str, Any]:
@@ -105,9 +113,7 @@ def _pod_template(document: dict[str, Any]) -> dict[str, Any]:
         if "containers" in spec:
             return current
         current = spec.get("jobTemplate") or spec.get("template")
-    raise PolicyError(
-        f"{document.get('kind')} {(document.get('metadata') or {}).get('name')!r} has no pod with containers"
-    )
+    raise PolicyError(f"{_subject(document)} has no pod with containers")
 
 
 def _yaml() -> YAML:

@@ -99,7 +99,7 @@ def test_fragments_of_the_file_come_before_the_services_own() -> None:
     [
         ({}, "no list of containers"),
         ({"containers": [{"name": "a", "properties": {}}]}, "needs properties.image"),
-        ({"containers": [{"name": "a", "properties": {"image": APP, "command": "sh"}}]}, "list of words"),
+        ({"containers": [{"name": "a", "properties": {"image": APP, "command": "sh"}}]}, "command must be a list"),
         ({"containers": [{"name": "a", "properties": {"image": APP, "volumeMounts": [{}]}}]}, "mountType"),
     ],
 )
