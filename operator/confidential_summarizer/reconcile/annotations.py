@@ -48,6 +48,11 @@ class Wishes:
         )
 
 
+def end_of_pause(metadata: Metadata) -> str:
+    """Say what ends a pause."""
+    return f"`csum resume {metadata.name} -n {metadata.namespace}` ends it"
+
+
 def _yes(metadata: Metadata, name: str) -> bool:
     value = metadata.annotations.get(name)
     if value not in _ANSWERS:

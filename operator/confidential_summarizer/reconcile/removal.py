@@ -20,7 +20,7 @@ from confidential_summarizer.api.spec import DeletionPolicy
 from confidential_summarizer.api.status import ConditionType
 from confidential_summarizer.api.target import Placement, Target, TargetKind
 from confidential_summarizer.errors import AccessDenied, NotFound, SpecError, SummarizerError, WaitingError
-from confidential_summarizer.reconcile.annotations import Wishes
+from confidential_summarizer.reconcile.annotations import Wishes, end_of_pause
 from confidential_summarizer.reconcile.clients import Clients
 from confidential_summarizer.reconcile.grants import was_granted
 from confidential_summarizer.reconcile.keys import dispose_of_key
@@ -62,8 +62,9 @@ async def remove(
         if wishes.abandon:
             return [(Reason.ABANDONED, f"let go by annotation; groups may be left in {'; '.join(map(str, places))}")]
         if wishes.pause:
-            resume = f"`csum resume {report.metadata.name} -n {report.metadata.namespace}` ends it"
-            raise WaitingError(f"deletion is paused by annotation; {resume}", reason=Reason.PAUSED)
+            raise WaitingError(
+                f"deletion is paused by annotation; {end_of_pause(report.metadata)}", reason=Reason.PAUSED
+            )
         if not granted and not was_granted(report.before):
             return []  # it never got anywhere
         orphan = _spec(document).get("deletionPolicy") == DeletionPolicy.RETAIN

@@ -37,7 +37,7 @@ from confidential_summarizer.api.status import Condition, ConditionType, Status
 from confidential_summarizer.azure.vault import VaultKey
 from confidential_summarizer.errors import SpecError, SummarizerError, TransientError, WaitingError
 from confidential_summarizer.kube import SUMMARIZER
-from confidential_summarizer.reconcile.annotations import Wishes
+from confidential_summarizer.reconcile.annotations import Wishes, end_of_pause
 from confidential_summarizer.reconcile.attest import attest
 from confidential_summarizer.reconcile.batch import finished, follow
 from confidential_summarizer.reconcile.clients import Clients
@@ -222,12 +222,10 @@ class Reconciler:
         if not wishes.pause:
             await bring_closer(self.clients, resource, report)
             return
-        metadata = resource.metadata
         report.findings[ConditionType.READY] = Finding.unknown(
             ConditionType.READY,
             Reason.PAUSED,
-            "paused by annotation: looked at, but nothing is changed; "
-            f"`csum resume {metadata.name} -n {metadata.namespace}` ends it",
+            f"paused by annotation: looked at, but nothing is changed; {end_of_pause(resource.metadata)}",
         )
         await look_after(self.clients, resource, report)
 
